@@ -1,0 +1,1 @@
+//! Versioned JSON types of the HTTP API.

@@ -1,0 +1,1 @@
+//! Decisions of a node: answering, access, selection.

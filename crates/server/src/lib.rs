@@ -1,0 +1,1 @@
+//! Listeners, HTTP, configuration, metrics and jobs of a node.

@@ -1,0 +1,1 @@
+//! Embedded record store with an ordered change log.

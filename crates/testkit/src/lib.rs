@@ -1,0 +1,1 @@
+//! Test tools: crash images, replay, generators.

@@ -1,0 +1,3 @@
+//! The `guantong` binary: arguments in, library call, exit code out.
+
+fn main() {}
