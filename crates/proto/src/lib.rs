@@ -5,6 +5,12 @@
 
 pub mod error;
 pub mod limits;
+pub mod name;
+pub mod value;
 pub mod wire;
 
 pub use error::{DecodeError, Reason};
+pub use name::{CaseRule, Handle, HandleRef, Key, NameError};
+pub use value::{
+    Permissions, Reference, ReferenceRef, Ttl, Value, ValueRef, Values, is_of_type, type_matches,
+};
