@@ -4,7 +4,9 @@
 //! what it is given; it can be driven by a socket, a file or a test alike.
 
 pub mod error;
+pub mod frame;
 pub mod limits;
+pub mod message;
 pub mod name;
 pub mod value;
 pub mod wire;
