@@ -89,6 +89,7 @@ impl<Peer: Copy + Eq + Hash> Reassembly<Peer> {
         Self {
             sets: HashMap::new(),
             octets: 0,
+            next_expiry_ms: u64::MAX,
         }
     }
 
