@@ -1,3 +1,5 @@
+//! Messages: what is written reads back, and what is malformed is refused.
+
 use super::*;
 use crate::value::{Value, Values};
 
