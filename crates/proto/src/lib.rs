@@ -3,8 +3,10 @@
 //! Bytes in, types out, and back. This crate does no I/O, reads no clock and holds no state beyond
 //! what it is given; it can be driven by a socket, a file or a test alike.
 
+pub mod data;
 pub mod error;
 pub mod frame;
+pub mod json;
 pub mod limits;
 pub mod message;
 pub mod name;
