@@ -1,1 +1,6 @@
-//! Versioned JSON types of the HTTP API.
+//! Versioned JSON types of the interfaces that people and programs write against.
+//!
+//! Types and the names of their fields, no logic: what a field means is decided in `core` and
+//! `server`. [`control`] is what the command line says to a node on the same machine.
+
+pub mod control;
