@@ -1,5 +1,6 @@
 //! `docs/reference/commands.md` is written from the declaration of the commands, and this test
-//! fails when it is not up to date. `GUANTONG_UPDATE=1 cargo test -p guantong reference` updates it.
+//! fails when it is not up to date. `GUANTONG_UPDATE=1 cargo test -p guantong reference` updates
+//! it.
 
 use std::fmt::Write;
 use std::path::Path;

@@ -122,6 +122,7 @@ fn hosts_of_private_networks_are_found() {
 #[test]
 fn long_file_and_missing_module_doc_are_found() {
     check_text("a.rs", "fn a() {}\n", &["1 module-doc"]);
+    check_text("a/src/b/tests.rs", "fn a() {}\n", &[]);
     let long = format!("//! A.\n{}", "//\n".repeat(800));
     check_text("a.rs", &long, &["801 file-length"]);
 }

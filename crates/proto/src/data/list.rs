@@ -57,8 +57,8 @@ mod tests {
         fn every_list_survives_a_round_trip(
             references in proptest::collection::vec(("\\PC{0,12}", any::<i32>()), 0..6),
         ) {
-            let references = references.into_iter();
-            let list = List(references.map(|(handle, index)| Reference { handle, index }).collect());
+            let reference = |(handle, index)| Reference { handle, index };
+            let list = List(references.into_iter().map(reference).collect());
             prop_assert_eq!(List::decode(&list.encode()).unwrap(), list);
         }
     }

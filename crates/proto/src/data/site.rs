@@ -1,9 +1,9 @@
 //! HS_SITE: which servers serve a prefix, and how (clause 4.5.2; RFC 3651, 3.2.2).
 //!
 //! The same record is the data of HS_SITE, HS_SITE.6, HS_SITE.PREFIX and HS_NA_DELEGATE values, the
-//! body of a GET_SITE_INFO reply and the file `siteinfo.bin`. Unknown flags, hash options, protocols
-//! and interface types survive. Which server of a site is responsible for a handle is computed here
-//! (5.4); which site to ask is not.
+//! body of a GET_SITE_INFO reply and the file `siteinfo.bin`. Unknown flags, hash options,
+//! protocols and interface types survive. Which server of a site is responsible for a handle is
+//! computed here (5.4); which site to ask is not.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

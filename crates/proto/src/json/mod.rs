@@ -1,9 +1,10 @@
 //! The Handle JSON form of records, values, sites and keys (clause 8.4), in both directions.
 //!
 //! One form serves the HTTP interface, `--json` on the command line, import and export. Writing
-//! goes straight from wire octets to text ([`ValueForm`], [`RecordForm`]) without a tree in between;
-//! fields come in the order in which Handle.Net writes them. Reading accepts what other software
-//! writes, defaults included, and names the place of a fault: `values[3].data.value.index`.
+//! goes straight from wire octets to text ([`ValueForm`], [`RecordForm`]) without a tree in
+//! between; fields come in the order in which Handle.Net writes them. Reading accepts what other
+//! software writes, defaults included, and names the place of a fault:
+//! `values[3].data.value.index`.
 //!
 //! Nothing is lost on the way: typed data that its JSON form cannot hold exactly (a key without
 //! sign octet, an unknown site flag) is written as base64 instead.

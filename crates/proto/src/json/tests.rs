@@ -56,7 +56,10 @@ fn fault_names_its_place_and_what_was_expected() {
     let value = |data| json!({"index": 2, "type": "HS_ADMIN", "data": data});
     let record = json!({"handle": "a/b", "values": [
         {"index": 1, "type": "URL", "data": "x"},
-        value(json!({"format": "admin", "value": {"handle": "0.NA/a", "index": 1, "permissions": "11"}})),
+        value(json!({
+            "format": "admin",
+            "value": {"handle": "0.NA/a", "index": 1, "permissions": "11"},
+        })),
     ]});
     assert_eq!(
         Record::from_json(&record).unwrap_err().to_string(),
