@@ -1,0 +1,283 @@
+//! A group: the batches that one commit covers, judged and staged but not yet written.
+//!
+//! Batches are judged one after another against what is stored and what earlier batches of the
+//! group have staged. A batch whose expectation fails leaves no trace; the others go on.
+
+use std::collections::{BTreeMap, HashMap};
+
+use guantong_proto::{Handle, Values};
+
+use crate::batch::{Committed, Expect};
+use crate::engine::{Engine, Slice, Space};
+use crate::entry::{self, Action};
+use crate::error::{Cause, Found, StoreError, WriteError};
+use crate::format::{Homed, State, prefix_of};
+use crate::index::{self, IndexDef};
+use crate::prepare::{Kind, Prepared, PreparedChange};
+use crate::record;
+
+//----------- Group ----------------------------------------------------------
+
+/// Staged changes. Each key is named once, with its last content.
+pub(crate) struct Group<'a> {
+    engine: &'a Engine,
+    indexes: &'a [IndexDef],
+    homed_before: &'a Homed,
+    /// Records by position of their first change; `None` means deleted.
+    pub(crate) records: Vec<(Slice, Option<Vec<u8>>)>,
+    position: HashMap<Slice, usize>,
+    /// Change entries; the first has number `first`.
+    pub(crate) entries: Vec<Vec<u8>>,
+    /// What is added to the counter of each prefix.
+    pub(crate) counts: HashMap<Box<[u8]>, i64>,
+    /// Prefixes that were homed (`Some`) or unhomed.
+    pub(crate) homed: BTreeMap<Box<[u8]>, Option<Handle>>,
+    /// Index entries that are added (`true`) or deleted.
+    pub(crate) index: HashMap<Vec<u8>, bool>,
+    /// The state after the group.
+    pub(crate) state: State,
+    /// Number of the group's first change.
+    pub(crate) first: u64,
+}
+
+/// Counters by folded prefix.
+pub(crate) type Counters = Vec<(Box<[u8]>, u64)>;
+
+/// The record that a change finds, if the group has not staged one under its key.
+type Old = Option<Slice>;
+
+impl<'a> Group<'a> {
+    /// An empty group on top of `state`.
+    pub(crate) fn new(
+        engine: &'a Engine,
+        state: State,
+        indexes: &'a [IndexDef],
+        homed: &'a Homed,
+    ) -> Self {
+        Self {
+            engine,
+            indexes,
+            homed_before: homed,
+            records: Vec::new(),
+            position: HashMap::new(),
+            entries: Vec::new(),
+            counts: HashMap::new(),
+            homed: BTreeMap::new(),
+            index: HashMap::new(),
+            state,
+            first: state.last_change + 1,
+        }
+    }
+
+    /// Whether there is nothing to be written.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Judges a batch and, if it passes, stages it.
+    pub(crate) fn admit(&mut self, batch: Prepared) -> Result<Committed, WriteError> {
+        let olds = self.judge(&batch)?;
+        let first = self.state.last_change + 1;
+        for (change, old) in batch.changes.into_iter().zip(olds) {
+            self.stage(change, old.as_deref(), batch.at_ms, &batch.origin);
+        }
+        Ok(Committed {
+            first,
+            last: self.state.last_change,
+        })
+    }
+
+    /// Checks every expectation of a batch, in order, each against what the ones before it leave.
+    fn judge(&self, batch: &Prepared) -> Result<Vec<Old>, WriteError> {
+        let mut staged_here: HashMap<&[u8], Option<u64>> = HashMap::new();
+        let single = batch.changes.len() == 1;
+        let mut next = self.state.last_change + 1;
+        let mut olds = Vec::with_capacity(batch.changes.len());
+        for (position, change) in batch.changes.iter().enumerate() {
+            let (expect, is_put) = match &change.kind {
+                Kind::Put { expect, .. } => (*expect, true),
+                Kind::Delete { expect } => (*expect, false),
+                // Whether these do anything is seen when they are staged; they are logged after
+                // the records, and no expectation depends on their numbers.
+                Kind::Home | Kind::Unhome => {
+                    olds.push(None);
+                    next += u64::from(self.moves_homed(change));
+                    continue;
+                }
+            };
+            let (version, old) = match staged_here.get(&*change.key) {
+                Some(&version) => (version, None),
+                None => self.find(&change.key)?,
+            };
+            if !expect.holds(version) {
+                return Err(conflict(position, change, expect, version));
+            }
+            let acts = is_put || version.is_some();
+            if !single {
+                staged_here.insert(&change.key, is_put.then_some(next));
+            }
+            next += u64::from(acts);
+            olds.push(old);
+        }
+        Ok(olds)
+    }
+
+    /// The version under `key` as staged or stored, with the stored record if none is staged.
+    fn find(&self, key: &Slice) -> Result<(Option<u64>, Old), StoreError> {
+        if let Some(&at) = self.position.get(key) {
+            return Ok((self.records[at].1.as_deref().map(record::version_of), None));
+        }
+        let old = self.engine.get(Space::Records, key)?;
+        if let Some(old) = &old {
+            record::check(old).map_err(|source| StoreError::Record {
+                key: String::from_utf8_lossy(key).into_owned(),
+                source,
+            })?;
+        }
+        Ok((old.as_deref().map(record::version_of), old))
+    }
+
+    fn stage(
+        &mut self,
+        change: PreparedChange,
+        old: Option<&[u8]>,
+        at_ms: u64,
+        origin: &crate::batch::Origin,
+    ) {
+        let PreparedChange { key, handle, kind } = change;
+        let (action, before) = match kind {
+            Kind::Put { mut record, .. } => {
+                record::set_version(&mut record, self.state.last_change + 1);
+                let old = self.replace(&key, Some(record), old);
+                let action = match old {
+                    Some(_) => Action::Update,
+                    None => Action::Create,
+                };
+                (action, old)
+            }
+            Kind::Delete { .. } => match self.replace(&key, None, old) {
+                Some(old) => (Action::Delete, Some(old)),
+                None => return,
+            },
+            Kind::Home if !self.is_homed(&key) => {
+                self.homed.insert((&*key).into(), Some(handle.clone()));
+                (Action::Home, None)
+            }
+            Kind::Unhome if self.is_homed(&key) => {
+                self.homed.insert((&*key).into(), None);
+                (Action::Unhome, None)
+            }
+            Kind::Home | Kind::Unhome => return,
+        };
+        let before = before
+            .as_deref()
+            .map(|old| (record::version_of(old), record::values_wire_of(old)));
+        let entry = entry::encode(action, at_ms, origin, handle.borrow(), before);
+        self.entries.push(entry);
+        self.state.last_change += 1;
+    }
+
+    /// Stages the new content of a key and returns the content before it.
+    fn replace(
+        &mut self,
+        key: &Slice,
+        new: Option<Vec<u8>>,
+        stored: Option<&[u8]>,
+    ) -> Option<Vec<u8>> {
+        let staged = self.position.get(key).copied();
+        let old = match staged {
+            Some(at) => self.records[at].1.take(),
+            None => stored.map(<[u8]>::to_vec),
+        };
+        self.count(key, old.is_some(), new.is_some());
+        if self.indexes.iter().any(IndexDef::is_live) {
+            self.index_changes(key, old.as_deref(), new.as_deref());
+        }
+        match staged {
+            Some(at) => self.records[at].1 = new,
+            // A deletion of nothing leaves nothing to be written.
+            None if old.is_none() && new.is_none() => {}
+            None => {
+                self.position.insert(key.clone(), self.records.len());
+                self.records.push((key.clone(), new));
+            }
+        }
+        old
+    }
+
+    fn count(&mut self, key: &[u8], was: bool, is: bool) {
+        let delta = i64::from(is) - i64::from(was);
+        if delta == 0 {
+            return;
+        }
+        self.state.records = self.state.records.saturating_add_signed(delta);
+        let prefix = prefix_of(key);
+        match self.counts.get_mut(prefix) {
+            Some(count) => *count += delta,
+            None => {
+                self.counts.insert(prefix.into(), delta);
+            }
+        }
+    }
+
+    fn index_changes(&mut self, key: &[u8], old: Option<&[u8]>, new: Option<&[u8]>) {
+        let entries_of = |octets: Option<&[u8]>| {
+            let values = octets.map(|octets| Values::from_wire(record::values_wire_of(octets)));
+            match values {
+                Some(Ok(values)) => index::entries(self.indexes, values),
+                _ => Default::default(),
+            }
+        };
+        let (old, new) = (entries_of(old), entries_of(new));
+        for head in old.difference(&new) {
+            self.index.insert([head, key].concat(), false);
+        }
+        for head in new.difference(&old) {
+            self.index.insert([head, key].concat(), true);
+        }
+    }
+
+    fn is_homed(&self, key: &[u8]) -> bool {
+        match self.homed.get(key) {
+            Some(staged) => staged.is_some(),
+            None => self.homed_before.contains_key(key),
+        }
+    }
+
+    fn moves_homed(&self, change: &PreparedChange) -> bool {
+        match change.kind {
+            Kind::Home => !self.is_homed(&change.key),
+            Kind::Unhome => self.is_homed(&change.key),
+            Kind::Put { .. } | Kind::Delete { .. } => false,
+        }
+    }
+
+    /// The counters after the group, given what they are now.
+    pub(crate) fn counters(
+        &self,
+        mut now: impl FnMut(&[u8]) -> Result<u64, Cause>,
+    ) -> Result<Counters, Cause> {
+        self.counts
+            .iter()
+            .filter(|&(_, &delta)| delta != 0)
+            .map(|(prefix, &delta)| {
+                let count = now(prefix)?.saturating_add_signed(delta);
+                Ok((prefix.clone(), count))
+            })
+            .collect()
+    }
+}
+
+fn conflict(
+    change: usize,
+    prepared: &PreparedChange,
+    expected: Expect,
+    version: Option<u64>,
+) -> WriteError {
+    WriteError::Conflict {
+        change,
+        handle: prepared.handle.clone(),
+        expected,
+        found: version.map_or(Found::Absent, Found::Version),
+    }
+}

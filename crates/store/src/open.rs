@@ -1,0 +1,309 @@
+//! Making and opening stores: the files of a directory and what must be true of them.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+
+use crate::engine::{Engine, Space, View};
+use crate::error::{Cause, FormError, OpenError};
+use crate::format::{
+    ENGINE_DIR, FORMAT_FILE, FORMAT_MAGIC, FORMAT_VERSION, HEAD_FILE, Header, Homed, LOCK_FILE,
+    State, decode_homed, decode_u64,
+};
+use crate::head::{Head, Mark};
+use crate::index::IndexDef;
+use crate::options::{CreateOptions, Memory, OnLoss, Options};
+
+//----------- Opened ---------------------------------------------------------
+
+/// Everything that was found in a directory.
+pub(crate) struct Opened {
+    pub(crate) lock: File,
+    pub(crate) engine: Engine,
+    pub(crate) header: Header,
+    pub(crate) state: State,
+    pub(crate) homed: Homed,
+    pub(crate) indexes: Vec<IndexDef>,
+    pub(crate) head: Head,
+    /// Lowest change that may be in a journal only.
+    pub(crate) floor: u64,
+}
+
+//----------- Create ---------------------------------------------------------
+
+/// Makes an empty store in `dir`, which must be empty or not exist.
+pub(crate) fn create(dir: &Path, create: &CreateOptions) -> Result<(), OpenError> {
+    build(dir, |engine| {
+        let header = Header {
+            case_rule: create.case_rule,
+            id: create.id,
+        };
+        let mut transaction = engine.transaction(2);
+        transaction.put(Space::Meta, Header::KEY, header.encode());
+        transaction.put(Space::Meta, State::KEY, State::NEW.encode());
+        transaction
+            .commit()
+            .map_err(|cause| engine_error(dir, cause))?;
+        Ok(Mark { last: 0, floor: 1 })
+    })
+}
+
+/// Makes a store in `dir`, which must be empty or not exist; `fill` writes its content and says
+/// what `HEAD` shall hold. The directory becomes a store by the very last step.
+pub(crate) fn build<E: From<OpenError>>(
+    dir: &Path,
+    fill: impl FnOnce(&Engine) -> Result<Mark, E>,
+) -> Result<(), E> {
+    let failed = |error: io::Error| engine_error(dir, error.into());
+    fs::create_dir_all(dir).map_err(failed)?;
+    if fs::read_dir(dir).map_err(failed)?.next().is_some() {
+        return Err(OpenError::NotEmpty { dir: dir.into() }.into());
+    }
+    let _lock = lock(dir, true)?;
+    let memory = Memory::divide(0);
+    let engine =
+        Engine::create(&dir.join(ENGINE_DIR), &memory).map_err(|cause| engine_error(dir, cause))?;
+    let mark = fill(&engine)?;
+    drop(engine);
+    Head::create(&dir.join(HEAD_FILE), mark).map_err(failed)?;
+    write_format(dir).map_err(failed)?;
+    Ok(())
+}
+
+fn write_format(dir: &Path) -> io::Result<()> {
+    let mut file = File::create_new(dir.join(FORMAT_FILE))?;
+    file.write_all(format!("{FORMAT_MAGIC}{FORMAT_VERSION}\n").as_bytes())?;
+    file.sync_all()?;
+    sync_dir(dir)?;
+    // The directory itself may be new as well.
+    match dir.canonicalize()?.parent() {
+        Some(parent) => sync_dir(parent),
+        None => Ok(()),
+    }
+}
+
+/// Makes sure that the entries of a directory are on the medium.
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+//----------- Open -----------------------------------------------------------
+
+/// Opens the store in `dir`.
+pub(crate) fn open(dir: &Path, options: &Options) -> Result<Opened, OpenError> {
+    check_format(dir)?;
+    let lock = lock(dir, false)?;
+    let memory = Memory::divide(options.memory_bytes);
+    let engine =
+        Engine::open(&dir.join(ENGINE_DIR), &memory).map_err(|cause| engine_error(dir, cause))?;
+    let view = engine.view();
+    let (header, state) = read_fixed(dir, &view)?;
+    let (homed, indexes) = read_meta(dir, &view)?;
+    let (mut head, floor) = check_head(dir, &view, &state, options.on_loss)?;
+    // What was committed and not acknowledged becomes visible now, so it counts from now on.
+    let mark = Mark {
+        last: state.last_change,
+        floor,
+    };
+    head.write(mark)
+        .map_err(|error| engine_error(dir, error.into()))?;
+    drop(view);
+    Ok(Opened {
+        lock,
+        engine,
+        header,
+        state,
+        homed,
+        indexes,
+        head,
+        floor,
+    })
+}
+
+/// Checks the format version before anything else is touched.
+fn check_format(dir: &Path) -> Result<(), OpenError> {
+    let not_a_store = |why| OpenError::NotAStore {
+        dir: dir.into(),
+        why,
+    };
+    let text = match fs::read_to_string(dir.join(FORMAT_FILE)) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(not_a_store(match dir.join(ENGINE_DIR).is_dir() {
+                true => "its making or restoring was never finished; delete it and start again",
+                false => "it has no file FORMAT",
+            }));
+        }
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            return Err(not_a_store("its file FORMAT is not text"));
+        }
+        Err(error) => return Err(engine_error(dir, error.into())),
+    };
+    let found: u32 = text
+        .strip_prefix(FORMAT_MAGIC)
+        .and_then(|rest| rest.trim_end().parse().ok())
+        .ok_or_else(|| not_a_store("its file FORMAT says something else"))?;
+    check_version(dir, found)
+}
+
+fn check_version(dir: &Path, found: u32) -> Result<(), OpenError> {
+    let (dir, known) = (PathBuf::from(dir), FORMAT_VERSION);
+    match found.cmp(&known) {
+        std::cmp::Ordering::Equal => Ok(()),
+        std::cmp::Ordering::Greater => Err(OpenError::Newer { dir, found, known }),
+        std::cmp::Ordering::Less => Err(OpenError::Older { dir, found, known }),
+    }
+}
+
+fn lock(dir: &Path, create: bool) -> Result<File, OpenError> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create(create)
+        .truncate(false)
+        .open(dir.join(LOCK_FILE))
+        .map_err(|error| engine_error(dir, error.into()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { dir: dir.into() }),
+        Err(TryLockError::Error(error)) => Err(engine_error(dir, error.into())),
+    }
+}
+
+fn read_fixed(dir: &Path, view: &View) -> Result<(Header, State), OpenError> {
+    let octets = required(dir, view, Header::KEY, "store header")?;
+    let (version, header) =
+        Header::decode(&octets).map_err(|error| damaged(dir, "store header", &error))?;
+    check_version(dir, version)?;
+    let octets = required(dir, view, State::KEY, "store state")?;
+    let state = State::decode(&octets).map_err(|error| damaged(dir, "store state", &error))?;
+    Ok((header, state))
+}
+
+fn required(dir: &Path, view: &View, key: &[u8], what: &str) -> Result<Vec<u8>, OpenError> {
+    match view.get(Space::Meta, key) {
+        Ok(Some(octets)) => Ok(octets.to_vec()),
+        Ok(None) => Err(OpenError::Damaged {
+            dir: dir.into(),
+            what: format!("the {what} is missing"),
+        }),
+        Err(cause) => Err(engine_error(dir, cause)),
+    }
+}
+
+fn read_meta(dir: &Path, view: &View) -> Result<(Homed, Vec<IndexDef>), OpenError> {
+    let mut homed = Homed::new();
+    for pair in view.starting_with(Space::Meta, b"h") {
+        let (key, value) = pair.map_err(|cause| engine_error(dir, cause))?;
+        let handle =
+            decode_homed(&value).map_err(|error| damaged(dir, "a homed prefix", &error))?;
+        homed.insert(key[1..].into(), handle);
+    }
+    let mut indexes = Vec::new();
+    for pair in view.starting_with(Space::Meta, b"i") {
+        let (_, value) = pair.map_err(|cause| engine_error(dir, cause))?;
+        let def = IndexDef::decode(&value)
+            .map_err(|error| damaged(dir, "an index definition", &error))?;
+        indexes.push(def);
+    }
+    Ok((homed, indexes))
+}
+
+//----------- Loss -----------------------------------------------------------
+
+/// Compares the change log with the state and with `HEAD`; both must know the same last change.
+fn check_head(
+    dir: &Path,
+    view: &View,
+    state: &State,
+    on_loss: OnLoss,
+) -> Result<(Head, u64), OpenError> {
+    let path = dir.join(HEAD_FILE);
+    let (head, mark) = match Head::open(&path) {
+        Ok(opened) => opened,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && on_loss == OnLoss::Accept => {
+            let mark = Mark::default();
+            let made = Head::create(&path, mark).map_err(|e| engine_error(dir, e.into()))?;
+            (made, Some(mark))
+        }
+        Err(error) => return Err(engine_error(dir, error.into())),
+    };
+    let found = match mark {
+        None => Err(OpenError::Damaged {
+            dir: dir.into(),
+            what: "neither slot of HEAD is valid, so it is not known what was acknowledged".into(),
+        }),
+        Some(mark) => check_loss(dir, view, state, mark).map(|()| mark.floor),
+    };
+    match (found, on_loss) {
+        (Ok(floor), _) => Ok((head, floor)),
+        (Err(_), OnLoss::Accept) => {
+            // From here on the store vouches for new changes only.
+            let floor = state.last_change + 1;
+            let mark = Mark {
+                last: state.last_change,
+                floor,
+            };
+            let head = Head::create(&path, mark).map_err(|e| engine_error(dir, e.into()))?;
+            Ok((head, floor))
+        }
+        (Err(error), OnLoss::Refuse) => Err(error),
+    }
+}
+
+fn check_loss(dir: &Path, view: &View, state: &State, mark: Mark) -> Result<(), OpenError> {
+    let lost = |first, last| OpenError::LostChanges {
+        dir: dir.into(),
+        first,
+        last,
+    };
+    let engine = |cause| engine_error(dir, cause);
+    if mark.last > state.last_change {
+        return Err(lost(state.last_change + 1, mark.last));
+    }
+    let floor = mark.floor.clamp(1, state.last_change + 1);
+    let mut expected = floor;
+    let from = floor.to_be_bytes();
+    for pair in view.range(Space::Changes, Bound::Included(&from), None) {
+        let (key, _) = pair.map_err(engine)?;
+        let number = decode_u64(&key).map_err(|error| damaged(dir, "a change number", &error))?;
+        if number > expected {
+            return Err(lost(expected, number - 1));
+        }
+        expected = number + 1;
+    }
+    match expected.cmp(&(state.last_change + 1)) {
+        std::cmp::Ordering::Equal => Ok(()),
+        std::cmp::Ordering::Less => Err(lost(expected, state.last_change)),
+        std::cmp::Ordering::Greater => Err(OpenError::Damaged {
+            dir: dir.into(),
+            what: format!(
+                "the change log goes on to {} while the state ends at {}",
+                expected - 1,
+                state.last_change
+            ),
+        }),
+    }
+}
+
+//----------- Errors ---------------------------------------------------------
+
+pub(crate) fn engine_error(dir: &Path, cause: Cause) -> OpenError {
+    match cause {
+        Cause::Damaged(what) => OpenError::Damaged {
+            dir: dir.into(),
+            what: what.to_string(),
+        },
+        cause => OpenError::Engine {
+            dir: dir.into(),
+            cause,
+        },
+    }
+}
+
+fn damaged(dir: &Path, what: &str, error: &FormError) -> OpenError {
+    OpenError::Damaged {
+        dir: dir.into(),
+        what: format!("{what} does not decode: {error}"),
+    }
+}

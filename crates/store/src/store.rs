@@ -1,0 +1,510 @@
+//! The face of an open store.
+
+use std::ops::Bound;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+
+use guantong_proto::{CaseRule, Handle, HandleRef, type_matches};
+
+use crate::batch::Batch;
+use crate::engine::{Pairs, Space};
+use crate::entry::{self, Entry};
+use crate::error::{OpenError, StoreError, WriteError};
+use crate::format::{Scope, counter_key, decode_u64, end_of, index_value_start, record_key_of};
+use crate::hot::Hot;
+use crate::index::{IndexInfo, IndexState};
+use crate::limits::{CHANGES_PAGE_LEN_MAX, INDEX_KIND_LEN_MAX, PAGE_LEN_MAX};
+use crate::open::{self, Opened};
+use crate::options::{CreateOptions, Memory, Options};
+use crate::page::{Listing, Page, PageToken};
+use crate::prepare::prepare;
+use crate::queue::Refused;
+use crate::record::StoredRecord;
+use crate::shared::Shared;
+use crate::ticket::{Stub, Ticket, settled, ticket};
+use crate::writer::{Job, Writer};
+
+//----------- Store ----------------------------------------------------------
+
+/// An open store. Clones share it; the last one to be dropped closes it.
+///
+/// All methods may be called from any thread. Reads never wait for writes.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+impl Store {
+    //--- Making and opening
+
+    /// Makes an empty store in `dir`, which must be empty or not exist, and opens it.
+    pub fn create(
+        dir: &Path,
+        create: &CreateOptions,
+        options: &Options,
+    ) -> Result<Self, OpenError> {
+        open::create(dir, create)?;
+        Self::open(dir, options)
+    }
+
+    /// Opens the store in `dir` and locks it for as long as it is open.
+    pub fn open(dir: &Path, options: &Options) -> Result<Self, OpenError> {
+        let Opened {
+            lock,
+            engine,
+            header,
+            state,
+            homed,
+            indexes,
+            head,
+            floor,
+        } = open::open(dir, options)?;
+        let hot = Hot::new(Memory::divide(options.memory_bytes).hot);
+        let shared = Arc::new(Shared::new(engine, header, hot, homed, indexes));
+        shared.records.store(state.records, Ordering::Release);
+        shared
+            .last_change
+            .store(state.last_change, Ordering::Release);
+        let writer = Writer::new(shared.clone(), state, head, floor);
+        let thread = thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|error| open::engine_error(dir, error.into()))?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                shared,
+                writer: Some(thread),
+                _lock: lock,
+            }),
+        })
+    }
+
+    /// Which letters of a handle fold in this store.
+    pub fn case_rule(&self) -> CaseRule {
+        self.shared().header.case_rule
+    }
+
+    /// Identity of the store, as given when it was made.
+    pub fn id(&self) -> [u8; 16] {
+        self.shared().header.id
+    }
+
+    //--- Reading
+
+    /// The record stored under a folded handle.
+    pub fn get(&self, key: &[u8]) -> Result<Option<StoredRecord>, StoreError> {
+        let shared = self.shared();
+        shared
+            .hot
+            .get_or_fetch(key, || match shared.engine.get(Space::Records, key)? {
+                Some(octets) => decode_record(key, &octets).map(Some),
+                None => Ok(None),
+            })
+    }
+
+    /// The record of a handle.
+    pub fn record(&self, handle: HandleRef<'_>) -> Result<Option<StoredRecord>, StoreError> {
+        self.get(handle.key(self.case_rule()).as_bytes())
+    }
+
+    /// Number of records in a scope. Does not depend on how many there are.
+    pub fn count(&self, scope: &Scope) -> Result<u64, StoreError> {
+        let shared = self.shared();
+        match scope {
+            Scope::All => Ok(shared.records.load(Ordering::Acquire)),
+            Scope::Prefix(prefix) => {
+                match shared.engine.get(Space::Meta, &counter_key(&prefix.0))? {
+                    None => Ok(0),
+                    Some(octets) => decode_u64(&octets).map_err(|source| StoreError::Form {
+                        what: format!("counter of `{}`", String::from_utf8_lossy(&prefix.0)),
+                        source,
+                    }),
+                }
+            }
+        }
+    }
+
+    /// One page of the handles in a scope, in the order of their folded names, at most `limit` and
+    /// [`PAGE_LEN_MAX`]. `after` is the token of the page before.
+    pub fn list(
+        &self,
+        scope: &Scope,
+        after: Option<&PageToken>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        let listing = Listing::Scope(scope);
+        let after = match after {
+            Some(token) => Some(token.key(&self.id(), &listing)?),
+            None => None,
+        };
+        let mut page = PageBuilder::new(self.id(), listing, limit);
+        for record in self.scan(scope, after) {
+            let (key, record) = record?;
+            if page.is_full_before(&key, record.handle().to_owned()) {
+                break;
+            }
+        }
+        Ok(page.finish())
+    }
+
+    /// The records in a scope at this moment, in the order of their keys, each with its key. Begins
+    /// behind the key `after`, with which a scan can be continued later.
+    ///
+    /// The scan holds back the engine's cleaning up: use it up or drop it in good time.
+    pub fn scan(&self, scope: &Scope, after: Option<&[u8]>) -> Scan {
+        let start = scope.key_start();
+        let end = end_of(&start);
+        let from = match after {
+            Some(after) if after >= start.as_slice() => Bound::Excluded(after),
+            _ => Bound::Included(start.as_slice()),
+        };
+        let view = self.shared().engine.view();
+        Scan(view.range(Space::Records, from, end.as_deref()))
+    }
+
+    /// One page of the handles that have a value of type `kind` with exactly this data, found by
+    /// the index for `kind`.
+    pub fn find(
+        &self,
+        kind: &str,
+        data: &[u8],
+        after: Option<&PageToken>,
+        limit: usize,
+    ) -> Result<Page, StoreError> {
+        let shared = self.shared();
+        let indexes = shared.indexes();
+        let def = indexes.iter().find(|def| def.is_for(kind) && def.is_live());
+        let def = match def {
+            None => return Err(StoreError::NoIndex { kind: kind.into() }),
+            Some(def) if def.state == IndexState::Building => {
+                return Err(StoreError::IndexBuilding { kind: kind.into() });
+            }
+            Some(def) => def,
+        };
+        let start = index_value_start(def.number, data);
+        let listing = Listing::Find(&start);
+        let from = match after {
+            Some(token) => [&start, token.key(&self.id(), &listing)?].concat(),
+            None => start.to_vec(),
+        };
+        let view = shared.engine.view();
+        let mut page = PageBuilder::new(self.id(), listing, limit);
+        let end = end_of(&start);
+        for pair in view.range(Space::Index, Bound::Excluded(&from), end.as_deref()) {
+            let (entry, _) = pair?;
+            let key = record_key_of(&entry).map_err(|source| StoreError::Form {
+                what: format!("an entry of the index for `{kind}`"),
+                source,
+            })?;
+            let Some(octets) = view.get(Space::Records, key)? else {
+                continue;
+            };
+            let record = decode_record(key, &octets)?;
+            // The entry holds a hash; the record has the data.
+            let holds = record
+                .values()
+                .iter()
+                .any(|value| value.data == data && type_matches(def.kind.as_bytes(), value.kind));
+            if holds && page.is_full_before(key, record.handle().to_owned()) {
+                break;
+            }
+        }
+        Ok(page.finish())
+    }
+
+    /// Number of the last change that is committed and visible; 0 in a new store.
+    pub fn last_change(&self) -> u64 {
+        self.shared().last_change.load(Ordering::Acquire)
+    }
+
+    /// The changes that follow change number `after`, at most `limit` and
+    /// [`CHANGES_PAGE_LEN_MAX`].
+    pub fn changes(&self, after: u64, limit: usize) -> Result<Vec<Entry>, StoreError> {
+        let from = after.to_be_bytes();
+        let view = self.shared().engine.view();
+        view.range(Space::Changes, Bound::Excluded(&from), None)
+            .take(limit.min(CHANGES_PAGE_LEN_MAX))
+            .map(|pair| {
+                let (key, value) = pair?;
+                decode_u64(&key)
+                    .and_then(|number| entry::decode(number, &value))
+                    .map_err(|source| StoreError::Form {
+                        what: "an entry of the change log".to_owned(),
+                        source,
+                    })
+            })
+            .collect()
+    }
+
+    /// The homed prefix handles, as they were given, in order.
+    pub fn homed(&self) -> Vec<Handle> {
+        self.shared().homed().values().cloned().collect()
+    }
+
+    /// Whether the prefix of this prefix handle is homed.
+    pub fn is_homed(&self, prefix: HandleRef<'_>) -> bool {
+        let key = prefix.key(self.case_rule());
+        self.shared().homed().contains_key(key.as_bytes())
+    }
+
+    //--- Writing
+
+    /// Hands a batch to the writer, waiting for room in its queue.
+    ///
+    /// The batch is durable once the ticket says that it is committed.
+    pub fn submit(&self, batch: Batch) -> Ticket {
+        self.submit_with(batch, |job| {
+            self.shared()
+                .queue
+                .push(job)
+                .map_err(|refused| match refused {
+                    Refused::Full(job) | Refused::Closed(job) => job,
+                })
+        })
+    }
+
+    /// Hands a batch to the writer if its queue has room; otherwise the ticket fails with
+    /// [`WriteError::Busy`].
+    pub fn try_submit(&self, batch: Batch) -> Ticket {
+        self.submit_with(batch, |job| match self.shared().queue.try_push(job) {
+            Ok(()) => Ok(()),
+            Err(Refused::Closed(job)) => Err(job),
+            Err(Refused::Full(job)) => {
+                job.refuse(WriteError::Busy);
+                Ok(())
+            }
+        })
+    }
+
+    fn submit_with(&self, batch: Batch, push: impl FnOnce(Job) -> Result<(), Job>) -> Ticket {
+        if let Some(cause) = self.shared().stopped.get() {
+            return settled(Err(WriteError::Stopped(cause.clone())));
+        }
+        match prepare(batch, self.case_rule()) {
+            Ok(prepared) => self.send(|stub| Job::Batch(prepared, stub), push),
+            Err(error) => settled(Err(error)),
+        }
+    }
+
+    fn send(
+        &self,
+        job: impl FnOnce(Stub) -> Job,
+        push: impl FnOnce(Job) -> Result<(), Job>,
+    ) -> Ticket {
+        let (ticket, stub) = ticket();
+        // A job that is dropped tells its ticket that the store was closed.
+        let _ = push(job(stub));
+        ticket
+    }
+
+    /// Whether the store still takes writes; if not, why.
+    pub fn writable(&self) -> Result<(), WriteError> {
+        match self.shared().stopped.get() {
+            None => Ok(()),
+            Some(cause) => Err(WriteError::Stopped(cause.clone())),
+        }
+    }
+
+    //--- Indexes
+
+    /// Switches on the index for a type, or with a trailing dot for a family of types. Done when
+    /// the ticket says so; from then on the index is built in the background.
+    pub fn index_enable(&self, kind: &str) -> Ticket {
+        if kind.is_empty() || kind.len() > INDEX_KIND_LEN_MAX {
+            return settled(Err(WriteError::IndexKind {
+                limit: INDEX_KIND_LEN_MAX,
+            }));
+        }
+        let kind = kind.to_owned();
+        self.send(|stub| Job::IndexOn(kind, stub), |job| self.push(job))
+    }
+
+    /// Switches off the index for a type. Its entries are deleted in the background.
+    pub fn index_disable(&self, kind: &str) -> Ticket {
+        let kind = kind.to_owned();
+        self.send(|stub| Job::IndexOff(kind, stub), |job| self.push(job))
+    }
+
+    /// The indexes, as they are now.
+    pub fn indexes(&self) -> Vec<IndexInfo> {
+        let indexes = self.shared().indexes();
+        let info = indexes.iter().map(|def| IndexInfo {
+            kind: def.kind.clone(),
+            state: def.state,
+        });
+        info.collect()
+    }
+
+    /// Waits until the writer has nothing left to do: no batch waits, no index is being built.
+    pub fn settle(&self) {
+        self.shared().queue.wait_until_idle();
+    }
+
+    //--- About the store itself
+
+    /// What the store holds and uses at this moment.
+    pub fn stats(&self) -> Result<Stats, StoreError> {
+        let shared = self.shared();
+        let (queued_changes, queued_octets) = shared.queue.waiting();
+        Ok(Stats {
+            records: shared.records.load(Ordering::Acquire),
+            last_change: self.last_change(),
+            disk_octets: shared.engine.disk_octets()?,
+            record_octets: shared.engine.space_octets(Space::Records),
+            change_octets: shared.engine.space_octets(Space::Changes),
+            index_octets: shared.engine.space_octets(Space::Index),
+            hot_records: shared.hot.len() as u64,
+            hot_octets: shared.hot.octets(),
+            block_cache_octets: shared.engine.cache_octets(),
+            memtable_octets: shared.engine.memtable_octets(),
+            queued_changes: queued_changes as u64,
+            queued_octets: queued_octets as u64,
+        })
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.inner.shared
+    }
+
+    fn push(&self, job: Job) -> Result<(), Job> {
+        self.shared()
+            .queue
+            .push(job)
+            .map_err(|refused| match refused {
+                Refused::Full(job) | Refused::Closed(job) => job,
+            })
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store")
+            .field("last_change", &self.last_change())
+            .finish_non_exhaustive()
+    }
+}
+
+//----------- Inner ----------------------------------------------------------
+
+struct Inner {
+    shared: Arc<Shared>,
+    writer: Option<JoinHandle<()>>,
+    /// Held for as long as the store is open.
+    _lock: std::fs::File,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shared.queue.close();
+        let Some(writer) = self.writer.take() else {
+            return;
+        };
+        // The last clone may die in a ticket's callback, on the writer's own thread.
+        if writer.thread().id() != thread::current().id() {
+            // A writer that panicked has told so on its way out.
+            let _ = writer.join();
+        }
+    }
+}
+
+//----------- Scan -----------------------------------------------------------
+
+/// The records of a scope at one moment, with their keys; see [`Store::scan`].
+pub struct Scan(Pairs);
+
+impl Iterator for Scan {
+    type Item = Result<(Vec<u8>, StoredRecord), StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let pair = self.0.next()?;
+        Some(pair.map_err(StoreError::Engine).and_then(|(key, value)| {
+            let record = decode_record(&key, &value)?;
+            Ok((key.to_vec(), record))
+        }))
+    }
+}
+
+fn decode_record(key: &[u8], octets: &[u8]) -> Result<StoredRecord, StoreError> {
+    StoredRecord::decode(octets).map_err(|source| StoreError::Record {
+        key: String::from_utf8_lossy(key).into_owned(),
+        source,
+    })
+}
+
+//----------- PageBuilder ----------------------------------------------------
+
+/// Collects a page and finds out whether there is another one.
+struct PageBuilder<'a> {
+    store: [u8; 16],
+    listing: Listing<'a>,
+    limit: usize,
+    handles: Vec<Handle>,
+    last_key: Vec<u8>,
+    more: bool,
+}
+
+impl<'a> PageBuilder<'a> {
+    fn new(store: [u8; 16], listing: Listing<'a>, limit: usize) -> Self {
+        Self {
+            store,
+            listing,
+            limit: limit.clamp(1, PAGE_LEN_MAX),
+            handles: Vec::new(),
+            last_key: Vec::new(),
+            more: false,
+        }
+    }
+
+    /// Adds a handle, unless the page was full before it.
+    fn is_full_before(&mut self, key: &[u8], handle: Handle) -> bool {
+        self.more = self.handles.len() == self.limit;
+        if !self.more {
+            self.handles.push(handle);
+            self.last_key.clear();
+            self.last_key.extend_from_slice(key);
+        }
+        self.more
+    }
+
+    fn finish(self) -> Page {
+        let token = || PageToken::new(&self.store, &self.listing, &self.last_key);
+        Page {
+            next: self.more.then(token),
+            handles: self.handles,
+        }
+    }
+}
+
+//----------- Stats ----------------------------------------------------------
+
+/// What a store holds and uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Number of records.
+    pub records: u64,
+    /// Number of the last change.
+    pub last_change: u64,
+    /// Octets on disk, journals included.
+    pub disk_octets: u64,
+    /// Octets on disk of records.
+    pub record_octets: u64,
+    /// Octets on disk of the change log.
+    pub change_octets: u64,
+    /// Octets on disk of indexes.
+    pub index_octets: u64,
+    /// Records in the hot cache.
+    pub hot_records: u64,
+    /// Octets of the hot cache.
+    pub hot_octets: u64,
+    /// Octets of the engine's block cache.
+    pub block_cache_octets: u64,
+    /// Octets of memtables.
+    pub memtable_octets: u64,
+    /// Changes that wait for the writer.
+    pub queued_changes: u64,
+    /// Octets that wait for the writer.
+    pub queued_octets: u64,
+}
