@@ -318,7 +318,7 @@ fn banned_package_is_found_through_others() {
 
 #[test]
 fn client_with_a_large_tree_is_found() {
-    let names: Vec<String> = (0..100).map(|n| format!("p{n}")).collect();
+    let names: Vec<String> = (0..200).map(|n| format!("p{n}")).collect();
     let uses: Vec<(&str, &str)> = names
         .iter()
         .map(|name| ("guantong-client", name.as_str()))
