@@ -3,6 +3,7 @@
 //! Bytes in, types out, and back. This crate does no I/O, reads no clock and holds no state beyond
 //! what it is given; it can be driven by a socket, a file or a test alike.
 
+pub mod crypto;
 pub mod data;
 pub mod error;
 pub mod frame;
