@@ -6,11 +6,13 @@
 pub mod crypto;
 pub mod data;
 pub mod error;
+pub mod file;
 pub mod frame;
 pub mod json;
 pub mod limits;
 pub mod message;
 pub mod name;
+pub mod stream;
 pub mod value;
 pub mod wire;
 

@@ -118,7 +118,8 @@ impl SessionKey {
     /// AES takes the first 32 octets, DES and triple DES the first 8 and 24 with odd parity.
     pub fn derive(cipher: Cipher, shared_secret: &Number) -> Result<Self, CryptoError> {
         let secret = shared_secret.as_bytes();
-        let parity = |octet: &u8| (octet & 0xfe) | u8::from((octet & 0xfe).count_ones() % 2 == 0);
+        let parity =
+            |octet: &u8| (octet & 0xfe) | u8::from((octet & 0xfe).count_ones().is_multiple_of(2));
         let key: Vec<u8> = match cipher {
             Cipher::Aes => secret.iter().copied().take(32).collect(),
             Cipher::Des | Cipher::TripleDes => {

@@ -24,6 +24,7 @@ use self::data::DataForm;
 pub use self::jwk::{key_from_json, key_to_json};
 pub use self::read::JsonError;
 use self::read::Node;
+pub(crate) use self::read::parse as parse_tree;
 pub use self::site::{SiteForm, parse_site, site_from_json};
 
 //----------- Record ---------------------------------------------------------

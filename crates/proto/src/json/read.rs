@@ -35,8 +35,26 @@ pub enum JsonError {
     },
 }
 
+impl JsonError {
+    /// Puts the way to the enclosing element in front of the path.
+    #[must_use]
+    pub fn within(mut self, enclosing: impl fmt::Display) -> Self {
+        if let Self::Unexpected { path, .. } = &mut self {
+            *path = match path.as_str() {
+                WHOLE => enclosing.to_string(),
+                inner if inner.starts_with('[') => format!("{enclosing}{inner}"),
+                inner => format!("{enclosing}.{inner}"),
+            };
+        }
+        self
+    }
+}
+
+/// Path of the outermost element.
+const WHOLE: &str = "the text";
+
 /// Parses text into a tree. Depth is bounded by the parser.
-pub(super) fn parse(text: &[u8]) -> Result<Json, JsonError> {
+pub(crate) fn parse(text: &[u8]) -> Result<Json, JsonError> {
     serde_json::from_slice(text).map_err(|error| {
         let message = error.to_string();
         let reason = message
@@ -168,7 +186,7 @@ impl<'a> Node<'a> {
             }
         };
         let path = match self.step {
-            Step::Root => "the text".to_owned(),
+            Step::Root => WHOLE.to_owned(),
             _ => self.to_string(),
         };
         JsonError::Unexpected {
