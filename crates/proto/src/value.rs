@@ -134,6 +134,14 @@ impl<'a> ValueRef<'a> {
         self.wire
     }
 
+    /// Whether anybody may read the value.
+    ///
+    /// A secret key is not public whatever its permissions say: a mistake in that octet must not
+    /// give it away (4.5.4).
+    pub fn is_public(&self) -> bool {
+        self.permissions.public_read() && !is_of_type(self.kind, b"HS_SECKEY")
+    }
+
     /// The references.
     pub fn references(&self) -> impl Iterator<Item = ReferenceRef<'a>> + use<'a> {
         let mut r = Reader::new(self.references);

@@ -46,7 +46,8 @@ impl StoredRecord {
         version_of(&self.octets)
     }
 
-    /// Whether every value is publicly readable, so that an answer to anybody is a plain copy.
+    /// Whether anybody may read every value, so that an answer to anybody is a plain copy. False
+    /// for a record with a secret key, whatever its permissions say.
     pub fn all_public(&self) -> bool {
         self.octets[1] & ALL_PUBLIC != 0
     }
@@ -157,7 +158,7 @@ pub(crate) fn check(octets: &[u8]) -> Result<(), FormError> {
 }
 
 fn flags(values: Values<'_>) -> u8 {
-    match values.iter().all(|value| value.permissions.public_read()) {
+    match values.iter().all(|value| value.is_public()) {
         true => ALL_PUBLIC,
         false => 0,
     }
@@ -208,6 +209,15 @@ mod tests {
                 .unwrap()
                 .all_public()
         );
+    }
+
+    #[test]
+    fn a_secret_key_clears_the_public_flag_whatever_its_permissions() {
+        let mut values = sample();
+        values.push(Value::new(3, "hs_seckey", "secret"));
+        assert!(values[2].permissions.public_read());
+        let octets = encoded(&values);
+        assert!(!StoredRecord::decode(&octets).unwrap().all_public());
     }
 
     #[test]
