@@ -1,1 +1,12 @@
 //! Decisions of a node: answering, access, selection.
+//!
+//! ```text
+//!  packet ──► authority::Inquiry ──► "fetch this key" ──► (shell reads the store) ──► reply
+//!  query  ──► authority::Lookup  ──► "fetch this key" ──► (shell reads the store) ──► Outcome
+//! ```
+//!
+//! Everything here is a pure function of what it is given: octets, records, a `now`, random octets.
+//! Which key is fetched, what may be read, which code is answered, which URL wins and what a change
+//! does to a record is decided here; sockets, threads, the disk and the clock are elsewhere.
+
+pub mod authority;

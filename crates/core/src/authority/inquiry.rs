@@ -1,0 +1,350 @@
+//! The native face: a packet in, a whole reply packet out.
+
+use guantong_proto::limits::{HEADER_LEN, NONCE_LEN};
+use guantong_proto::message::{
+    Envelope, Header, Message, OpCode, OpFlags, Packet, Request, Resolve, ResponseCode,
+};
+use guantong_proto::wire::Reader;
+use guantong_proto::{DecodeError, HandleRef};
+
+use super::lookup::{Lookup, Next, responsibility};
+use super::outcome::{Misdirected, Outcome};
+use super::query::{Query, Selection};
+use super::record::{RecordView, Selected};
+use super::reply::{Reply, header_and_body};
+use super::site::Site;
+
+/// Said to an encrypted message; sessions are not offered here, so there is no key for it.
+const NO_SESSION_KEY: &str = "Invalid session id. Unable to decrypt request message.";
+/// Said to a clear message that names a session.
+const NO_SESSION: &str = "Invalid session id or session time out. Please try again.";
+/// Said to an obsolete operation.
+const NO_NEXT_TXN: &str = "Next txn id no longer supported; upgrade required";
+const NO_ADMINISTRATION: &str = "this node takes administrative requests on its local control \
+     socket only, not over the network";
+const NO_CHALLENGE: &str = "this node keeps no challenges: it checks no identities over the \
+     network; values that are not public are read on its local control socket";
+const NO_SESSIONS: &str = "this node offers no sessions";
+const NO_VERIFICATION: &str = "this node checks no secret keys for other servers";
+const COMPRESSED: &str = "compressed messages are not part of the protocol as spoken";
+
+//----------- Moment ---------------------------------------------------------
+
+/// What a reply needs of the outer world: the time, and random octets if it comes to a challenge.
+pub struct Moment<'a> {
+    /// Seconds since 1970.
+    pub now_secs: u32,
+    /// Draws a challenge. Called only when one is sent, at most once per reply.
+    pub challenge: &'a mut dyn FnMut() -> Challenge,
+}
+
+impl std::fmt::Debug for Moment<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Moment")
+            .field("now_secs", &self.now_secs)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The random parts of a challenge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Challenge {
+    /// Names the challenge in the envelope; not 0.
+    pub session_id: i32,
+    /// To be signed by the client.
+    pub nonce: [u8; NONCE_LEN],
+}
+
+//----------- Inquiry --------------------------------------------------------
+
+/// A resolution that came as a packet and waits for a record.
+#[derive(Clone, Copy, Debug)]
+pub struct Inquiry<'a> {
+    reply: Reply<'a>,
+    lookup: Lookup<'a>,
+}
+
+/// What an inquiry does next.
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub enum Step<'a> {
+    /// The record of the key is needed.
+    Fetch(Inquiry<'a>),
+    /// The reply is in `out`; if nothing was appended, the packet deserves none.
+    Done,
+}
+
+impl<'a> Inquiry<'a> {
+    /// Takes one whole packet, put together from its datagrams.
+    ///
+    /// A reply is appended to `out`. For [`Step::Fetch`] the key of the record is in `key`. No reply
+    /// is made to octets without a readable envelope and to responses: two servers that talk to
+    /// each other by mistake must fall silent.
+    pub fn start(
+        site: &'a Site,
+        packet: &'a [u8],
+        moment: &mut Moment<'_>,
+        key: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> Step<'a> {
+        let Ok(envelope) = Envelope::decode(&mut Reader::new(packet)) else {
+            return Step::Done;
+        };
+        let mut reply = Reply::new(site, envelope);
+        let message = match open(packet, &mut reply) {
+            Ok(message) => message,
+            Err(Refusal::Silence) => return Step::Done,
+            Err(Refusal::Say(code, text)) => {
+                reply.error(code, &text, moment, out);
+                return Step::Done;
+            }
+        };
+        match dispatch(reply, &message, moment, key, out) {
+            Ok(step) => step,
+            Err(error) => {
+                let code = ResponseCode::PROTOCOL_ERROR;
+                reply.error(code, &error.to_string(), moment, out);
+                Step::Done
+            }
+        }
+    }
+
+    /// Goes on with the record of the key, or with the news that there is none. `key` is the buffer
+    /// that [`Inquiry::start`] filled, unchanged.
+    pub fn resume(
+        self,
+        record: Option<RecordView<'_>>,
+        moment: &mut Moment<'_>,
+        key: &mut Vec<u8>,
+        out: &mut Vec<u8>,
+    ) -> Step<'a> {
+        match self.lookup.resume(record, key) {
+            Next::Fetch(lookup) => Step::Fetch(Self { lookup, ..self }),
+            Next::Done(outcome) => {
+                say(&self.reply, self.lookup.asked(), &outcome, moment, out);
+                Step::Done
+            }
+        }
+    }
+
+    /// Says that the store failed. What failed is for the log, not for the peer.
+    pub fn fail(self, moment: &mut Moment<'_>, out: &mut Vec<u8>) {
+        let text = "the record could not be read; the node's log says why";
+        self.reply.error(ResponseCode::ERROR, text, moment, out);
+    }
+}
+
+//----------- Opening --------------------------------------------------------
+
+enum Refusal {
+    Silence,
+    Say(ResponseCode, String),
+}
+
+impl Refusal {
+    fn say(code: ResponseCode, text: &str) -> Self {
+        Self::Say(code, text.to_owned())
+    }
+
+    fn malformed(error: &DecodeError) -> Self {
+        Self::Say(ResponseCode::PROTOCOL_ERROR, error.to_string())
+    }
+}
+
+/// Finds the parts of a message that may be answered; `reply` learns of them on the way.
+fn open<'a>(packet: &'a [u8], reply: &mut Reply<'a>) -> Result<Message<'a>, Refusal> {
+    let envelope = reply.request;
+    let octets = packet
+        .get(guantong_proto::limits::ENVELOPE_LEN..)
+        .unwrap_or_default();
+    let in_clear = !envelope.compressed && !envelope.encrypted;
+    if in_clear && let Ok(header) = Header::decode(&mut Reader::new(octets)) {
+        if header.code != ResponseCode::RESERVED {
+            return Err(Refusal::Silence);
+        }
+        // An announced length without room for a header means that there is none.
+        let announced = usize::try_from(envelope.message_len).unwrap_or(usize::MAX);
+        reply.header = (announced >= HEADER_LEN).then_some(header);
+    }
+    if envelope.compressed {
+        return Err(Refusal::say(ResponseCode::PROTOCOL_ERROR, COMPRESSED));
+    }
+    let packet = Packet::decode(packet).map_err(|error| Refusal::malformed(&error))?;
+    if envelope.encrypted {
+        return Err(Refusal::say(ResponseCode::SESSION_FAILED, NO_SESSION_KEY));
+    }
+    let message = Message::parse(envelope, packet.octets);
+    let message = message.map_err(|error| Refusal::malformed(&error))?;
+    reply.digest_input = header_and_body(&message, packet.octets);
+    // An answer to a challenge carries its id there; a login says so by its operation.
+    let names_session = envelope.session_id != 0
+        && !matches!(message.header.op, OpCode::CHALLENGE_ANSWER | OpCode::LOGIN);
+    if names_session {
+        return Err(Refusal::say(ResponseCode::SESSION_TIMEOUT, NO_SESSION));
+    }
+    Ok(message)
+}
+
+//----------- Dispatch -------------------------------------------------------
+
+/// Answers what needs no record, and starts a lookup for what does.
+fn dispatch<'a>(
+    reply: Reply<'a>,
+    message: &Message<'a>,
+    moment: &mut Moment<'_>,
+    key: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+) -> Result<Step<'a>, DecodeError> {
+    let op = message.header.op;
+    let unsupported = ResponseCode::OPERATION_NOT_SUPPORTED;
+    let (code, text) = match (op, Request::of(message)?) {
+        (_, Request::Resolve(resolve)) => {
+            return Ok(look_up(reply, message, resolve, moment, key, out));
+        }
+        (OpCode::GET_SITE_INFO, _) => {
+            let record = reply.site.record();
+            reply.send(ResponseCode::SUCCESS, moment, out, |out| {
+                out.extend_from_slice(record);
+            });
+            return Ok(Step::Done);
+        }
+        (OpCode::GET_NEXT_TXN, _) => (unsupported, NO_NEXT_TXN),
+        (OpCode::CHALLENGE_ANSWER, _) => (ResponseCode::AUTHENTICATION_TIMED_OUT, NO_CHALLENGE),
+        (OpCode::VERIFY_ANSWER, _) => (unsupported, NO_VERIFICATION),
+        (
+            OpCode::SESSION_SETUP
+            | OpCode::SESSION_TERMINATE
+            | OpCode::SESSION_EXCHANGE_KEY
+            | OpCode::LOGIN,
+            _,
+        ) => (unsupported, NO_SESSIONS),
+        (_, Request::Unknown { .. }) => {
+            let text = format!("this node does not know the operation {op}");
+            reply.error(unsupported, &text, moment, out);
+            return Ok(Step::Done);
+        }
+        (_, request) => {
+            refuse_administration(&reply, op, &request, moment, key, out);
+            return Ok(Step::Done);
+        }
+    };
+    reply.error(code, text, moment, out);
+    Ok(Step::Done)
+}
+
+fn look_up<'a>(
+    reply: Reply<'a>,
+    message: &Message<'a>,
+    resolve: Resolve<'a>,
+    moment: &mut Moment<'_>,
+    key: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+) -> Step<'a> {
+    let query = Query {
+        handle: resolve.handle,
+        selection: Selection::of(resolve),
+        public_only: message.header.flags.has(OpFlags::PUBLIC_ONLY),
+        do_not_refer: message.header.flags.has(OpFlags::DO_NOT_REFER),
+        recursion_count: message.header.recursion_count,
+    };
+    match Lookup::start(reply.site, query, key) {
+        Next::Fetch(lookup) => Step::Fetch(Inquiry { reply, lookup }),
+        Next::Done(outcome) => {
+            say(&reply, resolve.handle, &outcome, moment, out);
+            Step::Done
+        }
+    }
+}
+
+/// Writes the outcome of a resolution.
+fn say(
+    reply: &Reply<'_>,
+    handle: &[u8],
+    outcome: &Outcome<Selected<'_>>,
+    moment: &mut Moment<'_>,
+    out: &mut Vec<u8>,
+) {
+    use guantong_proto::wire::Writer;
+    match outcome {
+        Outcome::Record(values) => reply.send(outcome.code(), moment, out, |out| {
+            Writer::new(out).bytes(handle);
+            values.write(out);
+        }),
+        Outcome::Referral(values) if reply.version().at_least(2, 5) => {
+            reply.send(outcome.code(), moment, out, |out| {
+                Writer::new(out).bytes(b"");
+                values.write(out);
+            });
+        }
+        Outcome::AuthenticationNeeded => {
+            let challenge = (moment.challenge)();
+            reply.challenge(&challenge, moment, out);
+        }
+        _ => reply.error(outcome.code(), &outcome.message(), moment, out),
+    }
+}
+
+//----------- Administration -------------------------------------------------
+
+/// Refuses an administrative request, after the checks that need no identity (6.1): the name is one,
+/// the prefix is homed here, we are a primary.
+fn refuse_administration(
+    reply: &Reply<'_>,
+    op: OpCode,
+    request: &Request<'_>,
+    moment: &mut Moment<'_>,
+    key: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+) {
+    let refused = match (op, request) {
+        (OpCode::HOME_PREFIX | OpCode::UNHOME_PREFIX, Request::Named { handle }) => {
+            not_a_prefix(handle)
+        }
+        (
+            OpCode::CREATE | OpCode::DELETE,
+            Request::Named { handle } | Request::Write { handle, .. },
+        )
+        | (OpCode::ADD_VALUE | OpCode::MODIFY_VALUE, Request::Write { handle, .. })
+        | (OpCode::REMOVE_VALUE, Request::Remove { handle, .. }) => {
+            not_ours(reply.site, handle, key)
+        }
+        _ => None,
+    };
+    match refused {
+        Some(outcome) => reply.error(outcome.code(), &outcome.message(), moment, out),
+        None => {
+            let code = ResponseCode::OPERATION_NOT_SUPPORTED;
+            reply.error(code, NO_ADMINISTRATION, moment, out);
+        }
+    }
+}
+
+/// Why a prefix handle cannot be homed.
+fn not_a_prefix(handle: &[u8]) -> Option<Outcome> {
+    let name = HandleRef::from_wire(handle).map_err(Outcome::InvalidHandle);
+    let error = name.and_then(|handle| match handle.is_prefix_handle() {
+        true => Ok(()),
+        false => Err(Outcome::InvalidHandle(
+            guantong_proto::NameError::NotAPrefix {
+                name: handle.as_str().into(),
+            },
+        )),
+    });
+    error.err()
+}
+
+/// Why a record cannot be changed here by anybody.
+fn not_ours(site: &Site, handle: &[u8], key: &mut Vec<u8>) -> Option<Outcome> {
+    let handle = match HandleRef::from_wire(handle) {
+        Ok(handle) => handle,
+        Err(error) => return Some(Outcome::InvalidHandle(error)),
+    };
+    if !site.is_primary() {
+        return Some(Outcome::NotResponsible(Misdirected::NotPrimary));
+    }
+    key.clear();
+    handle.fold(site.case_rule(), key);
+    responsibility(site, handle, key)
+        .err()
+        .map(Outcome::NotResponsible)
+}

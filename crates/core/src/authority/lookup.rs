@@ -1,0 +1,174 @@
+//! The decision behind an answer: responsibility, access, selection, referral.
+
+use guantong_proto::limits::RECURSION_MAX;
+use guantong_proto::{HandleRef, NameError, Values};
+
+use super::outcome::{Misdirected, Outcome};
+use super::query::Query;
+use super::record::{RecordView, Selected};
+use super::site::{NAMING_AUTHORITY, Responsibility, Site};
+
+/// Most parents of a derived prefix that are asked for a referral; bounds the reads of one query.
+pub const PARENTS_MAX: u8 = 16;
+
+/// The name under which every server keeps its status (5.9), folded.
+const STATUS: &[u8] = b"0.SITE/STATUS";
+
+//----------- Lookup ---------------------------------------------------------
+
+/// A query that waits for a record.
+#[derive(Clone, Copy, Debug)]
+pub struct Lookup<'q> {
+    query: Query<'q>,
+    stage: Stage,
+}
+
+/// What a lookup does next.
+#[derive(Clone, Debug)]
+#[must_use]
+pub enum Next<'q, 'r> {
+    /// The record of the key is needed.
+    Fetch(Lookup<'q>),
+    /// The query is answered.
+    Done(Outcome<Selected<'r>>),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    /// The record of the name itself.
+    Own(Responsibility),
+    /// The record of a prefix that the name is derived from; so many more may be asked.
+    Parent { left: u8 },
+}
+
+impl<'q> Lookup<'q> {
+    /// Decides whether the name is ours. For [`Next::Fetch`] the key is in `key`.
+    pub fn start(site: &Site, query: Query<'q>, key: &mut Vec<u8>) -> Next<'q, 'q> {
+        key.clear();
+        let handle = match HandleRef::from_wire(query.handle) {
+            Ok(handle) => handle,
+            // What is observed: the empty name is a name without a record.
+            Err(NameError::Empty) => return Next::Done(Outcome::NotFound),
+            Err(error) => return Next::Done(Outcome::InvalidHandle(error)),
+        };
+        if query.recursion_count > RECURSION_MAX {
+            return Next::Done(Outcome::RecursionTooDeep);
+        }
+        if query.selection.is_too_long() {
+            return Next::Done(Outcome::SelectionTooLong);
+        }
+        handle.fold(site.case_rule(), key);
+        if key == STATUS {
+            return Next::Done(match query.public_only {
+                true => Outcome::ValuesNotFound,
+                false => Outcome::AuthenticationNeeded,
+            });
+        }
+        match responsibility(site, handle, key) {
+            Ok(responsibility) => Next::Fetch(Self {
+                query,
+                stage: Stage::Own(responsibility),
+            }),
+            Err(misdirected) => Next::Done(Outcome::NotResponsible(misdirected)),
+        }
+    }
+
+    /// The name as it was asked for.
+    pub(super) fn asked(&self) -> &'q [u8] {
+        self.query.handle
+    }
+
+    /// Goes on with the record of the key, or with the news that there is none. `key` is the buffer
+    /// that [`Lookup::start`] filled, unchanged.
+    pub fn resume<'r>(self, record: Option<RecordView<'r>>, key: &mut Vec<u8>) -> Next<'q, 'r>
+    where
+        'q: 'r,
+    {
+        match (self.stage, record) {
+            (Stage::Own(_), Some(record)) => Next::Done(read(&self.query, record)),
+            (Stage::Own(Responsibility::OwnPrefix), None) => {
+                Next::Done(Outcome::NotResponsible(Misdirected::NotHomed))
+            }
+            (Stage::Own(Responsibility::Homed), None) if self.query.do_not_refer => {
+                Next::Done(Outcome::NotFound)
+            }
+            (Stage::Own(Responsibility::Homed), None) => self.ask_parent(PARENTS_MAX, key),
+            (Stage::Parent { left }, None) => self.ask_parent(left, key),
+            (Stage::Parent { left }, Some(record)) => match Values::from_wire(record.values) {
+                Ok(values) => match Selected::referral(values) {
+                    Some(referral) => Next::Done(Outcome::Referral(referral)),
+                    None => self.ask_parent(left, key),
+                },
+                Err(error) => Next::Done(Outcome::Damaged(error)),
+            },
+        }
+    }
+
+    /// Cuts the key back to the prefix that it is derived from. In a site of several servers a
+    /// parent may be with another of them; then it counts as absent, as it does elsewhere.
+    fn ask_parent<'r>(self, left: u8, key: &mut Vec<u8>) -> Next<'q, 'r> {
+        let suffix_at = NAMING_AUTHORITY.len() + 1;
+        let is_prefix_handle =
+            key.starts_with(NAMING_AUTHORITY) && key.get(suffix_at - 1) == Some(&b'/');
+        let dot = match is_prefix_handle {
+            true => key[suffix_at..].iter().rposition(|&c| c == b'.'),
+            false => None,
+        };
+        let (Some(left), Some(dot)) = (left.checked_sub(1), dot) else {
+            return Next::Done(Outcome::NotFound);
+        };
+        key.truncate(suffix_at + dot);
+        Next::Fetch(Self {
+            query: self.query,
+            stage: Stage::Parent { left },
+        })
+    }
+}
+
+/// Whether the folded name is ours, and why.
+pub(super) fn responsibility(
+    site: &Site,
+    handle: HandleRef<'_>,
+    key: &[u8],
+) -> Result<Responsibility, Misdirected> {
+    let responsibility = site
+        .homed()
+        .responsibility(key)
+        .ok_or(Misdirected::NotHomed)?;
+    match site.holds(handle) {
+        true => Ok(responsibility),
+        false => Err(Misdirected::OtherServer),
+    }
+}
+
+/// Reads the record for a caller who has not proven any identity (5.8).
+fn read<'a>(query: &Query<'a>, record: RecordView<'a>) -> Outcome<Selected<'a>> {
+    let empty = record.values.starts_with(&[0; 4]);
+    if record.all_public && query.selection.is_all() && !empty {
+        return Outcome::Record(Selected::whole(record.values));
+    }
+    let values = match Values::from_wire(record.values) {
+        Ok(values) => values,
+        Err(error) => return Outcome::Damaged(error),
+    };
+    let mut found = false;
+    let selection = query.selection;
+    let wanted = values
+        .iter()
+        .filter(|value| selection.selects(value.index, value.kind));
+    for value in wanted {
+        if value.is_public() {
+            found = true;
+        } else if !query.public_only {
+            // The first value that is not public decides.
+            return match value.permissions.admin_read() {
+                true => Outcome::AuthenticationNeeded,
+                false => Outcome::InsufficientPermissions,
+            };
+        }
+    }
+    match found {
+        true => Outcome::Record(Selected::public(values, selection)),
+        false => Outcome::ValuesNotFound,
+    }
+}

@@ -1,0 +1,102 @@
+//! Answers from our own store: whose name is it, who may read what, what is said (clauses 5.1, 5.8).
+//!
+//! Two faces over one decision:
+//!
+//! * [`Inquiry`] takes a packet of the native protocol and writes the whole reply packet.
+//! * [`Lookup`] takes a typed [`Query`] and ends in an [`Outcome`]; the JSON API and the proxy use
+//!   it. The native face is a layer over it, so that both say the same.
+//!
+//! Neither reads the store. They ask for a key, the caller fetches the record and resumes them:
+//!
+//! ```text
+//! Inquiry::start(site, packet, ..) ──► Step::Done                        (reply is in `out`)
+//!                                  └─► Step::Fetch(inquiry)              (key is in `key`)
+//!                                            │ store.get(key)
+//!              inquiry.resume(record, ..) ◄──┘ ──► Step::Done or, for a referral, Step::Fetch
+//! ```
+//!
+//! [`answer`] and [`resolve`] drive them over a store that is read directly.
+//!
+//! # What is decided here
+//!
+//! * A node answers for a name if the prefix is homed. Homing `0.NA` makes it part of the global
+//!   registry; homing `P` also makes it answer for the prefix records derived from `P`, and for the
+//!   prefix record of `P` itself if it happens to hold it.
+//! * A derived prefix that has no record here is referred (303) along its parents. Peers that
+//!   suggest a version below 2.10 get the referral too, since nothing resolves for them here; peers
+//!   below 2.5 read 303 as "read-only", so they get 301.
+//! * A value that is not publicly readable leads to a challenge (402) unless the caller asked for
+//!   public values only. No identity is checked over the network, and no challenge is kept: an
+//!   answer to a challenge gets 405 with a text that says where restricted values are read.
+//! * HS_SECKEY values are sent to nobody, whatever their permissions say.
+//! * Administrative operations are refused with 5 after the checks that need no identity (301, 102).
+
+mod codes;
+mod inquiry;
+mod lookup;
+mod outcome;
+mod query;
+mod record;
+mod reply;
+mod site;
+
+pub use codes::{HttpOperation, code_for_version, http_status};
+pub use inquiry::{Challenge, Inquiry, Moment, Step};
+pub use lookup::{Lookup, Next, PARENTS_MAX};
+pub use outcome::{Misdirected, Outcome};
+pub use query::{Query, SELECTION_MAX, Selection};
+pub use record::{RecordView, Selected};
+pub use site::{Homed, Signer, Site, SiteError};
+
+use guantong_proto::Value;
+
+/// Answers one packet from a store that is read directly.
+///
+/// `fetch` reads the record of a key, `view` shows it. The reply is appended to `out`; nothing is
+/// appended if the packet deserves no reply. `key` is working space that is best reused.
+pub fn answer<R, E>(
+    site: &Site,
+    packet: &[u8],
+    moment: &mut Moment<'_>,
+    key: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+    mut fetch: impl FnMut(&[u8]) -> Result<Option<R>, E>,
+    view: impl Fn(&R) -> RecordView<'_>,
+) -> Result<(), E> {
+    let mut step = Inquiry::start(site, packet, moment, key, out);
+    while let Step::Fetch(inquiry) = step {
+        let record = match fetch(key) {
+            Ok(record) => record,
+            Err(error) => {
+                inquiry.fail(moment, out);
+                return Err(error);
+            }
+        };
+        step = inquiry.resume(record.as_ref().map(&view), moment, key, out);
+    }
+    Ok(())
+}
+
+/// Resolves one query from a store that is read directly, with owned values.
+pub fn resolve<R, E>(
+    site: &Site,
+    query: Query<'_>,
+    mut fetch: impl FnMut(&[u8]) -> Result<Option<R>, E>,
+    view: impl Fn(&R) -> RecordView<'_>,
+) -> Result<Outcome<Vec<Value>>, E> {
+    let mut key = Vec::new();
+    let mut next = match Lookup::start(site, query, &mut key) {
+        Next::Fetch(lookup) => lookup,
+        Next::Done(outcome) => return Ok(outcome.into_owned()),
+    };
+    loop {
+        let record = fetch(&key)?;
+        next = match next.resume(record.as_ref().map(&view), &mut key) {
+            Next::Fetch(lookup) => lookup,
+            Next::Done(outcome) => return Ok(outcome.into_owned()),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests;

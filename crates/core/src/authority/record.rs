@@ -1,0 +1,121 @@
+//! A stored record as the authority sees it, and the part of it that is answered.
+
+use guantong_proto::wire::Writer;
+use guantong_proto::{DecodeError, Value, ValueRef, Values, is_of_type};
+
+use super::query::Selection;
+
+//----------- RecordView -----------------------------------------------------
+
+/// A stored record, borrowed.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordView<'a> {
+    /// The handle in its stored spelling.
+    pub handle: &'a str,
+    /// The values in wire form: i32 count, then the values back to back.
+    pub values: &'a [u8],
+    /// Every value [is public](ValueRef::is_public), so that an answer to anybody is a copy.
+    /// May be false although they are: that costs time, not safety.
+    pub all_public: bool,
+}
+
+impl<'a> RecordView<'a> {
+    /// The view of a record whose values have to be looked at to know what is public.
+    pub fn of(handle: &'a str, values: Values<'a>) -> Self {
+        Self {
+            handle,
+            values: values.wire(),
+            all_public: false,
+        }
+    }
+}
+
+/// Whether the value says who serves the prefixes derived from this one (5.5).
+fn is_referral(value: &ValueRef<'_>) -> bool {
+    const TYPES: [&[u8]; 3] = [b"HS_SITE.PREFIX", b"HS_NA_DELEGATE", b"HS_SERV.PREFIX"];
+    value.is_public() && TYPES.iter().any(|family| is_of_type(value.kind, family))
+}
+
+//----------- Selected -------------------------------------------------------
+
+/// The values of a record that go into an answer. Nothing is copied until it is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Selected<'a> {
+    wire: &'a [u8],
+    part: Part<'a>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Part<'a> {
+    /// The record as it is stored.
+    Whole,
+    /// The selected values that are public.
+    Public(Selection<'a>),
+    /// The values that refer to the servers of derived prefixes.
+    Referral,
+}
+
+impl<'a> Selected<'a> {
+    /// The record as it is stored. The caller has made sure that all of it is public.
+    pub(super) fn whole(wire: &'a [u8]) -> Self {
+        let part = Part::Whole;
+        Self { wire, part }
+    }
+
+    /// The public values that `selection` wants.
+    pub(super) fn public(values: Values<'a>, selection: Selection<'a>) -> Self {
+        let part = Part::Public(selection);
+        Self {
+            wire: values.wire(),
+            part,
+        }
+    }
+
+    /// The values that refer to the servers of derived prefixes; `None` if there are none.
+    pub(super) fn referral(values: Values<'a>) -> Option<Self> {
+        let part = Part::Referral;
+        let referral = Self {
+            wire: values.wire(),
+            part,
+        };
+        values
+            .iter()
+            .any(|value| is_referral(&value))
+            .then_some(referral)
+    }
+
+    /// The values in the order of the record.
+    pub fn iter(&self) -> impl Iterator<Item = ValueRef<'a>> + use<'a> {
+        let part = self.part;
+        // Whoever made a part has decoded the octets; a whole record was decoded when it was stored.
+        let values = Values::from_wire(self.wire).unwrap_or(Values::EMPTY);
+        values.iter().filter(move |value| match &part {
+            Part::Whole => true,
+            Part::Public(selection) => {
+                value.is_public() && selection.selects(value.index, value.kind)
+            }
+            Part::Referral => is_referral(value),
+        })
+    }
+
+    /// Owned copies. Fails if a type or a reference is not UTF-8, which no stored value is.
+    pub fn to_vec(&self) -> Result<Vec<Value>, DecodeError> {
+        self.iter().map(|value| value.to_value()).collect()
+    }
+
+    /// Appends the list in wire form: one copy for a whole record.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        if let Part::Whole = self.part {
+            out.extend_from_slice(self.wire);
+            return;
+        }
+        let at = out.len();
+        Writer::new(out).i32(0);
+        let mut count = 0_i32;
+        for value in self.iter() {
+            out.extend_from_slice(value.wire());
+            count += 1;
+        }
+        out[at..at + 4].copy_from_slice(&count.to_be_bytes());
+    }
+}

@@ -1,0 +1,221 @@
+//! Writing a reply packet in place: envelope, header, digest, body, credential.
+
+use guantong_proto::crypto::Hash;
+use guantong_proto::limits::{ENVELOPE_LEN, EXPIRATION_DEFAULT_SECS, HEADER_LEN, MESSAGE_LEN_MAX};
+use guantong_proto::message::{
+    Envelope, HashId, Header, Message, OpCode, OpFlags, ResponseCode, Version, begin, finish,
+};
+use guantong_proto::wire::Writer;
+
+use super::codes::code_for_version;
+use super::inquiry::{Challenge, Moment};
+use super::site::Site;
+
+/// Flags of a reply to a message whose header could not be read.
+const FLAGS_UNREADABLE: OpFlags = OpFlags::DEFAULT;
+
+/// Offset of the octet of a packet that has the flag CERT, and its bit there.
+const CERTIFIED_AT: usize = ENVELOPE_LEN + 8;
+const CERTIFIED_BIT: u8 = 0x40;
+
+//----------- Reply ----------------------------------------------------------
+
+/// What a reply repeats of its request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reply<'a> {
+    pub(super) site: &'a Site,
+    pub(super) request: Envelope,
+    /// `None` if the header could not be read.
+    pub(super) header: Option<Header>,
+    /// Header and body of the request as they came, for its digest; empty if they could not be
+    /// read.
+    pub(super) digest_input: &'a [u8],
+}
+
+impl<'a> Reply<'a> {
+    /// The reply to a message of which only the envelope could be read so far.
+    pub(super) fn new(site: &'a Site, request: Envelope) -> Self {
+        Self {
+            site,
+            request,
+            header: None,
+            digest_input: &[],
+        }
+    }
+
+    /// The version that the reply is written in.
+    pub(super) fn version(&self) -> Version {
+        self.request.answer_version()
+    }
+
+    /// Appends a reply whose body `write` appends.
+    pub(super) fn send(
+        &self,
+        code: ResponseCode,
+        moment: &Moment<'_>,
+        out: &mut Vec<u8>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let start = self.begin(self.envelope(), code, self.wants_digest(), moment, out);
+        write(out);
+        self.end(start, moment, out);
+    }
+
+    /// Appends an error with a text that may be empty.
+    pub(super) fn error(
+        &self,
+        code: ResponseCode,
+        text: &str,
+        moment: &Moment<'_>,
+        out: &mut Vec<u8>,
+    ) {
+        // Peers before 2.1 expect no text (3.2).
+        let has_text = self.version().at_least(2, 1);
+        self.send(code, moment, out, |out| {
+            if has_text {
+                Writer::new(out).bytes(text.as_bytes());
+            }
+        });
+    }
+
+    /// Appends a challenge: the envelope names it, the body has the digest of the request and a
+    /// nonce (6.2).
+    pub(super) fn challenge(&self, challenge: &Challenge, moment: &Moment<'_>, out: &mut Vec<u8>) {
+        let envelope = Envelope {
+            session_id: challenge.session_id,
+            ..self.envelope()
+        };
+        let code = ResponseCode::AUTHENTICATION_NEEDED;
+        let modern = self.version().at_least(2, 1);
+        let start = self.begin(envelope, code, modern, moment, out);
+        let mut w = Writer::new(out);
+        w.bytes(&challenge.nonce);
+        if !modern {
+            w.bytes(&self.digest(HashId::Md5Old));
+        }
+        self.end(start, moment, out);
+    }
+
+    fn begin(
+        &self,
+        envelope: Envelope,
+        code: ResponseCode,
+        with_digest: bool,
+        moment: &Moment<'_>,
+        out: &mut Vec<u8>,
+    ) -> usize {
+        let header = self.header(code, with_digest, moment);
+        let start = begin(out, &envelope, &header);
+        if with_digest {
+            let hash = HashId::of_version(self.version());
+            let mut w = Writer::new(out);
+            w.u8(hash.code());
+            w.raw(&self.digest(hash));
+        }
+        start
+    }
+
+    /// Completes the packet. A reply that a message cannot carry becomes an error that says so.
+    fn end(&self, start: usize, moment: &Moment<'_>, out: &mut Vec<u8>) {
+        finish(out, start, None);
+        let credential = self.credential(start, out);
+        let credential_len = credential.as_ref().map_or(0, Vec::len) + 4;
+        let len = out.len() - start - ENVELOPE_LEN + credential_len;
+        if len > MESSAGE_LEN_MAX {
+            out.truncate(start);
+            let text = format!(
+                "the answer has {len} octets, a message carries {MESSAGE_LEN_MAX}; \
+                 ask for fewer values"
+            );
+            return self.error(ResponseCode::ERROR, &text, moment, out);
+        }
+        if self.signs() && credential.is_none() {
+            // The key failed. Nobody should wait for a signature that is not there.
+            out[start + CERTIFIED_AT] &= !CERTIFIED_BIT;
+        }
+        finish(out, start, Some(credential.as_deref().unwrap_or_default()));
+    }
+
+    /// The signature of the reply at `start`, if one was asked for and can be made.
+    fn credential(&self, start: usize, out: &[u8]) -> Option<Vec<u8>> {
+        if !self.signs() {
+            return None;
+        }
+        let message = Message::decode(out.get(start..)?).ok()?;
+        self.site.signer()?.credential(&message)
+    }
+
+    fn envelope(&self) -> Envelope {
+        Envelope {
+            session_id: self.request.session_id,
+            ..Envelope::new(self.version(), self.request.request_id)
+        }
+    }
+
+    fn header(&self, code: ResponseCode, with_digest: bool, moment: &Moment<'_>) -> Header {
+        let (op, recursion_count) = self.header.map_or((OpCode::RESERVED, 0), |header| {
+            (header.op, header.recursion_count)
+        });
+        Header {
+            op,
+            code: code_for_version(code, self.version()),
+            flags: self.flags(with_digest),
+            site_serial: self.site.serial(),
+            recursion_count,
+            reserved: 0,
+            expiration: moment.now_secs.saturating_add(EXPIRATION_DEFAULT_SECS),
+            body_len: 0,
+        }
+    }
+
+    /// The flags of the request, put right where they speak of the reply (2.2).
+    fn flags(&self, with_digest: bool) -> OpFlags {
+        let asked = self.header.map_or(FLAGS_UNREADABLE, |header| header.flags);
+        let mut flags = asked
+            .without(OpFlags::CONTINUOUS)
+            .without(OpFlags::RETURN_DIGEST)
+            .without(OpFlags::AUTHORITATIVE)
+            .without(OpFlags::CERTIFIED);
+        let mut set = |flag, when: bool| {
+            if when {
+                flags = flags.with(flag);
+            }
+        };
+        set(
+            OpFlags::RETURN_DIGEST,
+            with_digest && self.version().at_least(2, 1),
+        );
+        set(OpFlags::AUTHORITATIVE, self.site.is_primary());
+        set(OpFlags::CERTIFIED, self.signs());
+        flags
+    }
+
+    fn asks(&self, flag: OpFlags) -> bool {
+        self.header.is_some_and(|header| header.flags.has(flag))
+    }
+
+    /// Whether a digest of the request stands in front of the body. Before 2.1 there is no flag for
+    /// it, and nobody asks.
+    fn wants_digest(&self) -> bool {
+        self.asks(OpFlags::RETURN_DIGEST) && self.version().at_least(2, 1)
+    }
+
+    /// Whether the reply is signed: asked for, and this node signs for that version. Where it does
+    /// not, the flag is cleared, so that nobody waits for a signature that is not there.
+    fn signs(&self) -> bool {
+        self.asks(OpFlags::CERTIFIED)
+            && self.version().at_least(2, 7)
+            && self.site.signer().is_some()
+    }
+
+    fn digest(&self, hash: HashId) -> Vec<u8> {
+        Hash::of_digest(hash).digest(&[self.digest_input])
+    }
+}
+
+/// Header and body of a clear message, which begin its octets.
+pub(super) fn header_and_body<'a>(message: &Message<'_>, octets: &'a [u8]) -> &'a [u8] {
+    octets
+        .get(..HEADER_LEN + message.body.len())
+        .unwrap_or_default()
+}

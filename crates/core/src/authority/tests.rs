@@ -1,0 +1,1 @@
+//! Decisions, each at its own edge.
