@@ -9,4 +9,5 @@
 //! Which key is fetched, what may be read, which code is answered, which URL wins and what a change
 //! does to a record is decided here; sockets, threads, the disk and the clock are elsewhere.
 
+pub mod admin;
 pub mod authority;

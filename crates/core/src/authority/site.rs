@@ -7,6 +7,8 @@ use guantong_proto::data::site::{HashOption, Site as SiteRecord};
 use guantong_proto::message::Message;
 use guantong_proto::{CaseRule, DecodeError, Handle, HandleRef};
 
+use super::outcome::Misdirected;
+
 /// Prefix of all prefix handles.
 pub(super) const NAMING_AUTHORITY: &[u8] = b"0.NA";
 
@@ -95,6 +97,12 @@ impl Site {
     /// The homed prefixes.
     pub fn homed(&self) -> &Homed {
         &self.homed
+    }
+
+    /// Whether we answer for `handle`, whether or not there is such a record.
+    pub fn is_responsible(&self, handle: HandleRef<'_>) -> Result<(), Misdirected> {
+        let key = handle.key(self.case_rule);
+        super::lookup::responsibility(self, handle, key.as_bytes()).map(|_| ())
     }
 
     /// Whether this server of the site is the one that holds `handle` (5.4).
