@@ -68,8 +68,11 @@ impl Space {
             .manual_journal_persist(true)
             .max_memtable_size(ENGINE_MEMTABLE_OCTETS);
         match self {
-            // Point reads of records that often do not exist: filters on all levels.
-            Self::Records => options,
+            // Point reads of records that often do not exist: filters on all levels. Compressed on
+            // all levels, because a sorted import is never rewritten below the first one.
+            Self::Records => {
+                options.data_block_compression_policy(CompressionPolicy::all(CompressionType::Lz4))
+            }
             // Read in long runs by number, never by a key that might be absent.
             Self::Changes => options
                 .filter_policy(FilterPolicy::disabled())
@@ -158,6 +161,23 @@ impl Engine {
                 .durability(Some(PersistMode::SyncData)),
             engine: self,
         }
+    }
+
+    /// Loads ascending pairs into an empty key space, durably.
+    pub(crate) fn ingest<E: From<Cause>>(
+        &self,
+        space: Space,
+        pairs: impl Iterator<Item = Result<Pair, E>>,
+    ) -> Result<u64, E> {
+        let mut ingestion = guarded(|| self.spaces[space as usize].start_ingestion())?;
+        let mut count = 0;
+        for pair in pairs {
+            let (key, value) = pair?;
+            guarded(|| ingestion.write(key, value))?;
+            count += 1;
+        }
+        guarded(|| ingestion.finish())?;
+        Ok(count)
     }
 
     /// Waits until the engine's background work is not far behind, so that it never has to hold

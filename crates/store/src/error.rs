@@ -330,3 +330,62 @@ pub enum Unfit {
     #[error("is not a prefix handle: write it as `0.NA/88.118.5`")]
     NotAPrefix,
 }
+
+//----------- BackupError ----------------------------------------------------
+
+/// Why a backup or a restore failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BackupError {
+    /// The target is taken.
+    #[error("{dir} is not empty: give a directory that is empty or does not exist")]
+    NotEmpty {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// The directory holds no finished backup.
+    #[error("{dir} is not a backup: {why}")]
+    NotABackup {
+        /// The directory.
+        dir: PathBuf,
+        /// What is missing or strange.
+        why: String,
+    },
+    /// A newer version of the software made this backup.
+    #[error("{dir} has backup form {found}, this version knows {known}: use a newer version")]
+    Newer {
+        /// The directory.
+        dir: PathBuf,
+        /// The form found.
+        found: u32,
+        /// The newest form known.
+        known: u32,
+    },
+    /// The backup does not hold what was written to it.
+    #[error("the backup in {dir} is damaged at octet {at}: {what}: use another one")]
+    Damaged {
+        /// The directory.
+        dir: PathBuf,
+        /// Offset in the data file.
+        at: u64,
+        /// What is wrong.
+        what: String,
+    },
+    /// The store could not be read.
+    #[error(transparent)]
+    Read(#[from] StoreError),
+    /// The restored store could not be made.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A file could not be read or written.
+    #[error("{path}: {cause}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        cause: Cause,
+    },
+    /// The progress callback asked to stop.
+    #[error("stopped on request; what was written so far is not a backup and may be deleted")]
+    Cancelled,
+}

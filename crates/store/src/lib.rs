@@ -45,7 +45,9 @@
 //! clock and no randomness. Times and identities come in as parameters. The format on disk, what is
 //! durable when, and the reasons are in `docs/internals/storage.md`.
 
+mod backup;
 mod batch;
+mod check;
 mod engine;
 mod entry;
 mod error;
@@ -59,6 +61,7 @@ mod open;
 mod options;
 mod page;
 mod prepare;
+mod progress;
 mod queue;
 mod record;
 mod shared;
@@ -66,13 +69,18 @@ mod store;
 mod ticket;
 mod writer;
 
+pub use backup::{Manifest, read_manifest, restore};
 pub use batch::{Batch, Change, Committed, Expect, Origin};
+pub use check::{Checked, Finding, check};
 pub use entry::{Action, Before, Entry};
-pub use error::{Cause, FormError, Found, OpenError, StoreError, TokenError, Unfit, WriteError};
+pub use error::{
+    BackupError, Cause, FormError, Found, OpenError, StoreError, TokenError, Unfit, WriteError,
+};
 pub use format::{PrefixKey, Scope};
 pub use index::{IndexInfo, IndexState};
 pub use options::{CreateOptions, OnLoss, Options};
 pub use page::{Page, PageToken};
+pub use progress::{Progress, Report};
 pub use record::StoredRecord;
 pub use store::{Scan, Stats, Store};
 pub use ticket::{Outcome, Ticket};

@@ -19,15 +19,20 @@ use crate::options::{CreateOptions, Memory, OnLoss, Options};
 
 /// Everything that was found in a directory.
 pub(crate) struct Opened {
+    pub(crate) found: Found,
+    pub(crate) head: Head,
+    /// Lowest change that may be in a journal only.
+    pub(crate) floor: u64,
+}
+
+/// What was found in a directory, not yet compared with `HEAD`.
+pub(crate) struct Found {
     pub(crate) lock: File,
     pub(crate) engine: Engine,
     pub(crate) header: Header,
     pub(crate) state: State,
     pub(crate) homed: Homed,
     pub(crate) indexes: Vec<IndexDef>,
-    pub(crate) head: Head,
-    /// Lowest change that may be in a journal only.
-    pub(crate) floor: u64,
 }
 
 //----------- Create ---------------------------------------------------------
@@ -92,32 +97,41 @@ pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
 
 /// Opens the store in `dir`.
 pub(crate) fn open(dir: &Path, options: &Options) -> Result<Opened, OpenError> {
+    let found = find(dir, options.memory_bytes)?;
+    let last = found.state.last_change;
+    let failed = |error: io::Error| engine_error(dir, error.into());
+    let (mut head, floor) = match (read_head(dir, &found), options.on_loss) {
+        (Ok(read), _) => read,
+        (Err(error), OnLoss::Refuse) => return Err(error),
+        (Err(_), OnLoss::Accept) => {
+            // From here on the store vouches for new changes only.
+            let floor = last + 1;
+            let head = Head::create(&dir.join(HEAD_FILE), Mark { last, floor }).map_err(failed)?;
+            (head, floor)
+        }
+    };
+    // What was committed and not acknowledged becomes visible now, so it counts from now on.
+    head.write(Mark { last, floor }).map_err(failed)?;
+    Ok(Opened { found, head, floor })
+}
+
+/// Opens what is in `dir` without a look at `HEAD`.
+pub(crate) fn find(dir: &Path, memory_bytes: u64) -> Result<Found, OpenError> {
     check_format(dir)?;
     let lock = lock(dir, false)?;
-    let memory = Memory::divide(options.memory_bytes);
+    let memory = Memory::divide(memory_bytes);
     let engine =
         Engine::open(&dir.join(ENGINE_DIR), &memory).map_err(|cause| engine_error(dir, cause))?;
     let view = engine.view();
     let (header, state) = read_fixed(dir, &view)?;
     let (homed, indexes) = read_meta(dir, &view)?;
-    let (mut head, floor) = check_head(dir, &view, &state, options.on_loss)?;
-    // What was committed and not acknowledged becomes visible now, so it counts from now on.
-    let mark = Mark {
-        last: state.last_change,
-        floor,
-    };
-    head.write(mark)
-        .map_err(|error| engine_error(dir, error.into()))?;
-    drop(view);
-    Ok(Opened {
+    Ok(Found {
         lock,
         engine,
         header,
         state,
         homed,
         indexes,
-        head,
-        floor,
     })
 }
 
@@ -211,44 +225,19 @@ fn read_meta(dir: &Path, view: &View) -> Result<(Homed, Vec<IndexDef>), OpenErro
 
 //----------- Loss -----------------------------------------------------------
 
-/// Compares the change log with the state and with `HEAD`; both must know the same last change.
-fn check_head(
-    dir: &Path,
-    view: &View,
-    state: &State,
-    on_loss: OnLoss,
-) -> Result<(Head, u64), OpenError> {
-    let path = dir.join(HEAD_FILE);
-    let (head, mark) = match Head::open(&path) {
-        Ok(opened) => opened,
-        Err(error) if error.kind() == io::ErrorKind::NotFound && on_loss == OnLoss::Accept => {
-            let mark = Mark::default();
-            let made = Head::create(&path, mark).map_err(|e| engine_error(dir, e.into()))?;
-            (made, Some(mark))
-        }
-        Err(error) => return Err(engine_error(dir, error.into())),
-    };
-    let found = match mark {
-        None => Err(OpenError::Damaged {
+/// Compares the change log with the state and with `HEAD`: all must know the same changes. Gives
+/// the open file and the lowest change that may be in a journal only.
+pub(crate) fn read_head(dir: &Path, found: &Found) -> Result<(Head, u64), OpenError> {
+    let (head, mark) =
+        Head::open(&dir.join(HEAD_FILE)).map_err(|error| engine_error(dir, error.into()))?;
+    let Some(mark) = mark else {
+        return Err(OpenError::Damaged {
             dir: dir.into(),
             what: "neither slot of HEAD is valid, so it is not known what was acknowledged".into(),
-        }),
-        Some(mark) => check_loss(dir, view, state, mark).map(|()| mark.floor),
+        });
     };
-    match (found, on_loss) {
-        (Ok(floor), _) => Ok((head, floor)),
-        (Err(_), OnLoss::Accept) => {
-            // From here on the store vouches for new changes only.
-            let floor = state.last_change + 1;
-            let mark = Mark {
-                last: state.last_change,
-                floor,
-            };
-            let head = Head::create(&path, mark).map_err(|e| engine_error(dir, e.into()))?;
-            Ok((head, floor))
-        }
-        (Err(error), OnLoss::Refuse) => Err(error),
-    }
+    check_loss(dir, &found.engine.view(), &found.state, mark)?;
+    Ok((head, mark.floor))
 }
 
 fn check_loss(dir: &Path, view: &View, state: &State, mark: Mark) -> Result<(), OpenError> {
@@ -268,9 +257,9 @@ fn check_loss(dir: &Path, view: &View, state: &State, mark: Mark) -> Result<(), 
         let (key, _) = pair.map_err(engine)?;
         let number = decode_u64(&key).map_err(|error| damaged(dir, "a change number", &error))?;
         if number > expected {
-            return Err(lost(expected, number - 1));
+            return Err(lost(expected, number.saturating_sub(1)));
         }
-        expected = number + 1;
+        expected = number.saturating_add(1);
     }
     match expected.cmp(&(state.last_change + 1)) {
         std::cmp::Ordering::Equal => Ok(()),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use guantong_proto::limits::HANDLE_LEN_MAX;
 use guantong_proto::wire::Reader;
-use guantong_proto::{DecodeError, HandleRef, Reason, Values};
+use guantong_proto::{CaseRule, DecodeError, HandleRef, Reason, Values};
 
 use crate::error::FormError;
 
@@ -155,6 +155,13 @@ pub(crate) fn check(octets: &[u8]) -> Result<(), FormError> {
     read_name(&mut r)?;
     Values::from_wire(r.rest())?;
     Ok(())
+}
+
+/// Whether the key and the flags of a record agree with its name and its values.
+pub(crate) fn agrees(record: &StoredRecord, key: &[u8], rule: CaseRule) -> (bool, bool) {
+    let key_agrees = record.handle().key(rule).as_bytes() == key;
+    let flags_agree = record.octets[1] == flags(record.values());
+    (key_agrees, flags_agree)
 }
 
 fn flags(values: Values<'_>) -> u8 {

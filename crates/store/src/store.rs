@@ -16,7 +16,7 @@ use crate::format::{Scope, counter_key, decode_u64, end_of, index_value_start, r
 use crate::hot::Hot;
 use crate::index::{IndexInfo, IndexState};
 use crate::limits::{CHANGES_PAGE_LEN_MAX, INDEX_KIND_LEN_MAX, PAGE_LEN_MAX};
-use crate::open::{self, Opened};
+use crate::open::{self, Found, Opened};
 use crate::options::{CreateOptions, Memory, Options};
 use crate::page::{Listing, Page, PageToken};
 use crate::prepare::prepare;
@@ -51,16 +51,15 @@ impl Store {
 
     /// Opens the store in `dir` and locks it for as long as it is open.
     pub fn open(dir: &Path, options: &Options) -> Result<Self, OpenError> {
-        let Opened {
+        let Opened { found, head, floor } = open::open(dir, options)?;
+        let Found {
             lock,
             engine,
             header,
             state,
             homed,
             indexes,
-            head,
-            floor,
-        } = open::open(dir, options)?;
+        } = found;
         let hot = Hot::new(Memory::divide(options.memory_bytes).hot);
         let shared = Arc::new(Shared::new(engine, header, hot, homed, indexes));
         shared.records.store(state.records, Ordering::Release);

@@ -1,1 +1,5 @@
 //! Test tools: crash images, replay, generators.
+
+mod random;
+
+pub use random::Random;
