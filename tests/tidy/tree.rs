@@ -15,7 +15,12 @@ const TEXT_ENDINGS: &[&str] = &[
 ];
 
 /// Scripts that have no ending.
-const SCRIPTS: &[&str] = &["test", ".ci/run", "tests/interop/run"];
+const SCRIPTS: &[&str] = &[
+    "test",
+    ".ci/run",
+    "tests/interop/run",
+    "tests/interop/with-node",
+];
 
 /// One text file of the repository.
 #[derive(Debug, Clone)]

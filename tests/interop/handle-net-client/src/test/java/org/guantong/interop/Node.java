@@ -1,0 +1,138 @@
+package org.guantong.interop;
+
+import java.net.InetAddress;
+import java.net.UnknownHostException;
+import net.handle.hdllib.AbstractMessage;
+import net.handle.hdllib.AbstractRequest;
+import net.handle.hdllib.AbstractResponse;
+import net.handle.hdllib.GenericRequest;
+import net.handle.hdllib.GetSiteInfoResponse;
+import net.handle.hdllib.HandleException;
+import net.handle.hdllib.HandleResolver;
+import net.handle.hdllib.HandleValue;
+import net.handle.hdllib.Interface;
+import net.handle.hdllib.ResolutionRequest;
+import net.handle.hdllib.ResolutionResponse;
+import net.handle.hdllib.ServerInfo;
+import net.handle.hdllib.SiteInfo;
+import net.handle.hdllib.Util;
+
+/**
+ * The node under test, as the Handle.Net library sees it.
+ *
+ * <p>Where it is comes from the environment, set by the script that started it. The library is told
+ * nothing but these addresses: site, keys and interfaces come from the node itself.
+ */
+final class Node {
+    /** How a request travels. */
+    enum Transport {
+        UDP(Interface.SP_HDL_UDP, "GUANTONG_UDP"),
+        TCP(Interface.SP_HDL_TCP, "GUANTONG_TCP"),
+        HTTP(Interface.SP_HDL_HTTP, "GUANTONG_HTTP"),
+        HTTPS(Interface.SP_HDL_HTTPS, "GUANTONG_HTTPS");
+
+        private final byte protocol;
+        private final String variable;
+
+        Transport(byte protocol, String variable) {
+            this.protocol = protocol;
+            this.variable = variable;
+        }
+
+        private Interface toInterface() {
+            String port = System.getenv(variable);
+            if (port == null) {
+                throw new IllegalStateException(
+                        variable + " is not set: start these tests with tests/interop/run");
+            }
+            return new Interface(Interface.ST_ADMIN_AND_QUERY, protocol, Integer.parseInt(port));
+        }
+    }
+
+    /** A resolver without memory, so that every request reaches the node. */
+    static HandleResolver resolver() {
+        HandleResolver resolver = new HandleResolver();
+        resolver.setCache(null);
+        resolver.setCertifiedCache(null);
+        resolver.setTcpTimeout(20_000);
+        return resolver;
+    }
+
+    /** Sends one request by one transport, and gives back whatever the node answers. */
+    static AbstractResponse ask(AbstractRequest request, Transport transport)
+            throws HandleException {
+        request.setSupportedProtocolVersion();
+        ServerInfo server = server(transport);
+        return resolver().sendRequestToInterface(request, server, server.interfaces[0]);
+    }
+
+    /** All publicly readable values of a handle. */
+    static HandleValue[] values(String handle, Transport transport) throws HandleException {
+        return values(request(handle, null, null), transport);
+    }
+
+    /** The values that a request asks for; anything but success fails the test. */
+    static HandleValue[] values(ResolutionRequest request, Transport transport)
+            throws HandleException {
+        AbstractResponse response = ask(request, transport);
+        if (response instanceof ResolutionResponse) {
+            return ((ResolutionResponse) response).getHandleValues();
+        }
+        throw HandleException.ofResponse(response);
+    }
+
+    /** A request for a selection of values; null selects nothing, and so everything. */
+    static ResolutionRequest request(String handle, String[] types, int[] indexes) {
+        byte[][] encoded = null;
+        if (types != null) {
+            encoded = new byte[types.length][];
+            for (int i = 0; i < types.length; i++) {
+                encoded[i] = Util.encodeString(types[i]);
+            }
+        }
+        return new ResolutionRequest(Util.encodeString(handle), encoded, indexes, null);
+    }
+
+    /** What the node says about itself. */
+    static SiteInfo site(Transport transport) throws HandleException {
+        GenericRequest request =
+                new GenericRequest(Util.encodeString("/"), AbstractMessage.OC_GET_SITE_INFO, null);
+        AbstractResponse response = ask(request, transport);
+        if (response instanceof GetSiteInfoResponse) {
+            return ((GetSiteInfoResponse) response).siteInfo;
+        }
+        throw HandleException.ofResponse(response);
+    }
+
+    private static ServerInfo server(Transport transport) {
+        ServerInfo server = new ServerInfo();
+        server.serverId = 1;
+        server.ipAddress = new byte[16];
+        byte[] loopback = loopback().getAddress();
+        System.arraycopy(loopback, 0, server.ipAddress, 12, loopback.length);
+        server.interfaces = new Interface[] {transport.toInterface()};
+        if (transport == Transport.HTTPS) {
+            server.publicKey = publishedKey();
+        }
+        return server;
+    }
+
+    /** The key that an HTTPS client of this library expects: the one in the site record. */
+    private static byte[] publishedKey() {
+        try {
+            return site(Transport.TCP).servers[0].publicKey;
+        } catch (HandleException e) {
+            throw new IllegalStateException("the node does not tell its site", e);
+        }
+    }
+
+    private static InetAddress loopback() {
+        try {
+            return InetAddress.getByAddress(new byte[] {127, 0, 0, 1});
+        } catch (UnknownHostException e) {
+            throw new IllegalStateException("four octets are an address", e);
+        }
+    }
+
+    private Node() {}
+}
