@@ -295,8 +295,8 @@ pub enum Reply {
     Indexes(Vec<Index>),
     /// Entries of the change log.
     Changes(Vec<ChangeEntry>),
-    /// What became of each record, in their order.
-    Imported(Vec<Outcome>),
+    /// What became of a batch of records.
+    Imported(Imported),
     /// How many records were sent.
     Exported {
         /// The number.
@@ -317,6 +317,10 @@ pub struct Status {
     pub records: u64,
     /// The number of the last change.
     pub last_change: u64,
+    /// Whether suffixes that differ in case are different names.
+    pub case_sensitive: bool,
+    /// Octets on the disk.
+    pub disk_octets: u64,
 }
 
 /// A record that is stored.
@@ -359,6 +363,15 @@ pub enum Outcome {
     Refused(String),
 }
 
+/// What became of a batch of records. What was to be written is durable.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imported {
+    /// What became of each record, in their order.
+    pub outcomes: Vec<Outcome>,
+    /// The number of the last change of the batch; `None` if nothing was written.
+    pub last_change: Option<u64>,
+}
+
 /// Some handles, in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page {
@@ -390,7 +403,7 @@ pub struct Index {
 }
 
 /// An entry of the change log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct ChangeEntry {
     /// Its number; numbers have no gaps.
     pub number: u64,
@@ -403,6 +416,8 @@ pub struct ChangeEntry {
     /// Who asked for it: `node`, `operator`, `import`, `replication`, or the key of an
     /// administrator as `index:handle`.
     pub origin: String,
+    /// The record that was replaced or deleted.
+    pub before: Option<Stored>,
 }
 
 /// A backup that was made.

@@ -1,1 +1,4 @@
 //! Listeners, HTTP, configuration, metrics and jobs of a node.
+
+pub mod control;
+pub mod transfer;

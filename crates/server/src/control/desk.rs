@@ -1,0 +1,513 @@
+//! The desk: everything that an operator can ask of a store, in one place.
+//!
+//! The control socket of a running node and a command that opens the store itself both ask here,
+//! so both give the same answers. What a change makes of a record is decided by
+//! [`guantong_core::admin`]; the desk fetches, submits and puts the result into words.
+
+use std::fmt;
+
+use super::plan as admin;
+use guantong_api::control::{
+    Ask, Body, ChangeEntry, Changed, Condition, Imported, Index, Json, Mode, OnConflict, Outcome,
+    Page, Prefix, RecordChange, Refusal, Reply, Status, Stored,
+};
+use guantong_proto::{Handle, Value, Values, json};
+use guantong_store::{
+    Action, Batch, Change, Entry, Expect, IndexState, Origin, PageToken, Scope, Store,
+    StoredRecord, WriteError,
+};
+
+use super::import::{Import, Item, secs};
+use super::record::{NewRecord, to_json};
+use super::{delegate, refusal};
+
+/// How often a change is planned again because somebody else changed the record meanwhile.
+const ATTEMPTS_MAX: usize = 16;
+/// Octets of records that one line of an export carries, about.
+const EXPORT_LINE_OCTETS: usize = 256 * 1024;
+/// Octets of replaced values that one answer about the change log carries, about.
+const CHANGES_OCTETS: usize = 4 * 1024 * 1024;
+
+/// Takes an answer that is on the way; `Err` means that nobody listens any more.
+pub type Say<'a> = &'a mut dyn FnMut(Body) -> Result<(), Gone>;
+
+/// Nobody listens any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone;
+
+//----------- Desk -----------------------------------------------------------
+
+/// Answers an operator's questions about a store.
+pub struct Desk {
+    store: Store,
+    now_ms: fn() -> u64,
+    on_homing: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Desk {
+    /// A desk for `store`. `now_ms` tells the milliseconds since 1970; `on_homing` is called after
+    /// a prefix was homed or unhomed.
+    pub fn new(
+        store: Store,
+        now_ms: fn() -> u64,
+        on_homing: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            store,
+            now_ms,
+            on_homing: Box::new(on_homing),
+        }
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Milliseconds since 1970.
+    pub fn now_ms(&self) -> u64 {
+        (self.now_ms)()
+    }
+
+    /// An import of batches, several of which may be under way.
+    pub fn import(&self, on_conflict: OnConflict, mode: Mode) -> Import<'_> {
+        Import::new(self, on_conflict, mode)
+    }
+
+    /// Answers one question. What is on the way is told to `say`.
+    pub fn perform(&self, ask: Ask, say: Say<'_>) -> Result<Reply, Refusal> {
+        match ask {
+            Ask::Status => self.status(),
+            Ask::Get { handle } => self.get(&handle),
+            Ask::Change {
+                change,
+                condition,
+                mode,
+            } => self.change(&change, condition, mode),
+            Ask::List {
+                prefix,
+                after,
+                limit,
+            } => self.list(prefix.as_deref(), after.as_deref(), limit),
+            Ask::Find {
+                kind,
+                data,
+                after,
+                limit,
+            } => self.find(&kind, &data, after.as_deref(), limit),
+            Ask::Prefixes => self.prefixes(),
+            Ask::Home { prefix } => self.home(&prefix, |prefix| Change::Home { prefix }),
+            Ask::Unhome { prefix } => self.home(&prefix, |prefix| Change::Unhome { prefix }),
+            Ask::Delegate {
+                prefix,
+                sites,
+                admin,
+                mode,
+            } => {
+                let delegation = delegate::Delegation::parse(&prefix, &sites, admin)?;
+                self.rewrite(delegation.handle(), Condition::None, mode, &|old| {
+                    Ok(Some(delegation.apply(old)))
+                })
+            }
+            Ask::Indexes => Ok(self.indexes()),
+            Ask::EnableIndex { kind } => done(self.store.index_enable(&kind)),
+            Ask::DisableIndex { kind } => done(self.store.index_disable(&kind)),
+            Ask::Changes { after, limit } => self.changes(after, limit),
+            Ask::Import {
+                on_conflict,
+                mode,
+                records,
+            } => {
+                let mut import = self.import(on_conflict, mode);
+                import.submit(parse_items(&records))?;
+                let imported = import.outcomes().unwrap_or_else(|| Ok(Imported::default()));
+                imported.map(Reply::Imported)
+            }
+            Ask::Export { prefix, after } => self.export(prefix.as_deref(), after.as_deref(), say),
+            _ => Err(refusal::invalid(
+                "this node does not know the question: use the command line of the same version",
+            )),
+        }
+    }
+
+    //--- Looking
+
+    fn status(&self) -> Result<Reply, Refusal> {
+        let stats = self.store.stats().map_err(|e| refusal::of_read(&e))?;
+        Ok(Reply::Status(Status {
+            software: env!("CARGO_PKG_VERSION").to_owned(),
+            records: stats.records,
+            last_change: stats.last_change,
+            case_sensitive: self.store.case_rule() == guantong_proto::CaseRule::Sensitive,
+            disk_octets: stats.disk_octets,
+        }))
+    }
+
+    fn get(&self, handle: &str) -> Result<Reply, Refusal> {
+        let record = self.read(&parse_handle(handle)?)?;
+        Ok(Reply::Record(record.map(|record| stored(&record))))
+    }
+
+    fn read(&self, handle: &Handle) -> Result<Option<StoredRecord>, Refusal> {
+        let record = self.store.record(handle.borrow());
+        record.map_err(|e| refusal::of_read(&e))
+    }
+
+    fn list(
+        &self,
+        prefix: Option<&str>,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Reply, Refusal> {
+        let scope = parse_scope(prefix)?;
+        let token = parse_token(after)?;
+        let page = self.store.list(&scope, token.as_ref(), limit as usize);
+        let total = self.store.count(&scope).map_err(|e| refusal::of_read(&e))?;
+        page_reply(page, Some(total))
+    }
+
+    fn find(
+        &self,
+        kind: &str,
+        data: &Json,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Reply, Refusal> {
+        // The data of a value has its form from the value around it.
+        let value = format!(r#"{{"index":1,"type":"","data":{}}}"#, data.get());
+        let value = json::parse_values(value.as_bytes()).map_err(refusal::invalid)?;
+        let data = value.first().map_or(&[][..], |value| &value.data);
+        let token = parse_token(after)?;
+        page_reply(
+            self.store.find(kind, data, token.as_ref(), limit as usize),
+            None,
+        )
+    }
+
+    fn prefixes(&self) -> Result<Reply, Refusal> {
+        let mut prefixes = Vec::new();
+        for handle in self.store.homed() {
+            let prefix = handle.borrow().suffix().to_owned();
+            let scope = Scope::of_prefix(&prefix).map_err(refusal::invalid)?;
+            let records = self.store.count(&scope).map_err(|e| refusal::of_read(&e))?;
+            prefixes.push(Prefix { prefix, records });
+        }
+        Ok(Reply::Prefixes(prefixes))
+    }
+
+    fn indexes(&self) -> Reply {
+        let indexes = self.store.indexes().into_iter().map(|index| Index {
+            kind: index.kind,
+            state: match index.state {
+                IndexState::Ready => "ready",
+                IndexState::Building => "building",
+                IndexState::Dropping => "dropping",
+            }
+            .to_owned(),
+        });
+        Reply::Indexes(indexes.collect())
+    }
+
+    fn changes(&self, after: u64, limit: u32) -> Result<Reply, Refusal> {
+        let entries = self.store.changes(after, limit as usize);
+        let entries = entries.map_err(|e| refusal::of_read(&e))?;
+        let mut octets = 0;
+        let within = entries.into_iter().take_while(|entry| {
+            // The first one goes through however large it is, so that the caller gets on.
+            let fits = octets == 0 || octets < CHANGES_OCTETS;
+            octets += 1 + entry.before.as_ref().map_or(0, |b| b.values.len());
+            fits
+        });
+        Ok(Reply::Changes(within.map(change_entry).collect()))
+    }
+
+    //--- Changing
+
+    fn change(
+        &self,
+        change: &RecordChange,
+        condition: Condition,
+        mode: Mode,
+    ) -> Result<Reply, Refusal> {
+        let (handle, plan) = parse_change(change)?;
+        self.rewrite(&handle, condition, mode, &|old| {
+            admin::plan(old, &plan).map_err(|e| of_plan(&handle, &e))
+        })
+    }
+
+    /// Replaces a record by what `plan` makes of it; `None` deletes it.
+    fn rewrite(
+        &self,
+        handle: &Handle,
+        condition: Condition,
+        mode: Mode,
+        plan: &dyn Fn(Option<&[Value]>) -> Result<Option<Vec<Value>>, Refusal>,
+    ) -> Result<Reply, Refusal> {
+        let mut attempts = 0;
+        loop {
+            let stored = self.read(handle)?;
+            check_condition(handle, condition, stored.as_ref())?;
+            let old = stored.as_ref().map(|record| record.values().to_vec());
+            let old = old.transpose().map_err(refusal::invalid)?;
+            let new = match plan(old.as_deref())? {
+                None => None,
+                Some(values) => {
+                    let new = NewRecord::new(handle.clone(), &values);
+                    let mut new = new.map_err(|e| refusal::invalid(format!("{handle}: {e}")))?;
+                    let before = stored.as_ref().map(|record| record.values());
+                    new.stamp(before, secs(self.now_ms()));
+                    Some(new)
+                }
+            };
+            match self.write(handle, stored.as_ref(), new, mode) {
+                Err(WriteError::Conflict { .. }) if attempts < ATTEMPTS_MAX => attempts += 1,
+                Err(error) => return Err(refusal::of_write(&error)),
+                Ok(changed) => return Ok(Reply::Changed(changed)),
+            }
+        }
+    }
+
+    fn write(
+        &self,
+        handle: &Handle,
+        stored: Option<&StoredRecord>,
+        new: Option<NewRecord>,
+        mode: Mode,
+    ) -> Result<Changed, WriteError> {
+        let outcome = match (stored, &new) {
+            (Some(stored), Some(new)) if new.values_wire() == stored.values_wire() => {
+                Outcome::Unchanged
+            }
+            (Some(_), Some(_)) => Outcome::Replaced,
+            (None, Some(_)) => Outcome::Created,
+            (Some(_), None) => Outcome::Deleted,
+            (None, None) => Outcome::Unchanged,
+        };
+        let before = stored.map(|record| to_json(record.handle().as_str(), record.values()));
+        let after = new.as_ref().map(NewRecord::to_json);
+        let mut version = None;
+        if mode == Mode::Apply && outcome != Outcome::Unchanged {
+            let expect = match stored {
+                Some(record) => Expect::Version(record.version()),
+                None => Expect::Absent,
+            };
+            let handle = handle.clone();
+            let change = match new {
+                Some(new) => Change::Put {
+                    handle,
+                    values: new.values_wire().to_vec(),
+                    expect,
+                },
+                None => Change::Delete { handle, expect },
+            };
+            version = Some(self.commit(change)?);
+        }
+        Ok(Changed {
+            outcome,
+            before,
+            after,
+            version,
+        })
+    }
+
+    fn commit(&self, change: Change) -> Result<u64, WriteError> {
+        let batch = Batch {
+            changes: vec![change],
+            at_ms: self.now_ms(),
+            origin: Origin::Operator,
+        };
+        Ok(self.store.submit(batch).wait()?.last)
+    }
+
+    fn home(&self, prefix: &str, change: fn(Handle) -> Change) -> Result<Reply, Refusal> {
+        let prefix = Handle::of_prefix(prefix).map_err(refusal::invalid)?;
+        self.commit(change(prefix))
+            .map_err(|e| refusal::of_write(&e))?;
+        (self.on_homing)();
+        Ok(Reply::Done)
+    }
+
+    //--- Long jobs
+
+    fn export(
+        &self,
+        prefix: Option<&str>,
+        after: Option<&str>,
+        say: Say<'_>,
+    ) -> Result<Reply, Refusal> {
+        let scope = parse_scope(prefix)?;
+        let after = after.map(parse_handle).transpose()?;
+        let after = after.map(|handle| handle.key(self.store.case_rule()));
+        let (mut records, mut line, mut octets) = (0, Vec::new(), 0);
+        for record in self.store.scan(&scope, after.as_ref().map(AsRef::as_ref)) {
+            let (_, record) = record.map_err(|e| refusal::of_read(&e))?;
+            let text = to_json(record.handle().as_str(), record.values());
+            octets += text.get().len();
+            line.push(text);
+            records += 1;
+            if octets >= EXPORT_LINE_OCTETS {
+                octets = 0;
+                say(Body::Records(std::mem::take(&mut line))).map_err(gone)?;
+            }
+        }
+        if !line.is_empty() {
+            say(Body::Records(line)).map_err(gone)?;
+        }
+        Ok(Reply::Exported { records })
+    }
+}
+
+impl fmt::Debug for Desk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Desk")
+            .field("store", &self.store)
+            .finish_non_exhaustive()
+    }
+}
+
+//----------- From and to words ----------------------------------------------
+
+/// The records of an import, or why they could not be read.
+pub(super) fn parse_items(records: &[Json]) -> Vec<Item> {
+    let parse = |record: &Json| NewRecord::parse(record.get().as_bytes());
+    records
+        .iter()
+        .map(|record| parse(record).map_err(|e| e.to_string()))
+        .collect()
+}
+
+fn parse_handle(handle: &str) -> Result<Handle, Refusal> {
+    Handle::parse(handle).map_err(|e| refusal::invalid(format!("`{handle}`: {e}")))
+}
+
+fn parse_scope(prefix: Option<&str>) -> Result<Scope, Refusal> {
+    match prefix {
+        Some(prefix) => Scope::of_prefix(prefix).map_err(refusal::invalid),
+        None => Ok(Scope::All),
+    }
+}
+
+fn parse_token(token: Option<&str>) -> Result<Option<PageToken>, Refusal> {
+    let token = token.map(str::parse::<PageToken>).transpose();
+    token.map_err(refusal::invalid)
+}
+
+fn parse_change(change: &RecordChange) -> Result<(Handle, admin::Change), Refusal> {
+    let parse_values = |handle: &str, values: &Json| {
+        let values = json::parse_values(values.get().as_bytes());
+        values.map_err(|e| refusal::invalid(format!("{handle}: {e}")))
+    };
+    Ok(match change {
+        RecordChange::Put { record } => {
+            let record = NewRecord::parse(record.get().as_bytes()).map_err(refusal::invalid)?;
+            let values = record.values().to_vec().map_err(refusal::invalid)?;
+            (record.handle().clone(), admin::Change::Put(values))
+        }
+        RecordChange::Add { handle, values } => {
+            let values = parse_values(handle, values)?;
+            (parse_handle(handle)?, admin::Change::Add(values))
+        }
+        RecordChange::Modify { handle, values } => {
+            let values = parse_values(handle, values)?;
+            (parse_handle(handle)?, admin::Change::Modify(values))
+        }
+        RecordChange::Remove { handle, indexes } => (
+            parse_handle(handle)?,
+            admin::Change::Remove(indexes.clone()),
+        ),
+        RecordChange::Delete { handle } => (parse_handle(handle)?, admin::Change::Delete),
+    })
+}
+
+fn check_condition(
+    handle: &Handle,
+    condition: Condition,
+    stored: Option<&StoredRecord>,
+) -> Result<(), Refusal> {
+    let found = stored.map(StoredRecord::version);
+    let expect = match condition {
+        Condition::None => return Ok(()),
+        Condition::Absent => Expect::Absent,
+        Condition::Version(version) => Expect::Version(version),
+    };
+    if expect.holds(found) {
+        return Ok(());
+    }
+    let found = match found {
+        Some(version) => format!("it exists with version {version}"),
+        None => "it does not exist".to_owned(),
+    };
+    Err(refusal::conflict(format!("{handle} {expect}, but {found}")))
+}
+
+fn of_plan(handle: &Handle, error: &admin::PlanError) -> Refusal {
+    let message = format!("{handle}: {error}");
+    match error {
+        admin::PlanError::NoRecord | admin::PlanError::NoIndex(_) => refusal::not_found(message),
+        admin::PlanError::IndexTaken(_) => refusal::conflict(message),
+    }
+}
+
+fn gone(_: Gone) -> Refusal {
+    refusal::invalid("nobody listens any more")
+}
+
+fn stored(record: &StoredRecord) -> Stored {
+    Stored {
+        version: record.version(),
+        record: to_json(record.handle().as_str(), record.values()),
+    }
+}
+
+fn change_entry(entry: Entry) -> ChangeEntry {
+    let before = entry.before.as_ref().and_then(|before| {
+        // The log checks what it decodes; if it did not, an entry without `before` is the answer.
+        let values = Values::from_wire(&before.values).ok()?;
+        Some(Stored {
+            version: before.version,
+            record: to_json(entry.handle.as_str(), values),
+        })
+    });
+    ChangeEntry {
+        number: entry.number,
+        at_ms: entry.at_ms,
+        action: match entry.action {
+            Action::Create => "create",
+            Action::Delete => "delete",
+            Action::Update => "update",
+            Action::Home => "home",
+            Action::Unhome => "unhome",
+        }
+        .to_owned(),
+        origin: match &entry.origin {
+            Origin::Node => "node".to_owned(),
+            Origin::Operator => "operator".to_owned(),
+            Origin::Import => "import".to_owned(),
+            Origin::Replication => "replication".to_owned(),
+            Origin::Administrator { handle, index } => format!("{index}:{handle}"),
+            _ => "unknown".to_owned(),
+        },
+        handle: entry.handle.as_str().to_owned(),
+        before,
+    }
+}
+
+fn page_reply(
+    page: Result<guantong_store::Page, guantong_store::StoreError>,
+    total: Option<u64>,
+) -> Result<Reply, Refusal> {
+    let page = page.map_err(|e| refusal::of_read(&e))?;
+    let handles = page.handles.iter().map(|handle| handle.as_str().to_owned());
+    Ok(Reply::Page(Page {
+        handles: handles.collect(),
+        next: page.next.map(|token| token.to_string()),
+        total,
+    }))
+}
+
+fn done(ticket: guantong_store::Ticket) -> Result<Reply, Refusal> {
+    match ticket.wait() {
+        Ok(_) => Ok(Reply::Done),
+        Err(error) => Err(refusal::of_write(&error)),
+    }
+}

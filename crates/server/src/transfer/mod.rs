@@ -1,0 +1,3 @@
+//! Moving many records: import and export of JSON Lines, resumable.
+
+pub mod lines;
