@@ -100,6 +100,8 @@ pub enum Ask {
         prefix: String,
         /// The sites in the Handle JSON form, in place of those that the record has now.
         sites: Vec<Json>,
+        /// Handles whose sites serve the prefix, in place of those that the record has now.
+        services: Vec<String>,
         /// The key that administers the prefix; `None` leaves administrators as they are.
         admin: Option<Identity>,
         /// Whether to do it or only to say what would happen.

@@ -6,20 +6,23 @@
 
 use std::fmt;
 
-use super::plan as admin;
 use guantong_api::control::{
-    Ask, Body, ChangeEntry, Changed, Condition, Imported, Index, Json, Mode, OnConflict, Outcome,
-    Page, Prefix, RecordChange, Refusal, Reply, Status, Stored,
+    Ask, Body, ChangeEntry, Changed, Condition, Identity, Imported, Index, Json, Mode, OnConflict,
+    Outcome, Page, Prefix, RecordChange, Refusal, Reply, Status, Stored,
 };
-use guantong_proto::{Handle, Value, Values, json};
+use guantong_core::admin::{self, Administrator, Conflict, Delegation, Timestamps};
+use guantong_proto::data::AdminPermissions;
+use guantong_proto::json::{self, Record};
+use guantong_proto::wire::Writer;
+use guantong_proto::{Handle, Value, Values};
 use guantong_store::{
     Action, Batch, Change, Entry, Expect, IndexState, Origin, PageToken, Scope, Store,
     StoredRecord, WriteError,
 };
 
 use super::import::{Import, Item, secs};
-use super::record::{NewRecord, to_json};
-use super::{delegate, refusal};
+use super::record::{NewRecord, RecordError, to_json};
+use super::refusal;
 
 /// How often a change is planned again because somebody else changed the record meanwhile.
 const ATTEMPTS_MAX: usize = 16;
@@ -101,12 +104,14 @@ impl Desk {
             Ask::Delegate {
                 prefix,
                 sites,
+                services,
                 admin,
                 mode,
             } => {
-                let delegation = delegate::Delegation::parse(&prefix, &sites, admin)?;
-                self.rewrite(delegation.handle(), Condition::None, mode, &|old| {
-                    Ok(Some(delegation.apply(old)))
+                let prefix = Handle::of_prefix(&prefix).map_err(refusal::invalid)?;
+                let delegation = parse_delegation(&sites, &services, admin.as_ref())?;
+                self.rewrite(&prefix, Condition::None, mode, &|old| {
+                    admin::Change::Put(delegation.apply(old.unwrap_or_default()))
                 })
             }
             Ask::Indexes => Ok(self.indexes()),
@@ -218,7 +223,9 @@ impl Desk {
             octets += 1 + entry.before.as_ref().map_or(0, |b| b.values.len());
             fits
         });
-        Ok(Reply::Changes(within.map(change_entry).collect()))
+        Ok(Reply::Changes(
+            within.map(|entry| change_entry(&entry)).collect(),
+        ))
     }
 
     //--- Changing
@@ -229,36 +236,28 @@ impl Desk {
         condition: Condition,
         mode: Mode,
     ) -> Result<Reply, Refusal> {
-        let (handle, plan) = parse_change(change)?;
-        self.rewrite(&handle, condition, mode, &|old| {
-            admin::plan(old, &plan).map_err(|e| of_plan(&handle, &e))
-        })
+        let (handle, change) = parse_change(change)?;
+        self.rewrite(&handle, condition, mode, &|_| change.clone())
     }
 
-    /// Replaces a record by what `plan` makes of it; `None` deletes it.
+    /// Changes a record by what `change` makes of its values.
     fn rewrite(
         &self,
         handle: &Handle,
         condition: Condition,
         mode: Mode,
-        plan: &dyn Fn(Option<&[Value]>) -> Result<Option<Vec<Value>>, Refusal>,
+        change: &dyn Fn(Option<&[Value]>) -> admin::Change,
     ) -> Result<Reply, Refusal> {
+        let timestamps = Timestamps::Set(secs(self.now_ms()));
         let mut attempts = 0;
         loop {
             let stored = self.read(handle)?;
             check_condition(handle, condition, stored.as_ref())?;
             let old = stored.as_ref().map(|record| record.values().to_vec());
             let old = old.transpose().map_err(refusal::invalid)?;
-            let new = match plan(old.as_deref())? {
-                None => None,
-                Some(values) => {
-                    let new = NewRecord::new(handle.clone(), &values);
-                    let mut new = new.map_err(|e| refusal::invalid(format!("{handle}: {e}")))?;
-                    let before = stored.as_ref().map(|record| record.values());
-                    new.stamp(before, secs(self.now_ms()));
-                    Some(new)
-                }
-            };
+            let new = admin::plan(old.as_deref(), &change(old.as_deref()), timestamps);
+            let new = new.map_err(|conflict| of_plan(handle, &conflict))?;
+            let new = new.map(|values| Writer::to_vec(|w| Values::encode(&values, w)));
             match self.write(handle, stored.as_ref(), new, mode) {
                 Err(WriteError::Conflict { .. }) if attempts < ATTEMPTS_MAX => attempts += 1,
                 Err(error) => return Err(refusal::of_write(&error)),
@@ -267,24 +266,24 @@ impl Desk {
         }
     }
 
+    /// Writes `new`, values in wire form, in place of what was read; `None` deletes.
     fn write(
         &self,
         handle: &Handle,
         stored: Option<&StoredRecord>,
-        new: Option<NewRecord>,
+        new: Option<Vec<u8>>,
         mode: Mode,
     ) -> Result<Changed, WriteError> {
         let outcome = match (stored, &new) {
-            (Some(stored), Some(new)) if new.values_wire() == stored.values_wire() => {
-                Outcome::Unchanged
-            }
+            (Some(stored), Some(new)) if new == stored.values_wire() => Outcome::Unchanged,
             (Some(_), Some(_)) => Outcome::Replaced,
             (None, Some(_)) => Outcome::Created,
             (Some(_), None) => Outcome::Deleted,
             (None, None) => Outcome::Unchanged,
         };
         let before = stored.map(|record| to_json(record.handle().as_str(), record.values()));
-        let after = new.as_ref().map(NewRecord::to_json);
+        let after = new.as_deref().and_then(|new| Values::from_wire(new).ok());
+        let after = after.map(|values| to_json(handle.as_str(), values));
         let mut version = None;
         if mode == Mode::Apply && outcome != Outcome::Unchanged {
             let expect = match stored {
@@ -293,9 +292,9 @@ impl Desk {
             };
             let handle = handle.clone();
             let change = match new {
-                Some(new) => Change::Put {
+                Some(values) => Change::Put {
                     handle,
-                    values: new.values_wire().to_vec(),
+                    values,
                     expect,
                 },
                 None => Change::Delete { handle, expect },
@@ -399,9 +398,11 @@ fn parse_change(change: &RecordChange) -> Result<(Handle, admin::Change), Refusa
     };
     Ok(match change {
         RecordChange::Put { record } => {
-            let record = NewRecord::parse(record.get().as_bytes()).map_err(refusal::invalid)?;
-            let values = record.values().to_vec().map_err(refusal::invalid)?;
-            (record.handle().clone(), admin::Change::Put(values))
+            let record = Record::parse(record.get().as_bytes()).map_err(refusal::invalid)?;
+            let handle = record
+                .handle
+                .ok_or_else(|| refusal::invalid(RecordError::NoHandle))?;
+            (parse_handle(&handle)?, admin::Change::Put(record.values))
         }
         RecordChange::Add { handle, values } => {
             let values = parse_values(handle, values)?;
@@ -440,11 +441,49 @@ fn check_condition(
     Err(refusal::conflict(format!("{handle} {expect}, but {found}")))
 }
 
-fn of_plan(handle: &Handle, error: &admin::PlanError) -> Refusal {
-    let message = format!("{handle}: {error}");
-    match error {
-        admin::PlanError::NoRecord | admin::PlanError::NoIndex(_) => refusal::not_found(message),
-        admin::PlanError::IndexTaken(_) => refusal::conflict(message),
+fn parse_delegation(
+    sites: &[Json],
+    services: &[String],
+    admin: Option<&Identity>,
+) -> Result<Delegation, Refusal> {
+    if sites.is_empty() && services.is_empty() {
+        let message = "a prefix is delegated to a site or a service at least, none was given";
+        return Err(refusal::invalid(message));
+    }
+    let sites = sites.iter().enumerate().map(|(at, site)| {
+        let site = json::parse_site(site.get().as_bytes());
+        site.map_err(|e| refusal::invalid(format!("site {}: {e}", at + 1)))
+    });
+    let administrator = admin.map(|admin| {
+        Ok(Administrator {
+            handle: parse_handle(&admin.handle)?,
+            index: admin.index,
+            permissions: AdminPermissions::ALL,
+        })
+    });
+    Ok(Delegation {
+        sites: sites.collect::<Result<_, Refusal>>()?,
+        services: services
+            .iter()
+            .map(|s| parse_handle(s))
+            .collect::<Result<_, Refusal>>()?,
+        administrators: administrator.transpose()?.into_iter().collect(),
+    })
+}
+
+fn of_plan(handle: &Handle, conflict: &Conflict) -> Refusal {
+    let advice = match conflict {
+        Conflict::NoRecord => "create it with `record put`",
+        Conflict::NoValue { .. } => "look at the record with `record get`",
+        Conflict::ValueExists { .. } => "use `record modify`, or another index",
+        Conflict::ReadOnly { .. } => "write the record whole with `record put`",
+        _ => "correct the values",
+    };
+    let message = format!("{handle}: {conflict}: {advice}");
+    match conflict {
+        Conflict::NoRecord | Conflict::NoValue { .. } => refusal::not_found(message),
+        Conflict::Invalid(_) => refusal::invalid(message),
+        _ => refusal::conflict(message),
     }
 }
 
@@ -459,7 +498,7 @@ fn stored(record: &StoredRecord) -> Stored {
     }
 }
 
-fn change_entry(entry: Entry) -> ChangeEntry {
+fn change_entry(entry: &Entry) -> ChangeEntry {
     let before = entry.before.as_ref().and_then(|before| {
         // The log checks what it decodes; if it did not, an entry without `before` is the answer.
         let values = Values::from_wire(&before.values).ok()?;

@@ -14,12 +14,10 @@
 //! writable by others, and the user id of the peer is checked as well. There is no other
 //! authentication, and none of this is reachable over a network.
 
-mod delegate;
 mod desk;
 mod import;
 mod line;
 mod local;
-mod plan;
 mod record;
 mod refusal;
 mod remote;
@@ -28,7 +26,6 @@ mod serve;
 pub use desk::{Desk, Gone, Say};
 pub use import::{BATCH_OCTETS_MAX, BATCH_RECORDS_MAX, BATCHES_AHEAD_MAX, Import, Item};
 pub use local::Local;
-pub use plan::ValuesError;
 pub use record::{NewRecord, RecordError, judge, to_json};
 pub use remote::Remote;
 pub use serve::{BindError, CONNECTIONS_MAX, Listener};

@@ -27,7 +27,7 @@ pub struct NewRecord {
 impl NewRecord {
     /// A record of values that pass the checks of a stored record.
     pub fn new(handle: Handle, values: &[Value]) -> Result<Self, RecordError> {
-        super::plan::validate(values)?;
+        guantong_core::admin::validate(values)?;
         Ok(Self {
             handle,
             is_stamped: values.iter().all(|value| value.timestamp != 0),
@@ -152,5 +152,5 @@ pub enum RecordError {
     Name(#[from] NameError),
     /// The values cannot be stored.
     #[error(transparent)]
-    Values(#[from] super::plan::ValuesError),
+    Values(#[from] guantong_core::admin::Invalid),
 }

@@ -498,3 +498,28 @@ fn stopping_ends_connections_and_removes_the_socket() {
     ));
     assert!(!node.path.exists());
 }
+
+#[test]
+fn prefix_is_delegated_to_a_site() {
+    let node = Node::start();
+    let mut client = node.client();
+    let delegate = |sites| Ask::Delegate {
+        prefix: "88.118.5".into(),
+        sites,
+        services: Vec::new(),
+        admin: None,
+        mode: Mode::Apply,
+    };
+    let none = refused(ask(&mut client, delegate(Vec::new())));
+    assert!(none.1.contains("none was given"), "{}", none.1);
+    let broken = refused(ask(
+        &mut client,
+        delegate(vec![values(&json!({"servers": 7}))]),
+    ));
+    assert!(broken.1.starts_with("site 1: "), "{}", broken.1);
+    let site = guantong_proto::data::Site::default();
+    let site = serde_json::value::to_raw_value(&guantong_proto::json::SiteForm::new(&site));
+    ask(&mut client, delegate(vec![site.unwrap()])).unwrap();
+    let (_, record) = get(&mut client, "0.NA/88.118.5").unwrap();
+    assert_eq!(record["values"][0]["type"], "HS_SITE");
+}

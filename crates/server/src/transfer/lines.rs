@@ -64,7 +64,7 @@ impl<R: BufRead> Lines<R> {
     }
 
     /// The next line that is not blank, and its number from 1; `None` at the end.
-    pub fn next(&mut self) -> io::Result<Option<(u64, Line<'_>)>> {
+    pub fn next_line(&mut self) -> io::Result<Option<(u64, Line<'_>)>> {
         loop {
             self.text.clear();
             let octets = self.read_line()?;
@@ -171,7 +171,7 @@ mod tests {
     fn all(input: &[u8], line_len_max: usize) -> Vec<(u64, Option<String>)> {
         let mut lines = Lines::new(input, line_len_max);
         let mut found = Vec::new();
-        while let Some((number, line)) = lines.next().unwrap() {
+        while let Some((number, line)) = lines.next_line().unwrap() {
             let text = match line {
                 Line::Text(text) => Some(String::from_utf8(text.to_vec()).unwrap()),
                 Line::TooLong { .. } => None,
@@ -213,21 +213,21 @@ mod tests {
     fn reading_goes_on_behind_a_mark() {
         let input = b"one\ntwo\nthree\n";
         let mut lines = Lines::new(&input[..], 10);
-        lines.next().unwrap();
-        lines.next().unwrap();
+        lines.next_line().unwrap();
+        lines.next_line().unwrap();
         let mark = lines.mark();
         assert_eq!((mark.lines, mark.octets), (2, 8));
         let mut again = Lines::new(&input[..], 10);
         assert!(again.skip_to(&mark).unwrap());
-        assert_eq!(again.next().unwrap(), Some((3, Line::Text(b"three"))));
-        lines.next().unwrap();
+        assert_eq!(again.next_line().unwrap(), Some((3, Line::Text(b"three"))));
+        lines.next_line().unwrap();
         assert_eq!(lines.mark(), again.mark());
     }
 
     #[test]
     fn altered_or_shortened_input_is_noticed_at_the_mark() {
         let mut lines = Lines::new(&b"one\ntwo\n"[..], 10);
-        lines.next().unwrap();
+        lines.next_line().unwrap();
         let mark = lines.mark();
         assert!(!Lines::new(&b"One\ntwo\n"[..], 10).skip_to(&mark).unwrap());
         assert!(!Lines::new(&b"on"[..], 10).skip_to(&mark).unwrap());
