@@ -1,1 +1,26 @@
-//! Async client of the Handle protocol.
+//! Async client of the Handle protocol: one server asked, by every transport it offers.
+
+#![doc = include_str!("../README.md")]
+
+mod answer;
+mod attempt;
+mod client;
+mod connection;
+mod error;
+mod exchange;
+#[cfg(feature = "https")]
+mod http;
+pub mod limits;
+mod query;
+mod server;
+mod tls;
+mod udp;
+
+pub use answer::Answer;
+pub use attempt::{Answered, Attempt, Outcome, Trace};
+pub use client::{Builder, Client};
+pub use connection::Connection;
+pub use error::{Error, Fault, printable};
+pub use query::Query;
+pub use server::{AddressError, Endpoint, HTTP_PORT, NATIVE_PORT, Server, Transport};
+pub use tls::Trust;

@@ -1,0 +1,29 @@
+//! How a server proves itself over HTTPS.
+//!
+//! Handle servers have certificates that they made themselves; no authority vouches for them. What
+//! vouches for them is the site record, which holds each server's public key. So a client pins: it
+//! accepts the certificate with that key, or the one certificate that it was given, and no other.
+//! Names and dates in a pinned certificate are not looked at, since neither adds anything to the key.
+
+#[cfg(feature = "https")]
+mod verify;
+
+#[cfg(feature = "https")]
+pub(crate) use verify::connect;
+
+/// Whom to believe over HTTPS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Trust {
+    /// Nobody: HTTPS is not used.
+    #[default]
+    Nobody,
+    /// The server with exactly this certificate, in DER.
+    Certificate(Vec<u8>),
+    /// The server whose certificate has exactly this key, as a SubjectPublicKeyInfo in DER.
+    Key(Vec<u8>),
+    /// Anybody. The connection is encrypted, but not against whoever sits in the middle; it is then
+    /// as good as UDP, TCP and plain HTTP. A certified answer, checked with
+    /// [`Answer::verify`](crate::Answer::verify), can still be believed.
+    Anybody,
+}
