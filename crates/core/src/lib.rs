@@ -11,3 +11,6 @@
 
 pub mod admin;
 pub mod authority;
+pub mod location;
+pub mod namespace;
+pub mod redirect;
