@@ -8,6 +8,7 @@ mod cmd;
 mod failed;
 #[allow(dead_code, reason = "commands that are not in yet use the rest")]
 mod output;
+mod render;
 
 use std::process::ExitCode;
 

@@ -7,12 +7,13 @@ mod completions;
 mod man;
 #[cfg(test)]
 mod reference;
+mod resolve;
 
 use std::path::PathBuf;
 
 use clap::{ColorChoice, Parser, Subcommand};
 
-use crate::failed::{EXIT_CODES, Failed};
+use crate::failed::{EXIT_CODES, Exit, Failed, Report};
 
 /// Name of the configuration file inside a node's folder.
 pub(crate) const CONFIG_FILE: &str = "guantong.toml";
@@ -69,6 +70,7 @@ pub(crate) struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 enum Command {
+    Resolve(resolve::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -83,10 +85,25 @@ impl Cli {
         }
         .write_global();
         match self.command {
+            Command::Resolve(args) => resolve::run(&args),
             Command::Completions(args) => completions::run(&args),
             Command::Man(args) => man::run(&args),
         }
     }
+}
+
+/// Runs an async library call to its end on this thread.
+fn block_on<F: Future>(future: F) -> Result<F::Output, Failed> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|error| {
+        Report::new(Exit::Network, "cannot use the network")
+            .cause(error)
+            .hint("are there too many open files?")
+            .fail()
+    })?;
+    Ok(runtime.block_on(future))
 }
 
 //----------- NodeArgs -------------------------------------------------------

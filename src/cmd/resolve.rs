@@ -1,0 +1,350 @@
+//! `guantong resolve`: asks a node for a record and prints it for people or as JSON.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use guantong_client::{
+    Answer, Attempt, Client, Error, Outcome, Query, Server, Trace, Transport, Trust, printable,
+};
+use guantong_proto::json::{RecordForm, ValueForm};
+use guantong_proto::message::{OpFlags, ResponseCode};
+use guantong_proto::{NameError, Value};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use serde_json::json;
+
+use super::block_on;
+use crate::failed::{Exit, Failed, Report};
+use crate::output::style::{FAINT, WARN};
+use crate::output::{Output, note};
+use crate::render;
+
+const EXAMPLES: &str = "\
+Examples:
+  guantong resolve 88.118.5/5g-base-stations
+  guantong resolve 88.118.5/5g-base-stations --type NAME.ZH --index 1000 --json
+  guantong resolve 0.NA/88.118.5 --at node.example --auth --trace
+  guantong resolve 88.118.5/5g-base-stations --at tcp://127.0.0.1:2641
+
+Addresses:
+  node.example, 127.0.0.1:2641, [::1]:2641   by UDP, then TCP, then HTTP
+  udp://… tcp://… http://… https://…         by this transport only
+  The port is 2641 for UDP and TCP and 8000 for HTTP and HTTPS if none is given.
+
+Exit codes:
+  0  the record was found
+  1  it does not exist, has no such values, or the server refused
+  2  wrong usage
+  3  no sound answer: the network or the server failed";
+
+/// Resolve a handle: ask a node for its values.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// The handle, such as 88.118.5/SN20260001
+    handle: String,
+
+    /// The node to ask, as host, host:port or with a scheme that picks a transport
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "GUANTONG_AT",
+        default_value = "127.0.0.1:2641"
+    )]
+    at: Server,
+
+    /// Only values of this type; a dot at the end means its subtypes too. May be repeated
+    #[arg(long = "type", value_name = "T")]
+    types: Vec<String>,
+
+    /// Only the value with this index. May be repeated; adds to --type
+    #[arg(long = "index", value_name = "N")]
+    indexes: Vec<i32>,
+
+    /// Ask for an authoritative answer, past all caches
+    #[arg(long)]
+    auth: bool,
+
+    /// Ask for a signed answer and say whether it is
+    #[arg(long)]
+    cert: bool,
+
+    /// Say on standard error what was tried, and what the answers' headers say
+    #[arg(long)]
+    trace: bool,
+
+    /// Print the record as JSON in one line
+    #[arg(long)]
+    json: bool,
+
+    /// Over HTTPS, accept only the server with this certificate (PEM or DER)
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<PathBuf>,
+}
+
+/// Asks and prints.
+pub(crate) fn run(args: &Args) -> Result<(), Failed> {
+    let query = query(args).map_err(|error| {
+        Report::new(Exit::Usage, "that is not a handle")
+            .cause(error)
+            .hint("a handle is a prefix, a slash and a suffix: 88.118.5/SN20260001")
+            .fail()
+    })?;
+    let client = Client::builder(args.at.clone()).trust(trust(args)?).build();
+    let mut trace = Trace::default();
+    let result = block_on(client.query_traced(&query, &mut trace))?;
+    if args.trace {
+        trace.attempts.iter().for_each(note_attempt);
+    }
+    match result {
+        Ok(answer) => print(args, &answer),
+        Err(error) if args.json => print_refusal(&error).unwrap_or_else(|| Err(failed(&error))),
+        Err(error) => Err(failed(&error)),
+    }
+}
+
+fn query(args: &Args) -> Result<Query, NameError> {
+    let mut query = Query::parse(&args.handle)?;
+    for kind in &args.types {
+        query = query.with_type(kind);
+    }
+    for index in &args.indexes {
+        query = query.with_index(*index);
+    }
+    if args.auth {
+        query = query.authoritative();
+    }
+    if args.cert {
+        query = query.certified();
+    }
+    Ok(query)
+}
+
+fn trust(args: &Args) -> Result<Trust, Failed> {
+    let Some(path) = &args.certificate else {
+        // Nodes have certificates of their own making. Without one to compare with, HTTPS is as
+        // good as the other transports, none of which proves who answers; `print` says so.
+        return Ok(Trust::Anybody);
+    };
+    let unreadable = |error: &dyn std::fmt::Display| {
+        let what = format_args!("cannot read the certificate {}", path.display());
+        Report::new(Exit::Usage, what).cause(error).fail()
+    };
+    let octets = std::fs::read(path).map_err(|error| unreadable(&error))?;
+    if !octets.starts_with(b"-----") {
+        return Ok(Trust::Certificate(octets));
+    }
+    let certificate = CertificateDer::from_pem_slice(&octets).map_err(|e| unreadable(&e))?;
+    Ok(Trust::Certificate(certificate.to_vec()))
+}
+
+//----------- The answer -----------------------------------------------------
+
+fn print(args: &Args, answer: &Answer) -> Result<(), Failed> {
+    let mut out = Output::new();
+    if args.json {
+        out.line(record_json(answer.handle().as_str(), answer.values()))?;
+        return out.finish();
+    }
+    out.line(format_args!("{FAINT}; {}{FAINT:#}", summary(answer)))?;
+    for line in render::table(answer.values(), render::terminal_columns()) {
+        out.line(line)?;
+    }
+    out.finish()?;
+    if answer.transport() == Transport::Https && args.certificate.is_none() {
+        note(format_args!(
+            "{WARN}note:{WARN:#} who answered is not proven: give --certificate FILE to accept \
+             one server only"
+        ));
+    }
+    if args.cert && !answer.is_signed() {
+        note(format_args!(
+            "{WARN}note:{WARN:#} the server did not sign its answer"
+        ));
+    }
+    Ok(())
+}
+
+/// The Handle JSON form of a record that was found, as the HTTP interface gives it.
+pub(crate) fn record_json(handle: &str, values: &[Value]) -> String {
+    let form = RecordForm {
+        response_code: Some(ResponseCode::SUCCESS.0),
+        handle: Some(handle),
+        values: values.iter().map(ValueForm::from).collect(),
+    };
+    // Only a map with keys that are not text could fail to become JSON, and there is none.
+    serde_json::to_string(&form).unwrap_or_default()
+}
+
+fn summary(answer: &Answer) -> String {
+    let header = answer.header();
+    let count = match answer.values().len() {
+        1 => "1 value".to_owned(),
+        n => format!("{n} values"),
+    };
+    let mut facts = vec![format!("version {}", answer.version())];
+    if answer.is_authoritative() {
+        facts.push("primary site".to_owned());
+    }
+    facts.push(format!("serial {}", header.site_serial));
+    if answer.is_signed() {
+        facts.push("signed".to_owned());
+    }
+    format!(
+        "{}: {count} from {} by {} ({})",
+        printable(answer.handle().as_str()),
+        answer.peer(),
+        answer.transport(),
+        facts.join(", ")
+    )
+}
+
+//----------- Failures -------------------------------------------------------
+
+/// Prints an answer that says no as JSON; `None` if there was no answer.
+fn print_refusal(error: &Error) -> Option<Result<(), Failed>> {
+    let form = match error {
+        Error::NotFound { handle } => json!({
+            "responseCode": ResponseCode::HANDLE_NOT_FOUND.0,
+            "handle": handle.as_str(),
+        }),
+        Error::NoSuchValues { handle } => json!({
+            "responseCode": ResponseCode::VALUES_NOT_FOUND.0,
+            "values": [],
+            "handle": handle.as_str(),
+        }),
+        Error::Referred {
+            handle,
+            code,
+            target,
+            values,
+        } => json!({
+            "responseCode": code.0,
+            "handle": handle.as_str(),
+            "referralHandle": target,
+            "values": values.iter().map(ValueForm::from).collect::<Vec<_>>(),
+        }),
+        Error::Refused { code, text } => json!({ "responseCode": code.0, "message": text }),
+        _ => return None,
+    };
+    let mut out = Output::new();
+    let printed = out.line(form).and_then(|()| out.finish());
+    Some(printed.and(Err(Failed::reported(Exit::Refused))))
+}
+
+/// Reports why there are no values, and what to do about it.
+pub(crate) fn failed(error: &Error) -> Failed {
+    let exit = match error {
+        Error::InvalidName(_) | Error::TooLong { .. } => Exit::Usage,
+        Error::NotFound { .. }
+        | Error::NoSuchValues { .. }
+        | Error::Referred { .. }
+        | Error::Refused { .. } => Exit::Refused,
+        _ => Exit::Network,
+    };
+    let text = error.to_string();
+    let mut lines = text.lines();
+    let mut report = Report::new(exit, lines.next().unwrap_or_default().trim_end_matches(':'));
+    for line in lines {
+        report = report.cause(line);
+    }
+    match hint(error) {
+        Some(hint) => report.hint(hint),
+        None => report,
+    }
+    .fail()
+}
+
+fn hint(error: &Error) -> Option<&'static str> {
+    Some(match error {
+        Error::NotFound { .. } => "check the spelling; `guantong doctor HANDLE` looks further",
+        Error::NoSuchValues { .. } => {
+            "ask without --type and --index to see which values there are; some may be restricted"
+        }
+        Error::Referred { .. } => "ask the node that serves it: give its address with --at",
+        Error::Refused { code, .. } => match *code {
+            ResponseCode::SERVER_NOT_RESPONSIBLE => {
+                "this node does not home the prefix: ask another node with --at, or home it \
+                 with `guantong prefix home`"
+            }
+            ResponseCode::AUTHENTICATION_NEEDED | ResponseCode::INSUFFICIENT_PERMISSIONS => {
+                "some of these values are not for everybody"
+            }
+            ResponseCode::SERVER_TOO_BUSY => "try again in a moment",
+            _ => return None,
+        },
+        Error::Unreachable { .. } => {
+            "is the node running there? `guantong doctor` checks the one on this machine; --at \
+             names another"
+        }
+        Error::Misbehaved { .. } => "is that a node of the Handle System? --trace shows more",
+        _ => return None,
+    })
+}
+
+//----------- The trace ------------------------------------------------------
+
+/// Tells what one attempt sent, received and led to.
+pub(crate) fn note_attempt(attempt: &Attempt) {
+    let Attempt {
+        transport,
+        authority,
+        sent,
+        tries,
+        received,
+        ignored,
+        ..
+    } = attempt;
+    let address = match attempt.address {
+        Some(address) if address.to_string() != *authority => format!(" ({address})"),
+        _ => String::new(),
+    };
+    let mut lines = vec![format!(
+        "{transport} {authority}{address}, {}",
+        time(attempt.elapsed)
+    )];
+    let times = if *tries > 1 {
+        format!(", {tries} times")
+    } else {
+        String::new()
+    };
+    let ignored = match ignored {
+        0 => String::new(),
+        n => format!(", {n} datagrams ignored"),
+    };
+    lines.push(format!(
+        "  sent {sent} octets{times}; received {received}{ignored}"
+    ));
+    match &attempt.outcome {
+        Outcome::Answered(answered) => {
+            let header = &answered.header;
+            let (code, flags) = (answered.code(), header.flags);
+            lines.push(format!("  code {code}, flags {flags}"));
+            let authority = match flags.has(OpFlags::AUTHORITATIVE) {
+                true => "from a primary site",
+                false => "from a mirror or cache",
+            };
+            let signed = if answered.signed { ", signed" } else { "" };
+            lines.push(format!(
+                "  version {}, site serial {}, expires {} s since 1970, {authority}{signed}",
+                answered.version, header.site_serial, header.expiration
+            ));
+        }
+        Outcome::NoAnswer(Some(fault)) => {
+            lines.push(format!(
+                "  no answer; the last datagram was ignored because {fault}"
+            ));
+        }
+        outcome => lines.push(format!("  {outcome}")),
+    }
+    for line in lines {
+        note(format_args!("{FAINT}; {line}{FAINT:#}"));
+    }
+}
+
+fn time(elapsed: Duration) -> String {
+    match elapsed.as_micros() {
+        micros @ 0..10_000 => format!("{}.{} ms", micros / 1_000, micros % 1_000 / 100),
+        micros => format!("{} ms", micros / 1_000),
+    }
+}
