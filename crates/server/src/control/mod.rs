@@ -151,6 +151,9 @@ pub enum Fault {
         /// What was seen.
         cause: String,
     },
+    /// The answer is not one to the question.
+    #[error("the node answers with something else than was asked: is it of another version?")]
+    Strange,
     /// Whoever took the answer did not want more of it.
     #[error("stopped on request")]
     Stopped,

@@ -79,7 +79,7 @@ impl Remote {
             Some(Ok(Ok(answer))) => match answer.body {
                 Body::Refused(refusal) => Err(Fault::Refused(refusal)),
                 body if answer.id == id => Ok(body),
-                _ => Err(self.lost("it answers another question than was asked".to_owned())),
+                _ => Err(Fault::Strange),
             },
             Some(Ok(Err(cause))) => Err(self.lost(cause)),
             Some(Err(_)) | None => Err(self.lost("it has closed the connection".to_owned())),
@@ -202,9 +202,7 @@ impl Importer for RemoteImport<'_> {
                 outcomes,
                 last_change: imported.last_change,
             })),
-            None => Err(self
-                .remote
-                .lost("it answers for fewer records than were sent".to_owned())),
+            None => Err(Fault::Strange),
         }
     }
 

@@ -7,6 +7,7 @@
 use std::io::{self, BufRead, Read};
 
 use ring::digest::{Context, SHA256};
+use serde::{Deserialize, Serialize};
 
 /// Octets that mark UTF-8 text at the start of a file, as some editors write them.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -14,7 +15,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 //----------- Mark -----------------------------------------------------------
 
 /// A place between two lines.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
     /// Number of lines in front of it.
     pub lines: u64,
@@ -22,6 +23,26 @@ pub struct Mark {
     pub octets: u64,
     /// SHA-256 of those octets, in hexadecimal digits; empty at the start of the input.
     pub digest: String,
+}
+
+/// A place between two lines whose digest has not been finished.
+pub(super) struct Place {
+    lines: u64,
+    octets: u64,
+    digest: Context,
+}
+
+impl From<Place> for Mark {
+    fn from(place: Place) -> Self {
+        Self {
+            lines: place.lines,
+            octets: place.octets,
+            digest: match place.octets {
+                0 => String::new(),
+                _ => hex(place.digest.finish().as_ref()),
+            },
+        }
+    }
 }
 
 //----------- Line -----------------------------------------------------------
@@ -88,13 +109,15 @@ impl<R: BufRead> Lines<R> {
 
     /// The place behind the last line that was read.
     pub fn mark(&self) -> Mark {
-        Mark {
+        self.place().into()
+    }
+
+    /// The same, cheap to take before each line; only a [`Mark`] can be compared and kept.
+    pub(super) fn place(&self) -> Place {
+        Place {
             lines: self.lines,
             octets: self.octets,
-            digest: match self.octets {
-                0 => String::new(),
-                _ => hex(self.digest.clone().finish().as_ref()),
-            },
+            digest: self.digest.clone(),
         }
     }
 
