@@ -1,7 +1,7 @@
 //! Files of Handle software that a compatible tool meets (clause 4.6).
 //!
-//! Octets in, types out, and back; reading and writing the disk happens elsewhere. `siteinfo.bin` is
-//! a site record ([`Site::decode`]), `siteinfo.json` its JSON form
+//! Octets in, types out, and back; reading and writing the disk happens elsewhere. `siteinfo.bin`
+//! is a site record ([`Site::decode`]), `siteinfo.json` its JSON form
 //! ([`parse_site`](crate::json::parse_site)), private keys are in
 //! [`keyfile`](crate::crypto::keyfile).
 

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! The first block says whether transactions come at all, each further one is a record. A
-//! [`StreamDecoder`] is fed what has arrived and returns one block at a time; what a signature covers
-//! is in [`Block::octets`]. Sockets, TLS and the check of signatures are elsewhere.
+//! [`StreamDecoder`] is fed what has arrived and returns one block at a time; what a signature
+//! covers is in [`Block::octets`]. Sockets, TLS and the check of signatures are elsewhere.
 
 use crate::error::{DecodeError, Reason};
 use crate::limits::{HANDLE_LEN_MAX, VALUES_MAX};

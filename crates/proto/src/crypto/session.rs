@@ -324,7 +324,8 @@ pub fn dh_shared_secret(theirs: &DhPublicKey, x: &Number) -> Result<Number, Cryp
     Ok(secret)
 }
 
-/// `base` to the power of `exponent` modulo `modulus`, in time that does not depend on the exponent.
+/// `base` to the power of `exponent` modulo `modulus`, in a time that the bits of the exponent do
+/// not change.
 fn power(base: &Number, exponent: &Number, modulus: &Number) -> Result<Number, CryptoError> {
     let bits = modulus.bits();
     if !(DH_BITS_MIN..=DH_BITS_MAX).contains(&bits) {

@@ -19,6 +19,9 @@ use crate::wire::{Reader, Writer};
 /// What PEM text begins with.
 const PEM_START: &[u8] = b"-----BEGIN ";
 
+/// Zero octets that Handle.Net writes behind the modulus of an RSA key; read with and without.
+const RSA_TAIL: [u8; 4] = [0; 4];
+
 //----------- Number ---------------------------------------------------------
 
 /// An unsigned number of any size, as big-endian octets without leading zeros.
@@ -137,10 +140,14 @@ impl PublicKey {
         // No flag was ever defined: a key that has one means something that we do not know.
         let name = if flags == 0 { name } else { b"" };
         let key = match name {
-            b"RSA_PUB_KEY" => Self::Rsa(RsaPublicKey {
-                exponent: Number::read(&mut r, "exponent")?,
-                modulus: Number::read(&mut r, "modulus")?,
-            }),
+            b"RSA_PUB_KEY" => {
+                let exponent = Number::read(&mut r, "exponent")?;
+                let modulus = Number::read(&mut r, "modulus")?;
+                if r.left() == RSA_TAIL.len() && r.clone().rest() == RSA_TAIL {
+                    r.rest();
+                }
+                Self::Rsa(RsaPublicKey { exponent, modulus })
+            }
             b"DSA_PUB_KEY" => Self::Dsa(DsaPublicKey {
                 q: Number::read(&mut r, "q")?,
                 p: Number::read(&mut r, "p")?,
@@ -175,9 +182,9 @@ impl PublicKey {
         Writer::to_vec(|w| match self {
             Self::Rsa(key) => {
                 wrap(w, "RSA_PUB_KEY");
-                [&key.exponent, &key.modulus]
-                    .iter()
-                    .for_each(|number| number.write(w));
+                key.exponent.write(w);
+                key.modulus.write(w);
+                w.raw(&RSA_TAIL);
             }
             Self::Dsa(key) => {
                 wrap(w, "DSA_PUB_KEY");
@@ -382,8 +389,14 @@ mod tests {
             w.bytes(&[0x80, 0]);
         });
         let key = PublicKey::decode(&plain).unwrap();
-        assert_eq!(key.encode().len(), plain.len() + 1);
+        assert_eq!(key.encode().len(), plain.len() + 1 + RSA_TAIL.len());
         assert_eq!(PublicKey::decode(&key.encode()).unwrap(), key);
+        for tail in [&[0][..], &[0, 0, 0, 1], &[0; 5]] {
+            assert!(
+                PublicKey::decode(&[&plain, tail].concat()).is_err(),
+                "{tail:?}"
+            );
+        }
     }
 
     #[test]

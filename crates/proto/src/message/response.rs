@@ -111,6 +111,14 @@ impl<'a> Response<'a> {
                 return Ok(response);
             }
         }
+        if plain.is_err() && layout.code == ResponseCode::AUTHENTICATION_NEEDED {
+            // Some peers send the code with a text where a challenge belongs.
+            let mut r = Reader::new(body);
+            if let (Ok(text), true) = (r.bytes("error text"), r.is_empty()) {
+                let body = Body::Error { text, rest: &[] };
+                return Ok(Self { digest: None, body });
+            }
+        }
         plain.map_err(context)
     }
 
