@@ -62,6 +62,11 @@ fn wide_line_is_found_unless_it_holds_a_url() {
         &format!("//! A.\n// https://example.org/{wide}\n"),
         &[],
     );
+    check_text(
+        "a.rs",
+        &format!("//! A.\nconst A: &str = \"{wide}\";\n"),
+        &[],
+    );
     check_text("a.md", &format!("{wide}\n"), &[]);
     check_text("a.rs", &format!("//! {}\n", "标".repeat(96)), &[]);
 }

@@ -74,9 +74,16 @@ pub(crate) fn check(file: &TextFile) -> Vec<Finding> {
     findings
 }
 
-/// Whether the line holds something that is one piece: a URL or a raw string.
+/// Whether the line holds something that is one piece: a URL, a raw string, or a text that alone
+/// takes most of the line, such as the message of an error.
 fn cannot_wrap(line: &str) -> bool {
-    line.contains("://") || line.contains("r#\"")
+    let long_text = || {
+        line.split('"')
+            .skip(1)
+            .step_by(2)
+            .any(|text| text.chars().count() > 60)
+    };
+    line.contains("://") || line.contains("r#\"") || long_text()
 }
 
 /// Rules about the file as a whole.
