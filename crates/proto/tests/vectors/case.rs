@@ -129,23 +129,31 @@ impl<'a> Case<'a> {
         Some(json)
     }
 
+    /// A field if `read` understands it; otherwise it stays unknown.
+    fn read<T>(&self, name: &str, read: impl FnOnce(&'a Json) -> Option<T>) -> Option<T> {
+        read(self.vector.fields.get(name)?).inspect(|_| {
+            self.field(name);
+        })
+    }
+
     pub(crate) fn text(&self, name: &str) -> Option<&'a str> {
-        self.field(name)?.as_str()
+        self.read(name, Json::as_str)
     }
 
     pub(crate) fn int(&self, name: &str) -> Option<i64> {
-        number(self.field(name)?)
+        self.read(name, number)
+    }
+
+    pub(crate) fn list(&self, name: &str) -> Option<&'a Vec<Json>> {
+        self.read(name, Json::as_array)
+    }
+
+    pub(crate) fn flag(&self, name: &str) -> Option<bool> {
+        self.read(name, Json::as_bool)
     }
 
     pub(crate) fn hex(&self, name: &str) -> Option<Vec<u8>> {
-        self.vector
-            .fields
-            .get(name)?
-            .as_str()
-            .and_then(unhex)
-            .inspect(|_| {
-                self.field(name);
-            })
+        self.read(name, |json| json.as_str().and_then(unhex))
     }
 
     /// Text of a field that may be given in clear or as hexadecimal digits.
@@ -200,11 +208,14 @@ impl<'a> Case<'a> {
     }
 
     pub(crate) fn same_int(&self, field: &str, found: impl Into<i64>) {
-        if let Some(expected) = self.field(field) {
-            match number(expected) {
-                Some(expected) => self.same(field, found.into(), expected),
-                None => self.fault(format!("{field}: no number, but {expected}")),
-            }
+        if let Some(expected) = self.int(field) {
+            self.same(field, found.into(), expected);
+        }
+    }
+
+    pub(crate) fn same_len(&self, field: &str, found: usize) {
+        if let Some(expected) = self.int(field) {
+            self.same(field, i64::try_from(found), Ok(expected));
         }
     }
 
@@ -225,7 +236,7 @@ impl<'a> Case<'a> {
     }
 
     pub(crate) fn same_bool(&self, field: &str, found: bool) {
-        if let Some(expected) = self.field(field).and_then(Json::as_bool) {
+        if let Some(expected) = self.flag(field) {
             self.same(field, found, expected);
         }
     }

@@ -28,11 +28,10 @@ pub(crate) fn judge(case: &Case<'_>) {
     let encoded = Writer::to_vec(|w| envelope.encode(w));
     case.same_octets("envelope encoded again", &encoded, &octets[..ENVELOPE_LEN]);
     let mut stated = envelope_fields(&envelope);
-    case.same_int("length", i64::try_from(octets.len()).unwrap_or(0));
     case.same_int("flags", octets[2]);
 
     let announced = usize::try_from(envelope.message_len).unwrap_or(usize::MAX);
-    if octets.len() < announced.saturating_add(ENVELOPE_LEN) {
+    if octets.len() == ENVELOPE_LEN || octets.len() < announced.saturating_add(ENVELOPE_LEN) {
         datagram(case, &envelope);
     } else if envelope.encrypted {
         encrypted(case);
@@ -130,7 +129,9 @@ pub(crate) fn judge_message(case: &Case<'_>, message: &Message<'_>) {
         if let Some(request) = case.ok("request", Request::of(message)) {
             let version = message.envelope.version;
             let body = Writer::to_vec(|w| request.encode(version, w));
-            case.same_octets("request encoded again", &body, message.body);
+            // Octets behind a known body are ignored, as the protocol demands.
+            let known = message.body.get(..body.len()).unwrap_or(message.body);
+            case.same_octets("request encoded again", &body, known);
             judge_request(case, &request);
         }
     } else if let Some(response) = case.ok("response", Response::of(message)) {
@@ -180,7 +181,7 @@ fn judge_credential(
     case.holds("type of the credential", credential.is_signature());
     if !is_answer {
         case.same_hex("signedBytes", &covered);
-        let verifies = case.field("verifies").and_then(Json::as_bool);
+        let verifies = case.flag("verifies");
         if let Some(key) = keys::named_key(case) {
             let found = credential.verify_signature(message, &key).is_ok();
             case.same("verifies", found, verifies.unwrap_or(true));
@@ -249,12 +250,12 @@ fn judge_request(case: &Case<'_>, request: &Request<'_>) {
         Request::Named { handle } => case.same_text("handle", handle),
         Request::Write { handle, values } => {
             case.same_text("handle", handle);
-            case.same_int("values", i64::try_from(values.len()).unwrap_or(0));
+            case.same_len("values", values.len());
             form::check_values(case, *values);
         }
         Request::Remove { handle, indexes } => {
             case.same_text("handle", handle);
-            if let Some(Json::Array(expected)) = case.field("indexes") {
+            if let Some(expected) = case.list("indexes") {
                 let found: Vec<_> = indexes.iter().map(Json::from).collect();
                 case.same("indexes", &found, expected);
             }
@@ -404,14 +405,14 @@ fn judge_response(case: &Case<'_>, response: &Response<'_>) {
     match &response.body {
         Body::Record { handle, values } => {
             case.same_text("handle", handle);
-            case.same_int("values", i64::try_from(values.len()).unwrap_or(0));
+            case.same_len("values", values.len());
             form::check_values(case, *values);
         }
         Body::Referral { handle, values } => {
             case.same_text("referralHandle", handle);
             case.same_text("handle", handle);
             if let Some(values) = values {
-                case.same_int("values", i64::try_from(values.len()).unwrap_or(0));
+                case.same_len("values", values.len());
                 form::check_values(case, *values);
             }
         }
@@ -427,8 +428,8 @@ fn judge_response(case: &Case<'_>, response: &Response<'_>) {
             for handle in handles.iter() {
                 case.ok("handle in the list", HandleRef::from_wire(handle));
             }
-            case.same_int("count", i64::try_from(handles.iter().count()).unwrap_or(0));
-            if let Some(Json::Array(expected)) = case.field("handles") {
+            case.same_len("count", handles.iter().count());
+            if let Some(expected) = case.list("handles") {
                 let text = |handle| Json::from(String::from_utf8_lossy(handle));
                 let found: Vec<_> = handles.iter().map(text).collect();
                 case.same("handles", &found, expected);
