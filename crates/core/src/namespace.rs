@@ -1,8 +1,8 @@
 //! HS_NAMESPACE: what a prefix says of all names under it (clause 4.5.7).
 //!
-//! Read are the status, the message shown while a namespace is inactive, whom to ask, and the handle
-//! whose 10320/loc value counts for the whole namespace. Templates compute records that nobody
-//! stored; they are not carried out here, and such a name is one without a record.
+//! Read are the status, the message shown while a namespace is inactive, whom to ask, and the
+//! handle whose 10320/loc value counts for the whole namespace. Templates compute records that
+//! nobody stored; they are not carried out here, and such a name is one without a record.
 
 use guantong_proto::data::namespace::NAMESPACE_LEN_MAX;
 use guantong_proto::{Handle, Value};

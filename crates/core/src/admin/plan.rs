@@ -35,8 +35,8 @@ pub enum Timestamps {
 
 //----------- plan -----------------------------------------------------------
 
-/// The values that `change` makes of `current` (`None`: there is no record); `None` if there is to be
-/// no record.
+/// The values that `change` makes of `current` (`None`: there is no record); `None` if there is to
+/// be no record.
 ///
 /// All of a change is applied, or it is a [`Conflict`] and nothing is. Values keep their order, new
 /// ones come last. A value without admin-write can be changed by nobody (4.2), except by writing or

@@ -77,9 +77,9 @@ pub enum Step<'a> {
 impl<'a> Inquiry<'a> {
     /// Takes one whole packet, put together from its datagrams.
     ///
-    /// A reply is appended to `out`. For [`Step::Fetch`] the key of the record is in `key`. No reply
-    /// is made to octets without a readable envelope and to responses: two servers that talk to
-    /// each other by mistake must fall silent.
+    /// A reply is appended to `out`. For [`Step::Fetch`] the key of the record is in `key`. No
+    /// reply is made to octets without a readable envelope and to responses: two servers that talk
+    /// to each other by mistake must fall silent.
     pub fn start(
         site: &'a Site,
         packet: &'a [u8],
@@ -286,8 +286,8 @@ fn say(
 
 //----------- Administration -------------------------------------------------
 
-/// Refuses an administrative request, after the checks that need no identity (6.1): the name is one,
-/// the prefix is homed here, we are a primary.
+/// Refuses an administrative request, after the checks that need no identity (6.1): the name is
+/// one, the prefix is homed here, we are a primary.
 fn refuse_administration(
     reply: &Reply<'_>,
     op: OpCode,

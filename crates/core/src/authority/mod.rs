@@ -1,4 +1,4 @@
-//! Answers from our own store: whose name is it, who may read what, what is said (clauses 5.1, 5.8).
+//! Answers from our own store: whose name is it, who may read what, what is said (5.1, 5.8).
 //!
 //! Two faces over one decision:
 //!
@@ -29,7 +29,8 @@
 //!   public values only. No identity is checked over the network, and no challenge is kept: an
 //!   answer to a challenge gets 405 with a text that says where restricted values are read.
 //! * HS_SECKEY values are sent to nobody, whatever their permissions say.
-//! * Administrative operations are refused with 5 after the checks that need no identity (301, 102).
+//! * Administrative operations are refused with 5, after the checks that need no identity: 301 and
+//!   102.
 
 mod codes;
 mod inquiry;

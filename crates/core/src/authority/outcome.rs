@@ -53,7 +53,8 @@ impl<V> Outcome<V> {
     /// What went wrong, for people; empty where the code says it all.
     pub fn message(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
-            Self::Record(_) | Self::Referral(_) | Self::NotFound | Self::ValuesNotFound => "",
+            Self::Record(_) | Self::NotFound | Self::ValuesNotFound => "",
+            Self::Referral(_) => "that prefix is delegated to other servers",
             Self::NotResponsible(Misdirected::NotHomed) => "That prefix doesn't live here",
             Self::NotResponsible(Misdirected::OtherServer) => {
                 "another server of this site holds that handle"

@@ -87,7 +87,7 @@ impl<'a> Selected<'a> {
     /// The values in the order of the record.
     pub fn iter(&self) -> impl Iterator<Item = ValueRef<'a>> + use<'a> {
         let part = self.part;
-        // Whoever made a part has decoded the octets; a whole record was decoded when it was stored.
+        // Whoever made a part has decoded the octets; a whole record was decoded when stored.
         let values = Values::from_wire(self.wire).unwrap_or(Values::EMPTY);
         values.iter().filter(move |value| match &part {
             Part::Whole => true,
