@@ -151,13 +151,15 @@ impl Answer {
 
 /// The error of an answer whose code is neither success nor a referral.
 pub(crate) fn refused(code: ResponseCode, body: &Body<'_>) -> Error {
+    let text = error_text(body);
+    Error::Refused { code, text }
+}
+
+/// What the server says about an error, bounded; may be empty.
+pub(crate) fn error_text(body: &Body<'_>) -> String {
     let text = match body {
-        Body::Error { text, .. } => text,
-        _ => &b""[..],
+        Body::Error { text, .. } => String::from_utf8_lossy(text),
+        _ => "".into(),
     };
-    let text = String::from_utf8_lossy(text);
-    Error::Refused {
-        code,
-        text: text.chars().take(ERROR_TEXT_CHARS_MAX).collect(),
-    }
+    text.chars().take(ERROR_TEXT_CHARS_MAX).collect()
 }

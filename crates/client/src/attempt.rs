@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use guantong_proto::message::{Header, ResponseCode, Version};
 
-use crate::error::Fault;
+use crate::error::{Fault, printable};
 use crate::server::Transport;
 
 //----------- Trace ----------------------------------------------------------
@@ -72,6 +72,14 @@ pub enum Outcome {
     Answered(Answered),
     /// Nothing usable arrived in time. If datagrams were ignored: why the last one was.
     NoAnswer(Option<Fault>),
+    /// The server answered by UDP that it will not answer so: ask by a stream. Anybody may have sent
+    /// this, so it is not taken for the answer.
+    Declined {
+        /// The response code.
+        code: ResponseCode,
+        /// What the server says about it; may be empty.
+        text: String,
+    },
     /// Only part of an answer arrived in time, or less than was announced.
     Incomplete,
     /// The peer closed the connection in front of the answer.
@@ -107,6 +115,10 @@ impl fmt::Display for Outcome {
         match self {
             Self::Answered(answered) => write!(f, "answer {}", answered.code()),
             Self::NoAnswer(_) => f.write_str("no answer"),
+            Self::Declined { code, text } if text.is_empty() => write!(f, "declined, code {code}"),
+            Self::Declined { code, text } => {
+                write!(f, "declined, code {code}: {}", printable(text))
+            }
             Self::Incomplete => f.write_str("the answer did not arrive whole"),
             Self::Closed => f.write_str("the server closed the connection without an answer"),
             Self::Io(text) | Self::Unusable(text) => f.write_str(text),

@@ -121,6 +121,17 @@ impl Error {
 
     /// The error of a question to which nobody gave a sound answer.
     pub(crate) fn of_attempts(attempts: &[Attempt]) -> Self {
+        if let [
+            Attempt {
+                outcome: Outcome::Declined { code, text },
+                ..
+            },
+        ] = attempts
+        {
+            // There was no other way to ask, so this is all there is.
+            let (code, text) = (*code, text.clone());
+            return Self::Refused { code, text };
+        }
         let attempts = attempts.to_vec();
         let is_fault = |attempt: &Attempt| matches!(attempt.outcome, Outcome::Misbehaved(_));
         match attempts.iter().any(is_fault) {

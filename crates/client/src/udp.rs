@@ -8,11 +8,12 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use guantong_proto::frame::{Joined, Reassembly, split};
-use guantong_proto::message::Envelope;
+use guantong_proto::message::{Envelope, Message, Response, ResponseCode};
 use guantong_proto::wire::Reader;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout_at};
 
+use crate::answer::error_text;
 use crate::attempt::Outcome;
 use crate::error::Fault;
 use crate::exchange::{Path, Request};
@@ -46,7 +47,8 @@ pub(crate) async fn exchange(
         // The timer ends the wait even if datagrams never stop coming.
         let received = timeout_at(deadline, inbox.receive(&socket, began, tally)).await;
         match received {
-            Ok(Ok(packet)) => return Ok(packet),
+            Ok(Ok(End::Answer(packet))) => return Ok(packet),
+            Ok(Ok(End::Declined(outcome))) => return Err(outcome),
             Ok(Err(error)) => return Err(io(&error)),
             Err(_) if !inbox.reassembly.is_empty() => return Err(Outcome::Incomplete),
             Err(_) => {}
@@ -87,6 +89,12 @@ struct Inbox<'a> {
     last_fault: Option<Fault>,
 }
 
+/// What a datagram led to, if not to waiting for the next.
+enum End {
+    Answer(Vec<u8>),
+    Declined(Outcome),
+}
+
 impl<'a> Inbox<'a> {
     fn new(request: &'a Request) -> Self {
         Self {
@@ -96,19 +104,19 @@ impl<'a> Inbox<'a> {
         }
     }
 
-    /// Receives until the answer is whole.
+    /// Receives until the answer is whole, or the server asks to be asked otherwise.
     async fn receive(
         &mut self,
         socket: &UdpSocket,
         began: Instant,
         tally: &mut Tally,
-    ) -> std::io::Result<Vec<u8>> {
+    ) -> std::io::Result<End> {
         let mut datagram = [0; DATAGRAM_LEN_MAX];
         loop {
             let len = socket.recv(&mut datagram).await?;
             let now_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
             match self.take(&datagram[..len], now_ms) {
-                Ok(Some(packet)) => return Ok(packet),
+                Ok(Some(end)) => return Ok(end),
                 Ok(None) => {}
                 Err(fault) => {
                     tally.ignored = tally.ignored.saturating_add(1);
@@ -118,19 +126,39 @@ impl<'a> Inbox<'a> {
         }
     }
 
-    /// The answer, if `datagram` completes it.
-    fn take(&mut self, datagram: &[u8], now_ms: u64) -> Result<Option<Vec<u8>>, Fault> {
+    /// The end, if `datagram` is it.
+    fn take(&mut self, datagram: &[u8], now_ms: u64) -> Result<Option<End>, Fault> {
         let envelope = Envelope::decode(&mut Reader::new(datagram))?;
         if envelope.request_id != self.request.id {
             // Not worth room in the reassembly, which an attacker could fill.
             return Err(Fault::ForeignId(envelope.request_id));
         }
-        match self.reassembly.on_datagram((), datagram, now_ms)? {
-            Joined::Whole(packet) => {
-                self.request.check(&packet, Path::Datagram)?;
-                Ok(Some(packet))
-            }
-            Joined::Incomplete | Joined::Refused => Ok(None),
+        let Joined::Whole(packet) = self.reassembly.on_datagram((), datagram, now_ms)? else {
+            return Ok(None);
+        };
+        let checked = self.request.check(&packet, Path::Datagram);
+        if let Some(outcome) = declined(&packet, checked.as_ref().err()) {
+            return Ok(Some(End::Declined(outcome)));
         }
+        checked?;
+        Ok(Some(End::Answer(packet)))
     }
+}
+
+/// A general error by UDP means: this transport will not do, as when the answer is too large for it.
+///
+/// Such a reply need not carry the digest, for it proves nothing and decides nothing: whoever forges
+/// it makes us ask by TCP, where forging is harder.
+fn declined(packet: &[u8], fault: Option<&Fault>) -> Option<Outcome> {
+    if !matches!(fault, None | Some(Fault::NoDigest)) {
+        return None;
+    }
+    let message = Message::decode(packet).ok()?;
+    let code = message.header.code;
+    if code != ResponseCode::ERROR && code != ResponseCode::SERVER_TOO_BUSY {
+        return None;
+    }
+    let response = Response::of(&message).ok()?;
+    let text = error_text(&response.body);
+    Some(Outcome::Declined { code, text })
 }

@@ -254,3 +254,27 @@ async fn what_the_server_says_becomes_the_error() {
     });
     assert!(matches!(referred.await, Error::Referred { target, .. } if target == "0.NA/88"));
 }
+
+#[tokio::test]
+async fn general_error_ends_the_attempt_at_once_and_needs_no_digest() {
+    for digest in [true, false] {
+        let refusal = Script::refusal(ResponseCode::ERROR);
+        let script = Script { digest, ..refusal };
+        let address = peer::udp(move |request, _| vec![script.answer(request)]).await;
+        let mut trace = Trace::default();
+        let query = Query::parse(HANDLE).unwrap();
+        let client = patient(&format!("udp://{address}"));
+        let error = client.query_traced(&query, &mut trace).await.unwrap_err();
+        assert!(matches!(
+            error,
+            Error::Refused {
+                code: ResponseCode::ERROR,
+                ..
+            }
+        ));
+        assert!(matches!(
+            trace.attempts[0].outcome,
+            Outcome::Declined { .. }
+        ));
+    }
+}
