@@ -71,6 +71,9 @@ pub(crate) fn build<E: From<OpenError>>(
         Engine::create(&dir.join(ENGINE_DIR), &memory).map_err(|cause| engine_error(dir, cause))?;
     let mark = fill(&engine)?;
     drop(engine);
+    // The engine syncs its files and most of its directories, but not the one that names the key
+    // spaces; without this a loss of power could leave a store without some of them.
+    sync_dirs(&dir.join(ENGINE_DIR)).map_err(failed)?;
     Head::create(&dir.join(HEAD_FILE), mark).map_err(failed)?;
     write_format(dir).map_err(failed)?;
     Ok(())
@@ -86,6 +89,17 @@ fn write_format(dir: &Path) -> io::Result<()> {
         Some(parent) => sync_dir(parent),
         None => Ok(()),
     }
+}
+
+/// Makes sure that the entries of a directory and of those below it are on the medium.
+fn sync_dirs(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_dirs(&entry.path())?;
+        }
+    }
+    sync_dir(dir)
 }
 
 /// Makes sure that the entries of a directory are on the medium.

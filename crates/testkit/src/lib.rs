@@ -1,5 +1,6 @@
 //! Test tools: crash images, replay, generators.
 
+pub mod crash;
 mod random;
 
 pub use random::Random;

@@ -79,3 +79,10 @@ pub(crate) fn first_data(store: &Store, name: &str) -> Option<String> {
     let values = record.values().to_vec().unwrap();
     Some(values[0].text().unwrap().to_owned())
 }
+
+/// A temporary directory, in memory where the system offers that: tests sync a lot.
+pub(crate) fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap()
+}
