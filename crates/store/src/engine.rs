@@ -20,6 +20,7 @@ use fjall::{
 };
 
 use crate::error::Cause;
+use crate::journal;
 use crate::options::Memory;
 
 pub(crate) use fjall::Slice;
@@ -116,19 +117,26 @@ impl Engine {
     }
 
     fn open_with(dir: &Path, memory: &Memory, must_exist: bool) -> Result<Self, Cause> {
-        guarded(|| {
-            let db = Database::builder(dir)
+        let open = || {
+            Database::builder(dir)
                 .cache_size(memory.block_cache)
                 .max_journaling_size(JOURNAL_OCTETS)
                 .max_cached_files(Some(OPEN_FILES_MAX))
                 .worker_threads(WORKERS)
                 .manual_journal_persist(true)
-                .open()?;
-            let mut spaces = Vec::with_capacity(Space::ALL.len());
-            // A key space that is missing would quietly be made anew as well.
+                .open()
+        };
+        guarded(|| {
+            let db = match open() {
+                // A torn last batch was never acknowledged, so it need not stand in the way.
+                Err(fjall::Error::JournalRecovery(_)) if journal::cut_torn_tail(dir)? => open()?,
+                opened => opened?,
+            };
+            // A key space that is missing would quietly be made anew.
             if must_exist && Space::ALL.iter().any(|s| !db.keyspace_exists(s.name())) {
                 return Err(fjall::Error::Unrecoverable);
             }
+            let mut spaces = Vec::with_capacity(Space::ALL.len());
             for space in Space::ALL {
                 spaces.push(db.keyspace(space.name(), || space.options())?);
             }

@@ -56,6 +56,7 @@ mod group;
 mod head;
 mod hot;
 mod index;
+mod journal;
 pub mod limits;
 mod open;
 mod options;

@@ -453,7 +453,7 @@ fn split_args(args: &str) -> Vec<String> {
 
 /// The octets of a string that strace wrote as `"\x61\x62"`.
 fn unquote(text: &str) -> Result<Vec<u8>, String> {
-    let unclear = || format!("a string was not written out: {:.60}", text);
+    let unclear = || format!("a string was not written out: {text:.60}");
     let inner = text
         .strip_prefix('"')
         .and_then(|text| text.strip_suffix('"'))
