@@ -284,6 +284,11 @@ impl Framer {
         self.buf.len() - self.start
     }
 
+    /// Octets of memory that are held, so that an owner can give a large buffer back.
+    pub fn capacity(&self) -> usize {
+        self.buf.capacity()
+    }
+
     fn compact(&mut self) {
         if self.start == self.buf.len() {
             self.buf.clear();

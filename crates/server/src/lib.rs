@@ -1,4 +1,35 @@
 //! Listeners, HTTP, configuration, metrics and jobs of a node.
+//!
+//! Everything impure lives here: sockets, threads, clock, random octets. No decision about a record
+//! is taken here; those are in `guantong-core`.
+//!
+//! ```text
+//!   config ──► running::start ──► node::Node (store, site, figures, clock)
+//!                   │                 ▲ answer(packet) / resolve(query)
+//!                   ├── listen::udp ──┤   plain threads
+//!                   ├── listen::tcp ──┤   tokio
+//!                   └── listen::http ─┘   tokio, hyper, axum
+//! ```
+//!
+//! Read [`node`] first, then [`listen`]. [`init`] makes a new node, [`run`] is the daemon, [`start`]
+//! is the same for tests and demonstrations.
 
+pub mod config;
 pub mod control;
+pub mod http;
+pub mod init;
+pub mod key;
+pub mod limit;
+pub mod listen;
+pub mod log;
+pub mod metrics;
+pub mod node;
+mod publish;
+pub mod reload;
+pub mod running;
+pub mod shutdown;
+pub mod site;
 pub mod transfer;
+
+pub use init::{InitOptions, Made, Role, init};
+pub use running::{RunError, Running, run, start};

@@ -1,0 +1,199 @@
+//! Whether a configuration fits this machine. Nothing is started and nothing is changed.
+
+use std::fmt;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::path::Path;
+
+use super::Config;
+
+//----------- Finding --------------------------------------------------------
+
+/// What was found about one thing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The thing, such as `site.key`.
+    pub about: String,
+    /// How it stands.
+    pub judgement: Judgement,
+    /// What was found, and what to do if it is not good.
+    pub text: String,
+}
+
+/// How a thing stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Judgement {
+    /// As it should be.
+    Good,
+    /// The node will start, but somebody should look at it.
+    Doubtful,
+    /// The node will not start, or not work.
+    Bad,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mark = match self.judgement {
+            Judgement::Good => "ok  ",
+            Judgement::Doubtful => "warn",
+            Judgement::Bad => "bad ",
+        };
+        write!(f, "{mark} {}: {}", self.about, self.text)
+    }
+}
+
+/// Looks at everything that the configuration names: key, certificate, store, addresses.
+///
+/// Addresses in use are good if a node that was started from the same folder uses them.
+pub fn check(config: &Config) -> Vec<Finding> {
+    let mut findings = Findings(Vec::new());
+    findings.key(config);
+    findings.certificate(config);
+    let running = match findings.store(config) {
+        StoreIs::InUse => crate::running::addresses_of_running(config),
+        StoreIs::Free => None,
+    };
+    findings.folder("node.control", &config.control);
+    for (about, addresses, is_free) in [
+        ("listen.udp", &config.listen.udp[..], udp_is_free as Probe),
+        ("listen.tcp", &config.listen.tcp, tcp_is_free),
+        ("listen.http", &config.listen.http, tcp_is_free),
+        (
+            "listen.console",
+            config.listen.console.as_slice(),
+            tcp_is_free,
+        ),
+    ] {
+        for address in addresses {
+            let ours = running.as_ref().is_some_and(|all| all.contains(address));
+            findings.address(about, *address, is_free(*address), ours);
+        }
+    }
+    findings.published(config);
+    findings.0
+}
+
+/// Whether a node runs on the store.
+enum StoreIs {
+    InUse,
+    Free,
+}
+
+type Probe = fn(SocketAddr) -> std::io::Result<()>;
+
+fn udp_is_free(address: SocketAddr) -> std::io::Result<()> {
+    UdpSocket::bind(address).map(drop)
+}
+
+fn tcp_is_free(address: SocketAddr) -> std::io::Result<()> {
+    TcpListener::bind(address).map(drop)
+}
+
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn add(&mut self, about: &str, judgement: Judgement, text: impl Into<String>) {
+        self.0.push(Finding {
+            about: about.to_owned(),
+            judgement,
+            text: text.into(),
+        });
+    }
+
+    fn key(&mut self, config: &Config) {
+        let path = &config.site.key;
+        match crate::key::ServerKey::load(path) {
+            Ok(key) => {
+                let text = format!("{} at {}", key.describe(), path.display());
+                self.add("site.key", Judgement::Good, text);
+            }
+            Err(error) => self.add("site.key", Judgement::Bad, error.to_string()),
+        }
+        if let Some(mode) = mode_open_to_others(path) {
+            let text = format!(
+                "{} can be read by other users (mode {mode:o}); run `chmod 600 {}`",
+                path.display(),
+                path.display()
+            );
+            self.add("site.key", Judgement::Doubtful, text);
+        }
+    }
+
+    fn certificate(&mut self, config: &Config) {
+        if config.listen.http.is_empty() {
+            return;
+        }
+        match crate::listen::tls::inspect(config) {
+            Ok(text) => self.add("http.certificate", Judgement::Good, text),
+            Err(error) => self.add("http.certificate", Judgement::Bad, error.to_string()),
+        }
+    }
+
+    fn store(&mut self, config: &Config) -> StoreIs {
+        let path = config.data.display();
+        match crate::node::open_store(config) {
+            Ok(store) => {
+                drop(store);
+                self.add(
+                    "node.data",
+                    Judgement::Good,
+                    format!("store at {path} opens"),
+                );
+                StoreIs::Free
+            }
+            Err(error) if error.is_in_use() => {
+                let text = format!("store at {path} is in use by a running node");
+                self.add("node.data", Judgement::Good, text);
+                StoreIs::InUse
+            }
+            Err(error) => {
+                self.add("node.data", Judgement::Bad, error.to_string());
+                StoreIs::Free
+            }
+        }
+    }
+
+    fn folder(&mut self, about: &str, file: &Path) {
+        let parent = file.parent().unwrap_or(file);
+        if parent.is_dir() {
+            self.add(about, Judgement::Good, format!("{}", file.display()));
+        } else {
+            let text = format!("the folder {} does not exist; make it", parent.display());
+            self.add(about, Judgement::Bad, text);
+        }
+    }
+
+    fn address(&mut self, about: &str, address: SocketAddr, free: std::io::Result<()>, ours: bool) {
+        match free {
+            Ok(()) => self.add(about, Judgement::Good, format!("{address} is free")),
+            Err(_) if ours => {
+                let text = format!("{address} is used by this node, which is running");
+                self.add(about, Judgement::Good, text);
+            }
+            Err(error) => {
+                let text = format!(
+                    "{address} cannot be used ({error}); stop the program that has it, or choose another port"
+                );
+                self.add(about, Judgement::Bad, text);
+            }
+        }
+    }
+
+    fn published(&mut self, config: &Config) {
+        let address = config.site.address;
+        let listen = &config.listen;
+        let mut all = listen.udp.iter().chain(&listen.tcp).chain(&listen.http);
+        if address.is_loopback() && all.any(|a| !a.ip().is_loopback()) {
+            let text = format!(
+                "{address} is published although the node listens on other addresses; others will not find it"
+            );
+            self.add("site.address", Judgement::Doubtful, text);
+        }
+    }
+}
+
+/// The permissions of a file if anybody but its owner may read it.
+fn mode_open_to_others(path: &Path) -> Option<u32> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
+    (mode & 0o077 != 0).then_some(mode)
+}

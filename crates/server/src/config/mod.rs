@@ -1,0 +1,436 @@
+//! Configuration: what a node is told by its operator.
+//!
+//! [`Config`] is what the settings mean to the node: paths are whole, choices are made. How they are
+//! spelt in a file is [`v1`], read by [`read`] with all problems at once; [`template`] writes files.
+//! Whether a configuration fits this machine (files, ports, store) is judged by [`check`].
+
+mod check;
+mod read;
+mod template;
+mod unit;
+mod v1;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use guantong_proto::CaseRule;
+use ipnet::IpNet;
+
+pub use check::{Finding, Judgement, check};
+pub use read::{ConfigErrors, Problem};
+pub use unit::{Level, LogFormat, Size, Span};
+
+/// Name of the file that `init` makes.
+pub const FILE_NAME: &str = "guantong.toml";
+/// Largest configuration file read, so that a wrong path does not fill memory.
+const FILE_LEN_MAX: u64 = 1024 * 1024;
+
+//----------- Config ---------------------------------------------------------
+
+/// All settings of a node, with whole paths.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The file it was read from, if any.
+    pub file: Option<PathBuf>,
+    /// The folder that relative paths start from; holds `run/` as well.
+    pub folder: PathBuf,
+    /// Name of the node.
+    pub name: String,
+    /// Folder of the record store.
+    pub data: PathBuf,
+    /// The control socket.
+    pub control: PathBuf,
+    /// Which letters of a name fold.
+    pub case_rule: CaseRule,
+    /// What the node says about itself.
+    pub site: SiteConfig,
+    /// Where it listens.
+    pub listen: ListenConfig,
+    /// HTTP and HTTPS.
+    pub http: HttpConfig,
+    /// Memory and indexes of the store.
+    pub store: StoreConfig,
+    /// Bounds on what others can make this node do.
+    pub limits: Limits,
+    /// What is logged.
+    pub log: LogConfig,
+}
+
+/// What the node says about itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SiteConfig {
+    /// Address at which clients reach the node.
+    pub address: IpAddr,
+    /// Host name, if there is one.
+    pub domain: Option<String>,
+    /// Serial number of the site record.
+    pub serial: u16,
+    /// Whether the site takes changes.
+    pub primary: bool,
+    /// A description for people; may be empty.
+    pub description: String,
+    /// The file of the private key.
+    pub key: PathBuf,
+}
+
+/// Where the node listens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListenConfig {
+    /// Native protocol over UDP.
+    pub udp: Vec<SocketAddr>,
+    /// Native protocol over TCP.
+    pub tcp: Vec<SocketAddr>,
+    /// HTTP and HTTPS.
+    pub http: Vec<SocketAddr>,
+    /// Metrics and health.
+    pub console: Option<SocketAddr>,
+    /// Threads for each UDP address; at least 1.
+    pub udp_threads: usize,
+    /// Threads for TCP and HTTP; at least 1.
+    pub worker_threads: usize,
+}
+
+/// HTTP and HTTPS.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HttpConfig {
+    /// Certificate chain and its key, both PEM files; none: self-signed.
+    pub certificate: Option<(PathBuf, PathBuf)>,
+    /// Networks that may read `/metrics` on the HTTP addresses.
+    pub metrics_allow: Vec<IpNet>,
+    /// Whether `/<handle>` redirects a browser.
+    pub proxy: bool,
+    /// Largest JSON body in octets.
+    pub json_body_max: usize,
+}
+
+/// Memory and indexes of the store.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoreConfig {
+    /// Octets for hot records, blocks and unwritten changes together.
+    pub memory: Size,
+    /// Value types with a reverse index.
+    pub index: Vec<String>,
+}
+
+/// Bounds on what others can make this node do; all may change while it runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// Most connections, TCP and HTTP together.
+    pub connections: u32,
+    /// Most connections from one address.
+    pub connections_per_address: u32,
+    /// Idle time after which a connection is closed.
+    pub idle_timeout: Span,
+    /// Time in which a begun message must arrive and an answer must be taken.
+    pub message_timeout: Span,
+    /// Requests per second from one address over TCP and HTTP; 0 for no limit.
+    pub requests_per_second_per_address: u32,
+    /// Largest answer over UDP, in octets of the message.
+    pub udp_response_max: usize,
+    /// Octets per second over UDP to one network, each thread; 0 for no limit.
+    pub udp_octets_per_second_per_network: u64,
+    /// Networks without limits per second.
+    pub trusted: Vec<IpNet>,
+    /// Time that requests in progress have when the node stops.
+    pub stop_timeout: Span,
+}
+
+impl Limits {
+    /// Whether the limits per second do not apply to `peer`.
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        self.trusted.iter().any(|network| network.contains(&peer))
+    }
+}
+
+/// What is logged.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LogConfig {
+    /// How much.
+    pub level: Level,
+    /// In which form.
+    pub format: LogFormat,
+}
+
+impl Config {
+    /// The defaults, with paths in `folder`.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self::of(v1::Spec::default(), folder.into())
+    }
+
+    /// The defaults with any free port everywhere: for tests and demonstrations.
+    pub fn ephemeral(folder: impl Into<PathBuf>) -> Self {
+        let mut config = Self::new(folder);
+        let listen = &mut config.listen;
+        let all = listen.udp.iter_mut().chain(&mut listen.tcp);
+        let all = all.chain(&mut listen.http).chain(&mut listen.console);
+        for address in all {
+            address.set_port(0);
+        }
+        config
+    }
+
+    /// The folder in which the running node says where it listens.
+    pub fn run_folder(&self) -> PathBuf {
+        self.folder.join("run")
+    }
+
+    /// The meaning of a spelling.
+    fn of(spec: v1::Spec, folder: PathBuf) -> Self {
+        let path = |path: PathBuf| folder.join(path);
+        let (http, limits) = (spec.http, spec.limits);
+        let certificate = http.certificate.zip(http.certificate_key);
+        Self {
+            file: None,
+            name: spec.node.name,
+            data: path(spec.node.data),
+            control: path(spec.node.control),
+            case_rule: match spec.node.case_sensitive {
+                true => CaseRule::Sensitive,
+                false => CaseRule::Insensitive,
+            },
+            site: SiteConfig {
+                address: spec.site.address,
+                domain: Some(spec.site.domain).filter(|domain| !domain.is_empty()),
+                serial: spec.site.serial,
+                primary: spec.site.primary,
+                description: spec.site.description,
+                key: path(spec.site.key),
+            },
+            listen: ListenConfig {
+                udp: spec.listen.udp,
+                tcp: spec.listen.tcp,
+                http: spec.listen.http,
+                console: spec.listen.console,
+                udp_threads: threads(spec.listen.udp_threads),
+                worker_threads: threads(spec.listen.worker_threads),
+            },
+            http: HttpConfig {
+                certificate: certificate.map(|(chain, key)| (path(chain), path(key))),
+                metrics_allow: http.metrics_allow,
+                proxy: http.proxy,
+                json_body_max: http.json_body_max.as_usize(),
+            },
+            store: StoreConfig {
+                memory: spec.store.memory,
+                index: spec.store.index,
+            },
+            limits: Limits {
+                connections: limits.connections,
+                connections_per_address: limits.connections_per_address,
+                idle_timeout: limits.idle_timeout,
+                message_timeout: limits.message_timeout,
+                requests_per_second_per_address: limits.requests_per_second_per_address,
+                udp_response_max: limits.udp_response_max.as_usize(),
+                udp_octets_per_second_per_network: limits.udp_octets_per_second_per_network.0,
+                trusted: limits.trusted,
+                stop_timeout: limits.stop_timeout,
+            },
+            log: LogConfig {
+                level: spec.log.level,
+                format: spec.log.format,
+            },
+            folder,
+        }
+    }
+}
+
+/// A number of threads as set; 0 stands for the cores of this machine.
+fn threads(set: u32) -> usize {
+    match usize::try_from(set) {
+        Ok(set @ 1..) => set,
+        _ => std::thread::available_parallelism().map_or(1, usize::from),
+    }
+}
+
+//----------- Loading --------------------------------------------------------
+
+/// Reads the configuration in `path`; a folder means the file [`FILE_NAME`] in it.
+///
+/// Every problem of the file is reported, not only the first. The machine is not looked at; see
+/// [`check`].
+pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
+    let file = match path.is_dir() {
+        true => path.join(FILE_NAME),
+        false => path.to_owned(),
+    };
+    let fail = |text: String| ConfigErrors {
+        file: Some(file.clone()),
+        problems: vec![Problem {
+            line: None,
+            setting: String::new(),
+            text,
+        }],
+    };
+    let text = read_file(&file).map_err(|error| {
+        fail(format!(
+            "cannot be read ({error}); name another file with --config, or make a node with `guantong init DIR`"
+        ))
+    })?;
+    let parent = file
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let folder = parent.unwrap_or(Path::new("."));
+    let folder = folder
+        .canonicalize()
+        .map_err(|error| fail(format!("its folder cannot be found ({error})")))?;
+    let config = parse(&text, folder).map_err(|problems| ConfigErrors {
+        file: Some(file.clone()),
+        problems,
+    })?;
+    Ok(Config {
+        file: Some(file),
+        ..config
+    })
+}
+
+/// Reads a configuration from `text`, with paths in `folder`.
+pub fn parse(text: &str, folder: impl Into<PathBuf>) -> Result<Config, Vec<Problem>> {
+    let (spec, lines, mut problems) = read::read(text);
+    contradictions(&spec, |setting, text: &str| {
+        problems.push(Problem {
+            line: lines.of(setting),
+            setting: setting.to_owned(),
+            text: text.to_owned(),
+        });
+    });
+    match problems.is_empty() {
+        true => Ok(Config::of(spec, folder.into())),
+        false => Err(problems),
+    }
+}
+
+fn read_file(file: &Path) -> std::io::Result<String> {
+    let len = std::fs::metadata(file)?.len();
+    if len > FILE_LEN_MAX {
+        let text = format!("it has {len} octets, a configuration has at most {FILE_LEN_MAX}");
+        return Err(std::io::Error::other(text));
+    }
+    std::fs::read_to_string(file)
+}
+
+/// Settings that are well-formed each by itself but do not go together.
+fn contradictions(spec: &v1::Spec, mut report: impl FnMut(&str, &str)) {
+    let http = &spec.http;
+    match (&http.certificate, &http.certificate_key) {
+        (Some(_), None) => report(
+            "http.certificate",
+            "has no key; set http.certificate_key as well, or neither",
+        ),
+        (None, Some(_)) => report(
+            "http.certificate_key",
+            "has no certificate; set http.certificate as well, or neither",
+        ),
+        _ => {}
+    }
+    if spec.limits.connections_per_address > spec.limits.connections {
+        report(
+            "limits.connections_per_address",
+            "is above limits.connections, so it would never be reached; lower it",
+        );
+    }
+    let listen = &spec.listen;
+    if listen.udp.is_empty() && listen.tcp.is_empty() && listen.http.is_empty() {
+        report(
+            "listen",
+            "all addresses are empty, so nobody could reach the node",
+        );
+    }
+    for (setting, addresses) in [
+        ("listen.udp", &listen.udp),
+        ("listen.tcp", &listen.tcp),
+        ("listen.http", &listen.http),
+    ] {
+        let twice = |(n, address): (usize, &SocketAddr)| {
+            address.port() != 0 && addresses[..n].contains(address)
+        };
+        if addresses.iter().enumerate().any(twice) {
+            report(setting, "names an address twice; remove one");
+        }
+    }
+    let streams = listen.tcp.iter().chain(&listen.http);
+    let streams: Vec<_> = streams.chain(&listen.console).collect();
+    let clash = listen.http.iter().chain(&listen.console).any(|address| {
+        address.port() != 0 && streams.iter().filter(|other| **other == address).count() > 1
+    });
+    if clash {
+        report(
+            "listen",
+            "tcp, http and console must have addresses of their own; change a port",
+        );
+    }
+    let published = spec.site.address;
+    if published.is_unspecified() && spec.site.domain.is_empty() {
+        report(
+            "site.address",
+            "is not an address that a client can reach; write the public address of this node, or set site.domain",
+        );
+    }
+    if published.is_multicast() {
+        report(
+            "site.address",
+            "is a multicast address; write the address of this node",
+        );
+    }
+    if spec.node.name.is_empty() || spec.node.name.len() > NAME_LEN_MAX {
+        report("node.name", "must have 1 to 64 octets");
+    }
+}
+
+/// Longest name of a node, so that it fits into headings and log lines.
+const NAME_LEN_MAX: usize = 64;
+
+//----------- Writing --------------------------------------------------------
+
+/// What `init` decides about a new node's file; everything else has its default.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Preset {
+    /// Name of the node, if not the default.
+    pub name: Option<String>,
+    /// Address that is published.
+    pub address: Option<IpAddr>,
+    /// Description that is published.
+    pub description: Option<String>,
+    /// Whether the node takes changes.
+    pub primary: Option<bool>,
+    /// Where it listens, if not at the default addresses.
+    pub listen: Option<PresetListen>,
+}
+
+/// Addresses of a new node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PresetListen {
+    /// Native protocol, UDP and TCP alike.
+    pub native: Vec<SocketAddr>,
+    /// HTTP and HTTPS.
+    pub http: Vec<SocketAddr>,
+    /// Metrics and health.
+    pub console: Option<SocketAddr>,
+}
+
+/// The text of a configuration file: the preset is set, all else is there as comments.
+pub fn file_text(preset: &Preset) -> String {
+    let mut spec = v1::Spec::default();
+    if let Some(name) = &preset.name {
+        spec.node.name.clone_from(name);
+    }
+    if let Some(description) = &preset.description {
+        spec.site.description.clone_from(description);
+    }
+    spec.site.address = preset.address.unwrap_or(spec.site.address);
+    spec.site.primary = preset.primary.unwrap_or(spec.site.primary);
+    if let Some(listen) = &preset.listen {
+        spec.listen.udp.clone_from(&listen.native);
+        spec.listen.tcp.clone_from(&listen.native);
+        spec.listen.http.clone_from(&listen.http);
+        spec.listen.console = listen.console;
+    }
+    template::file(&spec)
+}
+
+/// The reference of all settings, in Markdown.
+pub fn reference() -> String {
+    template::reference()
+}
+
+#[cfg(test)]
+mod tests;

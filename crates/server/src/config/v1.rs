@@ -1,0 +1,209 @@
+//! The spelling of the configuration file, version `v1`.
+//!
+//! Every setting is declared once, below: its key, its form, its default, its bounds and what it is
+//! for. The reader, the template that `init` writes, the sample file and the reference page all come
+//! from that declaration. What the settings mean to the node is in [`super::Config`].
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+use super::read::Section;
+use super::unit::{Level, LogFormat, Setting, Size, Span};
+
+/// The version that this module spells.
+pub(super) const VERSION: &str = "v1";
+
+/// A setting as people see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) section: &'static str,
+    pub(super) section_doc: &'static str,
+    pub(super) key: &'static str,
+    pub(super) doc: &'static str,
+    pub(super) form: &'static str,
+    pub(super) default: String,
+    pub(super) value: String,
+}
+
+macro_rules! settings {
+    ($(
+        #[doc = $section_doc:literal]
+        $section:ident: $name:ident {
+            $(
+                #[doc = $doc:literal]
+                $key:ident: $ty:ty = $default:expr $(, $low:expr => $high:expr)?;
+            )+
+        }
+    )+) => {
+        /// All settings of a file.
+        #[derive(Clone, Debug, Default, PartialEq)]
+        pub(super) struct Spec {
+            $(pub(super) $section: $name,)+
+        }
+
+        impl Spec {
+            /// Names of the sections.
+            pub(super) const SECTIONS: &[&str] = &[$(stringify!($section)),+];
+
+            /// All settings in their order.
+            pub(super) fn entries(&self) -> Vec<Entry> {
+                let default = Self::default();
+                vec![$($(Entry {
+                    section: stringify!($section),
+                    section_doc: $section_doc,
+                    key: stringify!($key),
+                    doc: $doc,
+                    form: <$ty as Setting>::FORM,
+                    default: default.$section.$key.write(),
+                    value: self.$section.$key.write(),
+                },)+)+]
+            }
+
+            /// Reads all sections; `section` finds one by its name.
+            pub(super) fn read<'a, 't: 'a>(
+                mut section: impl FnMut(&'static str) -> Section<'a, 't>,
+            ) -> Self {
+                Self { $($section: $name::read(&mut section(stringify!($section))),)+ }
+            }
+        }
+
+        $(
+            #[doc = $section_doc]
+            #[derive(Clone, Debug, PartialEq)]
+            pub(super) struct $name {
+                $(#[doc = $doc] pub(super) $key: $ty,)+
+            }
+
+            impl Default for $name {
+                fn default() -> Self {
+                    Self { $($key: $default,)+ }
+                }
+            }
+
+            impl $name {
+                /// Keys of the section.
+                const KEYS: &[&str] = &[$(stringify!($key)),+];
+
+                fn read(section: &mut Section<'_, '_>) -> Self {
+                    section.refuse_unknown(Self::KEYS);
+                    let default = Self::default();
+                    Self { $(
+                        $key: {
+                            #[allow(unused_mut, unused_assignments)]
+                            let mut bounds = None;
+                            $(bounds = Some(($low, $high));)?
+                            section.setting(stringify!($key), default.$key, bounds)
+                        },
+                    )+ }
+                }
+            }
+        )+
+    };
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
+
+fn loopback_networks() -> Vec<IpNet> {
+    let v4 = IpNet::from(IpAddr::from([127, 0, 0, 0]));
+    let v4 = IpNet::new_assert(v4.addr(), 8);
+    vec![
+        v4,
+        IpNet::new_assert(IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]), 128),
+    ]
+}
+
+settings! {
+    /// This node and its files.
+    node: Node {
+        /// Name of the node in logs and on its pages.
+        name: String = "guantong".into();
+        /// Folder of the record store.
+        data: PathBuf = "store".into();
+        /// Socket through which commands on this machine administer the running node.
+        control: PathBuf = "control.sock".into();
+        /// Whether suffixes that differ in case name different records. Fixed when the store is made.
+        case_sensitive: bool = false;
+    }
+    /// What the node says about itself: the site record that clients and parents receive.
+    site: Site {
+        /// Address at which clients reach this node.
+        address: IpAddr = Ipv4Addr::LOCALHOST.into();
+        /// Host name for HTTP and HTTPS, if there is one.
+        domain: String = String::new();
+        /// Serial number of the site record. Raise it whenever you change what is published.
+        serial: u16 = 1, 1 => 65_534;
+        /// Whether this site takes changes (primary) or holds copies (mirror).
+        primary: bool = true;
+        /// A description for people.
+        description: String = String::new();
+        /// Private key of the node: RSA of 2048 to 4096 bits, PKCS#8 in PEM or a Handle.Net key file without passphrase.
+        key: PathBuf = "server_key.pem".into();
+    }
+    /// Where the node listens. Port 0 means: any free port, written to `run/addresses.json`.
+    listen: Listen {
+        /// Addresses for the native protocol over UDP.
+        udp: Vec<SocketAddr> = vec![loopback(2641)];
+        /// Addresses for the native protocol over TCP.
+        tcp: Vec<SocketAddr> = vec![loopback(2641)];
+        /// Addresses for HTTP and HTTPS; each port takes both.
+        http: Vec<SocketAddr> = vec![loopback(8000)];
+        /// Address for metrics and health checks. Keep it private. Empty for none.
+        console: Option<SocketAddr> = Some(loopback(8080));
+        /// Threads for each UDP address; 0 means one per core.
+        udp_threads: u32 = 0, 0 => 1_024;
+        /// Threads for TCP and HTTP; 0 means one per core.
+        worker_threads: u32 = 0, 0 => 1_024;
+    }
+    /// HTTP and HTTPS.
+    http: Http {
+        /// Certificate chain in PEM. Empty: one is made and signed by itself at the first start.
+        certificate: Option<PathBuf> = None;
+        /// Private key of the certificate in PEM.
+        certificate_key: Option<PathBuf> = None;
+        /// Networks that may read `/metrics` on the HTTP addresses.
+        metrics_allow: Vec<IpNet> = loopback_networks();
+        /// Whether `/<handle>` redirects a browser to what the handle names.
+        proxy: bool = true;
+        /// Largest JSON body of a request.
+        json_body_max: Size = Size::mib(1), Size::kib(1) => Size::mib(64);
+    }
+    /// Memory of the store and its extra indexes.
+    store: Store {
+        /// Memory for records that are asked for often, blocks read from disk, and writes not yet on it.
+        memory: Size = Size::mib(256), Size::mib(16) => Size(1 << 42);
+        /// Value types that records can be found by, such as EMAIL. Each costs disk and write time. A type that is taken out here keeps its index until it is switched off by command.
+        index: Vec<String> = Vec::new();
+    }
+    /// Bounds on what others can make this node do.
+    limits: Limits {
+        /// Most connections at a time, TCP and HTTP together.
+        connections: u32 = 4_096, 1 => 1_000_000;
+        /// Most connections at a time from one address.
+        connections_per_address: u32 = 256, 1 => 1_000_000;
+        /// A connection without a request for this long is closed.
+        idle_timeout: Span = Span::secs(300), Span(10) => Span::secs(86_400);
+        /// Time in which a message, once begun, must arrive, and an answer must be taken.
+        message_timeout: Span = Span::secs(30), Span(10) => Span::secs(3_600);
+        /// Most requests per second from one address over TCP and HTTP; more are slowed down or refused. 0 means no limit.
+        requests_per_second_per_address: u32 = 10_000, 0 => 10_000_000;
+        /// Largest answer sent over UDP. Above it the client is told to ask over TCP.
+        udp_response_max: Size = Size::kib(4), Size(512) => Size::kib(256);
+        /// Most octets per second sent over UDP to one network (IPv4 /24, IPv6 /56), by each thread. 0 means no limit.
+        udp_octets_per_second_per_network: Size = Size::mib(1), Size(0) => Size(1 << 40);
+        /// Networks to which the two limits per second do not apply. Loopback addresses cannot be forged from outside.
+        trusted: Vec<IpNet> = loopback_networks();
+        /// Time that requests in progress have when the node stops.
+        stop_timeout: Span = Span::secs(10), Span(10) => Span::secs(600);
+    }
+    /// What is logged, to standard error.
+    log: Log {
+        /// How much is logged.
+        level: Level = Level::Info;
+        /// How lines are written.
+        format: LogFormat = LogFormat::Text;
+    }
+}

@@ -1,0 +1,308 @@
+//! Making a new node: folder, settings, keys, store, prefix record.
+//!
+//! Nothing is overwritten: the folder must be empty or not exist. The server key stays with the node,
+//! the administrator's private key belongs to the operator and is needed by no running node.
+
+use std::io;
+use std::net::IpAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use guantong_proto::{CaseRule, Handle, NameError};
+use guantong_store::{
+    Batch, Change, CreateOptions, Expect, OpenError, Options, Origin, Store, WriteError,
+};
+use ring::rand::{SecureRandom, SystemRandom};
+
+use crate::config::{Config, FILE_NAME, Preset, PresetListen, file_text, parse};
+use crate::key::{self, KeyError};
+use crate::publish::{prefix_record, site_type, wire};
+use crate::site::{Addresses, site_record};
+
+/// File of the administrator's private key.
+pub const ADMIN_KEY: &str = "admin_key.pem";
+
+//----------- Role -----------------------------------------------------------
+
+/// The place of a node in the network. It decides what `init` prepares, not what the node can do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// Keeps the top prefixes: homes `0.NA`.
+    Root,
+    /// Keeps second-level prefixes.
+    TopLevel,
+    /// Keeps enterprise prefixes.
+    SecondLevel,
+    /// Keeps its own identifiers.
+    #[default]
+    Enterprise,
+}
+
+impl Role {
+    /// All of them, for help texts.
+    pub const ALL: [Self; 4] = [
+        Self::Root,
+        Self::TopLevel,
+        Self::SecondLevel,
+        Self::Enterprise,
+    ];
+
+    /// The word on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Root => "root",
+            Self::TopLevel => "top-level",
+            Self::SecondLevel => "second-level",
+            Self::Enterprise => "enterprise",
+        }
+    }
+}
+
+impl FromStr for Role {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let role = Self::ALL.into_iter().find(|role| role.as_str() == text);
+        role.ok_or_else(|| {
+            let all = Self::ALL.map(Self::as_str).join(", ");
+            format!("`{text}` is no role; there are: {all}")
+        })
+    }
+}
+
+//----------- init -----------------------------------------------------------
+
+/// What is known about a new node. Everything may be left out.
+#[derive(Clone, Debug, Default)]
+pub struct InitOptions {
+    /// Its prefix, with or without `0.NA/`. Without one the node homes nothing yet; a root homes
+    /// `0.NA` in any case.
+    pub prefix: Option<String>,
+    /// Its place in the network.
+    pub role: Role,
+    /// Its name.
+    pub name: Option<String>,
+    /// The address that is published.
+    pub address: Option<IpAddr>,
+    /// The description that is published.
+    pub description: Option<String>,
+    /// Where it listens.
+    pub listen: Option<PresetListen>,
+}
+
+/// What was made.
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// The configuration file.
+    pub config: PathBuf,
+    /// The node's private key.
+    pub server_key: PathBuf,
+    /// The administrator's private key, if there is a prefix.
+    pub admin_key: Option<PathBuf>,
+    /// The prefix record, if there is a prefix.
+    pub prefix: Option<Handle>,
+    /// What to do next, a line each.
+    pub next_steps: Vec<String>,
+}
+
+/// Makes a new node in `dir`.
+pub fn init(dir: &Path, options: &InitOptions) -> Result<Made, InitError> {
+    let prefix = prefix_of(options)?;
+    make_folder(dir)?;
+    let dir = &dir
+        .canonicalize()
+        .map_err(|source| file_error(dir, source))?;
+    let preset = Preset {
+        name: options.name.clone().or_else(|| {
+            let prefix = prefix.as_ref()?.borrow().suffix().to_owned();
+            Some(format!("{} {prefix}", options.role.as_str())).filter(|name| name.len() <= 64)
+        }),
+        address: options.address,
+        description: options.description.clone(),
+        primary: None,
+        listen: options.listen.clone(),
+    };
+    let text = file_text(&preset);
+    let config = parse(&text, dir).map_err(|problems| {
+        let lines: Vec<_> = problems
+            .iter()
+            .map(|problem| format!("{}: {}", problem.setting, problem.text))
+            .collect();
+        InitError::Options(lines.join("; "))
+    })?;
+    let server_key = key::make(&config.site.key)?;
+    let store = Store::create(&config.data, &create_options(&config), &Options::default())?;
+    let admin_key = match &prefix {
+        None => None,
+        Some(prefix) => {
+            let path = dir.join(ADMIN_KEY);
+            let admin = key::make(&path)?;
+            let addresses = Addresses::configured(&config.listen);
+            // With a port that is chosen at start the record is written then.
+            let site = (!addresses.has_free_port()).then(|| {
+                let record = site_record(&config.site, &server_key, &addresses).encode();
+                (site_type(config.site.address), record)
+            });
+            write_prefix(
+                &store,
+                prefix,
+                &prefix_record(prefix, site, &admin.public(), now_secs()),
+            )?;
+            Some(path)
+        }
+    };
+    drop(store);
+    // The file comes last: a folder with it is a complete node.
+    let file = dir.join(FILE_NAME);
+    key::write_private(&file, text.as_bytes()).map_err(|source| file_error(&file, source))?;
+    Ok(Made {
+        next_steps: next_steps(&file, prefix.as_ref(), admin_key.as_deref(), &config),
+        config: file,
+        server_key: config.site.key,
+        admin_key,
+        prefix,
+    })
+}
+
+/// The prefix record's handle.
+fn prefix_of(options: &InitOptions) -> Result<Option<Handle>, InitError> {
+    let name = match (&options.prefix, options.role) {
+        (Some(prefix), _) => prefix.as_str(),
+        (None, Role::Root) => "0.NA/0.NA",
+        (None, _) => return Ok(None),
+    };
+    Ok(Some(Handle::of_prefix(name)?))
+}
+
+/// Makes the folder, for its owner alone, or takes an empty one.
+fn make_folder(dir: &Path) -> Result<(), InitError> {
+    match std::fs::read_dir(dir) {
+        Ok(mut entries) => match entries.next() {
+            None => Ok(()),
+            Some(_) => Err(InitError::NotEmpty(dir.to_owned())),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let mut builder = std::fs::DirBuilder::new();
+            let made = builder.recursive(true).mode(0o700).create(dir);
+            made.map_err(|source| file_error(dir, source))
+        }
+        Err(source) => Err(file_error(dir, source)),
+    }
+}
+
+fn create_options(config: &Config) -> CreateOptions {
+    let mut id = [0; 16];
+    SystemRandom::new()
+        .fill(&mut id)
+        .expect("the keys above were made from the same source of random octets");
+    CreateOptions {
+        case_rule: CaseRule::clone(&config.case_rule),
+        id,
+    }
+}
+
+fn write_prefix(
+    store: &Store,
+    prefix: &Handle,
+    values: &[guantong_proto::Value],
+) -> Result<(), InitError> {
+    let batch = Batch {
+        changes: vec![
+            Change::Home {
+                prefix: prefix.clone(),
+            },
+            Change::Put {
+                handle: prefix.clone(),
+                values: wire(values),
+                expect: Expect::Absent,
+            },
+        ],
+        at_ms: u64::from(now_secs()) * 1_000,
+        origin: Origin::Operator,
+    };
+    store.submit(batch).wait()?;
+    Ok(())
+}
+
+fn now_secs() -> u32 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
+    })
+}
+
+fn next_steps(
+    file: &Path,
+    prefix: Option<&Handle>,
+    admin_key: Option<&Path>,
+    config: &Config,
+) -> Vec<String> {
+    let file = file.display();
+    let mut steps = vec![
+        format!("read and change the settings:  {file}"),
+        format!("check them:                    guantong check --config {file}"),
+        format!("start the node:                guantong serve --config {file}"),
+    ];
+    if let Some(prefix) = prefix {
+        steps.push(format!(
+            "ask it:                        guantong resolve {prefix}"
+        ));
+    } else {
+        steps.push("take over a prefix:            guantong prefix home PREFIX".to_owned());
+    }
+    if let Some(admin_key) = admin_key {
+        steps.push(format!(
+            "keep safe, away from the node: {}",
+            admin_key.display()
+        ));
+    }
+    if config.site.address.is_loopback() {
+        steps.push(format!(
+            "only this machine can reach it; to serve others set site.address and listen in {file}"
+        ));
+    }
+    steps
+}
+
+//----------- InitError ------------------------------------------------------
+
+fn file_error(path: &Path, source: io::Error) -> InitError {
+    InitError::File {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// Why a node could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InitError {
+    /// Something is there already.
+    #[error("{} is not empty: a new node needs a folder that is empty or does not exist", .0.display())]
+    NotEmpty(PathBuf),
+    /// The prefix is no prefix.
+    #[error(transparent)]
+    Prefix(#[from] NameError),
+    /// The options make no valid configuration.
+    #[error("{0}")]
+    Options(String),
+    /// A key could not be made.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The store could not be made.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The prefix record could not be written.
+    #[error("the prefix record could not be written: {0}")]
+    Write(#[from] WriteError),
+    /// A file or folder could not be made.
+    #[error("{} cannot be made: {source}", path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}

@@ -1,0 +1,180 @@
+//! HTTP/1.1, HTTP/2 and HTTPS, all on the same ports.
+//!
+//! The first octet of a connection tells: 0x16 begins a TLS handshake, anything else is HTTP in
+//! clear. What is answered is the router's business; here are the limits of a connection. Every
+//! request carries a [`Peer`] in its extensions, and axum's `ConnectInfo` with the address.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::service::Service;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+
+use super::timed::{Patience, Timed};
+use super::{Peer, accept};
+use crate::limit::Place;
+use crate::metrics::{Drop as Dropped, Transport};
+use crate::node::Node;
+use crate::shutdown::Stop;
+
+/// First octet of a TLS record that carries a handshake.
+const TLS_HANDSHAKE: u8 = 0x16;
+/// Octets of the head of a request. A handle name of 2,048 octets, each written as `%XX`, takes 6
+/// KiB of it.
+pub const HEAD_LEN_MAX: usize = 32 * 1024;
+/// Header lines of a request.
+pub const HEADERS_MAX: usize = 64;
+/// Requests of one HTTP/2 connection that may be in progress.
+pub const STREAMS_MAX: u32 = 64;
+
+/// What one HTTP listener serves.
+#[derive(Clone, Debug)]
+pub(crate) struct Http {
+    pub(crate) node: Arc<Node>,
+    pub(crate) router: Router,
+    /// Replaced when the certificate is.
+    pub(crate) tls: Option<Arc<ArcSwap<ServerConfig>>>,
+    /// Whether this is the console address.
+    pub(crate) console: bool,
+    pub(crate) stop: Stop,
+}
+
+impl Http {
+    /// Accepts connections until told to stop.
+    pub(crate) async fn serve(self, listener: TcpListener) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = accept(&self.node, &listener, Transport::Http) => accepted,
+                () = self.stop.told() => return,
+            };
+            let Some((stream, address, place)) = accepted else {
+                continue;
+            };
+            let peer = Peer {
+                address,
+                secure: false,
+                console: self.console,
+            };
+            tokio::spawn(self.clone().connection(stream, peer, place));
+        }
+    }
+
+    async fn connection(self, stream: TcpStream, peer: Peer, place: Place) {
+        let limits = self.node.config().limits.clone();
+        let bound = limits.message_timeout.as_duration();
+        let mut first = [0];
+        let len = match timeout(bound, stream.peek(&mut first)).await {
+            Ok(Ok(len)) => len,
+            Ok(Err(_)) => return,
+            Err(_) => return self.node.metrics.dropped(Dropped::Idle),
+        };
+        let patience = Patience {
+            read: limits.idle_timeout.as_duration(),
+            write: bound,
+        };
+        let tls = self
+            .tls
+            .as_ref()
+            .filter(|_| len == 1 && first[0] == TLS_HANDSHAKE);
+        let Some(tls) = tls else {
+            self.talk(Timed::new(stream, patience), peer, bound).await;
+            return drop(place);
+        };
+        let acceptor = TlsAcceptor::from(tls.load_full());
+        match timeout(bound, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => {
+                let peer = Peer {
+                    secure: true,
+                    ..peer
+                };
+                self.talk(Timed::new(stream, patience), peer, bound).await;
+            }
+            Ok(Err(error)) => {
+                self.node.metrics.dropped(Dropped::TlsFailed);
+                tracing::debug!(peer = %peer.address, %error, "a TLS handshake failed");
+            }
+            Err(_) => self.node.metrics.dropped(Dropped::Slow),
+        }
+        drop(place);
+    }
+
+    async fn talk<S>(&self, stream: S, peer: Peer, head_timeout: std::time::Duration)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(head_timeout)
+            .max_headers(HEADERS_MAX)
+            .max_buf_size(HEAD_LEN_MAX);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS_MAX)
+            .max_header_list_size(HEAD_LEN_MAX as u32)
+            .keep_alive_interval(head_timeout)
+            .keep_alive_timeout(head_timeout);
+        let service = WithPeer {
+            inner: TowerToHyperService::new(self.router.clone()),
+            node: self.node.clone(),
+            peer,
+        };
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        let mut connection = std::pin::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = self.stop.told() => {
+                // Requests in progress are answered, new ones are not taken.
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(peer = %peer.address, %error, "an HTTP connection failed");
+        }
+    }
+}
+
+/// Tells every request who its peer is, and counts its answer.
+struct WithPeer {
+    inner: TowerToHyperService<Router>,
+    node: Arc<Node>,
+    peer: Peer,
+}
+
+type Answered = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
+
+impl Service<Request<Incoming>> for WithPeer {
+    type Response = axum::response::Response;
+    type Error = std::convert::Infallible;
+    type Future = std::pin::Pin<
+        Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send + 'static>,
+    >;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.peer);
+        request
+            .extensions_mut()
+            .insert(ConnectInfo(self.peer.address));
+        let node = self.node.clone();
+        let answered: Answered = self.inner.call(request);
+        Box::pin(async move {
+            let response = answered.await?;
+            node.metrics.http(response.status().as_u16());
+            Ok(response)
+        })
+    }
+}

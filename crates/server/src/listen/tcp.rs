@@ -1,0 +1,254 @@
+//! The native protocol over TCP.
+//!
+//! A connection stays open until the peer closes it or is idle for too long. Requests may be sent
+//! without waiting for answers; they are answered in order, and everything that has arrived is
+//! answered with one write. Clients that send one request per connection notice no difference.
+//!
+//! ```text
+//!   read ≤ 8 KiB ──► Framer ──► answer each ──► one write ──► read …
+//!                      │ nothing is read while answers wait: the peer's window is the queue
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use guantong_proto::frame::Framer;
+use guantong_proto::limits::MESSAGE_LEN_MAX;
+use guantong_proto::wire::Writer;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::accept;
+use crate::limit::Place;
+use crate::metrics::{Drop as Dropped, Transport};
+use crate::node::{Node, Via};
+use crate::shutdown::Stop;
+
+/// Octets read at a time, for each connection.
+const READ_LEN: usize = 8 * 1024;
+/// Answers are written when they have so many octets, even if more requests wait. With the largest
+/// answer on top this bounds what a connection holds.
+pub const WRITE_AT: usize = 64 * 1024;
+/// Buffers larger than this are given back when a connection falls idle.
+const KEEP_LEN: usize = 64 * 1024;
+/// Octets that are read and thrown away after an error, so that the peer can read our last words
+/// before its own octets in flight make the system reset the connection.
+const LINGER_LEN: usize = 256 * 1024;
+/// Time for that.
+const LINGER: Duration = Duration::from_secs(2);
+/// Pause of a connection whose address asks faster than it may.
+const RATE_PAUSE: Duration = Duration::from_millis(10);
+
+/// Accepts connections until told to stop.
+pub(crate) async fn serve(node: Arc<Node>, listener: TcpListener, stop: Stop) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept(&node, &listener, Transport::Tcp) => accepted,
+            () = stop.told() => return,
+        };
+        let Some((stream, peer, place)) = accepted else {
+            continue;
+        };
+        let via = Via {
+            transport: Transport::Tcp,
+            peer,
+        };
+        let connection = Connection {
+            node: node.clone(),
+            stream,
+            via,
+            framer: Framer::new(),
+            out: Vec::new(),
+            _place: place,
+        };
+        tokio::spawn(connection.run(stop.clone()));
+    }
+}
+
+struct Connection {
+    node: Arc<Node>,
+    stream: TcpStream,
+    via: Via,
+    framer: Framer,
+    /// Answers that are not written yet.
+    out: Vec<u8>,
+    _place: Place,
+}
+
+/// Why a connection ends.
+enum End {
+    /// The peer closed, or the transport failed.
+    Closed,
+    /// The node stops.
+    Stopped,
+    /// For a reason that is counted.
+    Dropped(Dropped),
+}
+
+impl Connection {
+    async fn run(mut self, stop: Stop) {
+        let end = match self.talk(&stop).await {
+            Ok(end) | Err(end) => end,
+        };
+        if let End::Dropped(why) = end {
+            self.node.metrics.dropped(why);
+            tracing::debug!(peer = %self.via.peer, why = why.name(), "connection closed");
+        }
+        match end {
+            End::Dropped(Dropped::Malformed) => self.linger().await,
+            _ => {
+                let _ = self.stream.shutdown().await;
+            }
+        }
+    }
+
+    async fn talk(&mut self, stop: &Stop) -> Result<End, End> {
+        let mut read = vec![0; READ_LEN];
+        // When the message that is arriving must be complete.
+        let mut due = None;
+        loop {
+            let len = self.read(&mut read, due, stop).await?;
+            if len == 0 {
+                return Ok(End::Closed);
+            }
+            self.framer.push(&read[..len]);
+            self.answer_all().await?;
+            self.write().await?;
+            due = match (self.framer.pending(), due) {
+                (0, _) => None,
+                // Answering used up what was due; what is left now has begun just now.
+                (pending, Some(due)) if pending > len => Some(due),
+                _ => Some(Instant::now() + self.message_timeout()),
+            };
+            if due.is_none() {
+                self.give_back();
+            }
+        }
+    }
+
+    /// Reads once, waiting as long as the peer may take.
+    async fn read(
+        &mut self,
+        buf: &mut [u8],
+        due: Option<Instant>,
+        stop: &Stop,
+    ) -> Result<usize, End> {
+        let (due, late) = match due {
+            Some(due) => (due, Dropped::Slow),
+            None => {
+                let idle = self.node.config().limits.idle_timeout.as_duration();
+                (Instant::now() + idle, Dropped::Idle)
+            }
+        };
+        let read = timeout_at(due, self.stream.read(buf));
+        tokio::select! {
+            biased;
+            read = read => match read {
+                Ok(Ok(len)) => Ok(len),
+                Ok(Err(_)) => Err(End::Closed),
+                Err(_) => Err(End::Dropped(late)),
+            },
+            // Whoever is in the middle of a message may finish it; the stop is bounded elsewhere.
+            () = stop.told(), if late == Dropped::Idle => Err(End::Stopped),
+        }
+    }
+
+    /// Answers every whole packet that has arrived.
+    async fn answer_all(&mut self) -> Result<(), End> {
+        loop {
+            match self.framer.next_packet() {
+                Ok(Some(packet)) => self.node.answer(packet, self.via, &mut self.out),
+                Ok(None) => return Ok(()),
+                Err(_) => {
+                    self.answer_malformed();
+                    self.write().await?;
+                    return Err(End::Dropped(Dropped::Malformed));
+                }
+            }
+            self.pay().await?;
+            if self.out.len() >= WRITE_AT {
+                self.write().await?;
+            }
+        }
+    }
+
+    /// One answer to octets whose end cannot be found. The envelope says whom it is for.
+    fn answer_malformed(&mut self) {
+        let Some(envelope) = self.framer.envelope() else {
+            return;
+        };
+        let packet = Writer::to_vec(|w| envelope.encode(w));
+        self.node.answer(&packet, self.via, &mut self.out);
+    }
+
+    /// Counts the request just answered. While its address has used up what it may ask in a second,
+    /// nothing more is answered or read, so that its octets wait in its own window.
+    async fn pay(&mut self) -> Result<(), End> {
+        loop {
+            let admits = {
+                let limits = &self.node.config().limits;
+                let now_ms = self.node.uptime_ms();
+                self.node
+                    .requests
+                    .admits(self.via.peer.ip(), limits, now_ms)
+            };
+            if admits {
+                return Ok(());
+            }
+            self.node.metrics.dropped(Dropped::RequestRate);
+            self.write().await?;
+            tokio::time::sleep(RATE_PAUSE).await;
+        }
+    }
+
+    /// Writes the answers; a peer that does not take them in time is given up.
+    async fn write(&mut self) -> Result<(), End> {
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        let bound = self.message_timeout();
+        match timeout(bound, self.stream.write_all(&self.out)).await {
+            Ok(Ok(())) => {
+                self.out.clear();
+                Ok(())
+            }
+            Ok(Err(_)) => Err(End::Closed),
+            Err(_) => Err(End::Dropped(Dropped::Slow)),
+        }
+    }
+
+    /// Gives large buffers back, so that ten thousand idle connections cost little.
+    fn give_back(&mut self) {
+        if self.out.capacity() > KEEP_LEN {
+            self.out = Vec::new();
+        }
+        if self.framer.capacity() > KEEP_LEN {
+            self.framer = Framer::new();
+        }
+    }
+
+    /// Closes our side, then reads what is in flight and throws it away.
+    async fn linger(mut self) {
+        if self.stream.shutdown().await.is_err() {
+            return;
+        }
+        let _ = timeout(LINGER, async {
+            let mut buf = vec![0; READ_LEN];
+            let mut left = LINGER_LEN;
+            while let Ok(len @ 1..) = self.stream.read(&mut buf).await {
+                left = match left.checked_sub(len) {
+                    Some(left) => left,
+                    None => return,
+                };
+            }
+        })
+        .await;
+    }
+
+    fn message_timeout(&self) -> Duration {
+        self.node.config().limits.message_timeout.as_duration()
+    }
+}
+
+const _: () = assert!(WRITE_AT < MESSAGE_LEN_MAX);

@@ -1,0 +1,148 @@
+//! The certificate of HTTPS: loading, making one where there is none.
+//!
+//! Without a certificate in the configuration the node makes one for itself at the first start and
+//! keeps it. Its subject is `anonymous`, as clients of the Handle protocol expect: they compare the
+//! key with the site record, not the name with a list.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::config::Config;
+use crate::key::write_private;
+
+/// File of the certificate that the node makes for itself.
+const OWN_CERTIFICATE: &str = "certificate.pem";
+/// File of its key.
+const OWN_KEY: &str = "certificate_key.pem";
+/// Subject of the certificate that the node makes for itself.
+const SUBJECT: &str = "anonymous";
+/// How long it is valid. Nobody checks it, so that renewing it would only be a chore.
+const VALIDITY_DAYS: u64 = 3_650;
+
+/// A certificate ready for use.
+#[derive(Debug)]
+pub struct Tls {
+    /// What the listener needs.
+    pub config: Arc<ServerConfig>,
+    /// When the certificate expires, in seconds since 1970, if it could be read.
+    pub expires_secs: Option<i64>,
+}
+
+/// Loads the certificate, or makes one if the configuration names none.
+pub fn load_or_make(config: &Config, now_secs: u64) -> Result<Tls, TlsError> {
+    if config.http.certificate.is_none() {
+        let (certificate, key) = own_files(config);
+        if !certificate.exists() || !key.exists() {
+            make(&certificate, &key, now_secs)?;
+        }
+    }
+    load(config)
+}
+
+/// Loads the certificate without making one, and says what it is.
+pub fn inspect(config: &Config) -> Result<String, TlsError> {
+    let (certificate, key) = files(config);
+    if config.http.certificate.is_none() && !(certificate.exists() && key.exists()) {
+        return Ok("none is set; the first start makes one and signs it itself".to_owned());
+    }
+    let tls = load(config)?;
+    let whose = match config.http.certificate {
+        Some(_) => "",
+        None => " (self-signed)",
+    };
+    let expires = tls
+        .expires_secs
+        .map_or(String::new(), |secs| format!(", expires {}", date(secs)));
+    Ok(format!("{}{whose}{expires}", certificate.display()))
+}
+
+fn own_files(config: &Config) -> (PathBuf, PathBuf) {
+    let folder = &config.folder;
+    (folder.join(OWN_CERTIFICATE), folder.join(OWN_KEY))
+}
+
+fn files(config: &Config) -> (PathBuf, PathBuf) {
+    let set = config.http.certificate.clone();
+    set.unwrap_or_else(|| own_files(config))
+}
+
+fn load(config: &Config) -> Result<Tls, TlsError> {
+    let (certificate, key) = files(config);
+    let fail = |path: &Path, why: String| TlsError {
+        path: path.to_owned(),
+        why,
+    };
+    let chain = CertificateDer::pem_file_iter(&certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| fail(&certificate, error.to_string()))?;
+    let Some(first) = chain.first() else {
+        return Err(fail(
+            &certificate,
+            "it has no certificate in PEM".to_owned(),
+        ));
+    };
+    let expires_secs = expiry(first);
+    let secret =
+        PrivateKeyDer::from_pem_file(&key).map_err(|error| fail(&key, error.to_string()))?;
+    let mut config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(chain, secret)
+        .map_err(|error| fail(&certificate, format!("{error} (key {})", key.display())))?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Tls {
+        config: Arc::new(config),
+        expires_secs,
+    })
+}
+
+fn make(certificate: &Path, key: &Path, now_secs: u64) -> Result<(), TlsError> {
+    let fail = |path: &Path, why: String| TlsError {
+        path: path.to_owned(),
+        why,
+    };
+    let made = rcgen::KeyPair::generate().and_then(|pair| {
+        let mut params = rcgen::CertificateParams::new(Vec::new())?;
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, SUBJECT);
+        let now = std::time::UNIX_EPOCH + Duration::from_secs(now_secs);
+        // Clocks differ; a certificate of the future would be refused.
+        params.not_before = (now - Duration::from_secs(86_400)).into();
+        params.not_after = (now + Duration::from_secs(VALIDITY_DAYS * 86_400)).into();
+        Ok((params.self_signed(&pair)?.pem(), pair.serialize_pem()))
+    });
+    let (chain, secret) = made.map_err(|error| fail(certificate, error.to_string()))?;
+    // Halves of an earlier attempt are of no use.
+    let _ = std::fs::remove_file(certificate);
+    let _ = std::fs::remove_file(key);
+    write_private(key, secret.as_bytes()).map_err(|error| fail(key, error.to_string()))?;
+    write_private(certificate, chain.as_bytes())
+        .map_err(|error| fail(certificate, error.to_string()))
+}
+
+/// When a certificate expires, in seconds since 1970.
+fn expiry(certificate: &CertificateDer<'_>) -> Option<i64> {
+    let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    Some(certificate.validity().not_after.timestamp())
+}
+
+fn date(secs: i64) -> String {
+    let time = time::OffsetDateTime::from_unix_timestamp(secs);
+    time.map_or_else(|_| secs.to_string(), |time| time.date().to_string())
+}
+
+//----------- TlsError -------------------------------------------------------
+
+/// Why a certificate cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("the certificate or key {} cannot be used: {why}", path.display())]
+pub struct TlsError {
+    path: PathBuf,
+    why: String,
+}

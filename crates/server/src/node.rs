@@ -1,0 +1,409 @@
+//! The shared object behind all listeners: store, site, settings, figures, clock.
+//!
+//! [`Node::answer`] takes a whole packet and writes the whole reply; every native transport uses it.
+//! [`Node::resolve`] is the typed way for HTTP. Both ask `core::authority` what to say and read the
+//! store for it; no decision about a record is taken here.
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use arc_swap::{ArcSwap, Guard};
+use guantong_core::authority::{self, Challenge, Homed, Moment, Outcome, Query, RecordView, Site};
+use guantong_proto::CaseRule;
+use guantong_proto::limits::{ENVELOPE_LEN, HEADER_LEN, NONCE_LEN};
+use guantong_proto::message::{Envelope, Header, OpFlags, ResponseCode, begin, finish};
+use guantong_proto::wire::{Reader, Writer};
+use guantong_store::{OpenError, Options, Store, StoreError, StoredRecord};
+use ring::rand::{SecureRandom, SystemRandom};
+
+use crate::config::Config;
+use crate::key::{KeyError, ServerKey};
+use crate::limit::{Connections, SharedMeter};
+use crate::log::Throttle;
+use crate::metrics::{Drop as Dropped, Metrics, Snapshot, Transport};
+use crate::site::{Addresses, SERVER_ID, site_record};
+
+//----------- Via ------------------------------------------------------------
+
+/// How a packet came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Via {
+    /// Over what.
+    pub transport: Transport,
+    /// From whom.
+    pub peer: std::net::SocketAddr,
+}
+
+//----------- Node -----------------------------------------------------------
+
+/// A node that can answer. Shared by all listeners.
+#[derive(Debug)]
+pub struct Node {
+    /// The records.
+    pub store: Store,
+    /// Figures about the running node.
+    pub metrics: Metrics,
+    /// Open connections of all stream listeners.
+    pub connections: Arc<Connections>,
+    /// Requests by address, over TCP and HTTP.
+    pub requests: SharedMeter,
+    config: ArcSwap<Config>,
+    site: ArcSwap<Site>,
+    key: ArcSwap<ServerKey>,
+    addresses: ArcSwap<Addresses>,
+    random: SystemRandom,
+    begun: Instant,
+    throttle: Throttle,
+}
+
+/// What a thread uses again for every answer.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    key: Vec<u8>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+impl Node {
+    /// Opens the store and reads the key. Nothing listens yet.
+    pub fn open(config: Config) -> Result<Arc<Self>, StartError> {
+        let key = ServerKey::load(&config.site.key)?;
+        let store = open_store(&config)?;
+        let addresses = Addresses::configured(&config.listen);
+        let site = make_site(&config, &key, &addresses, &store)?;
+        let begun = Instant::now();
+        Ok(Arc::new(Self {
+            store,
+            metrics: Metrics::new(wall_clock_ms() / 1_000),
+            connections: Arc::default(),
+            requests: SharedMeter::new(),
+            config: ArcSwap::from_pointee(config),
+            site: ArcSwap::from_pointee(site),
+            key: ArcSwap::from_pointee(key),
+            addresses: ArcSwap::from_pointee(addresses),
+            random: SystemRandom::new(),
+            begun,
+            throttle: Throttle::new(),
+        }))
+    }
+
+    //--- Snapshots
+
+    /// The settings in force.
+    pub fn config(&self) -> Guard<Arc<Config>> {
+        self.config.load()
+    }
+
+    /// The site and what it homes.
+    pub fn site(&self) -> Guard<Arc<Site>> {
+        self.site.load()
+    }
+
+    /// The key of the node.
+    pub fn key(&self) -> Guard<Arc<ServerKey>> {
+        self.key.load()
+    }
+
+    /// Where the node really listens.
+    pub fn addresses(&self) -> Guard<Arc<Addresses>> {
+        self.addresses.load()
+    }
+
+    /// Figures of this moment, for [`Metrics::render`].
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            connections: self.connections.open(),
+            homed: self.site().homed().len(),
+            store: self.store.stats().ok(),
+        }
+    }
+
+    /// Whether the node can answer: the store reads and takes changes.
+    pub fn is_ready(&self) -> bool {
+        self.store.get(b"0.SITE/STATUS").is_ok() && self.store.writable().is_ok()
+    }
+
+    /// Limits log lines that peers can cause.
+    pub fn throttle(&self) -> &Throttle {
+        &self.throttle
+    }
+
+    //--- Clock and chance
+
+    /// Seconds since 1970.
+    pub fn now_secs(&self) -> u32 {
+        u32::try_from(self.now_ms() / 1_000).unwrap_or(u32::MAX)
+    }
+
+    /// Milliseconds since 1970.
+    pub fn now_ms(&self) -> u64 {
+        wall_clock_ms()
+    }
+
+    /// Milliseconds since the node was opened; never goes back.
+    pub fn uptime_ms(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Random octets from the system. A system without them is no place for a server.
+    pub fn random<const N: usize>(&self) -> [u8; N] {
+        let mut octets = [0; N];
+        self.random
+            .fill(&mut octets)
+            .expect("the system's source of random octets works once it has worked at start");
+        octets
+    }
+
+    fn challenge(&self) -> Challenge {
+        let [a, b, c, d] = self.random();
+        Challenge {
+            session_id: i32::from_be_bytes([a & 0x7f, b, c, d | 1]),
+            nonce: self.random::<NONCE_LEN>(),
+        }
+    }
+
+    //--- Changing
+
+    /// Makes the site snapshot again, after homing or another change of what is published.
+    pub fn refresh_site(&self) -> Result<(), StartError> {
+        let (config, key, addresses) = (self.config(), self.key(), self.addresses());
+        let site = make_site(&config, &key, &addresses, &self.store)?;
+        self.site.store(Arc::new(site));
+        Ok(())
+    }
+
+    /// Notes where the node really listens, and publishes it.
+    pub(crate) fn listening_on(&self, addresses: Addresses) -> Result<(), StartError> {
+        self.addresses.store(Arc::new(addresses));
+        self.refresh_site()
+    }
+
+    /// Puts new settings in force, all or none of them.
+    pub(crate) fn reconfigure(&self, config: Config, key: ServerKey) -> Result<(), StartError> {
+        let site = make_site(&config, &key, &self.addresses(), &self.store)?;
+        self.key.store(Arc::new(key));
+        self.config.store(Arc::new(config));
+        self.site.store(Arc::new(site));
+        Ok(())
+    }
+
+    //--- Answering
+
+    /// Answers one whole packet. The whole reply is appended to `out`; nothing is appended if the
+    /// packet deserves no reply.
+    pub fn answer(&self, packet: &[u8], via: Via, out: &mut Vec<u8>) {
+        SCRATCH.with_borrow_mut(|scratch| {
+            self.answer_at(&self.site(), self.now_secs(), packet, via, scratch, out);
+        });
+    }
+
+    /// [`Node::answer`] for listeners that answer many packets at one moment.
+    pub(crate) fn answer_at(
+        &self,
+        site: &Site,
+        now_secs: u32,
+        packet: &[u8],
+        via: Via,
+        scratch: &mut Scratch,
+        out: &mut Vec<u8>,
+    ) {
+        let begun = self.metrics.is_sample().then(Instant::now);
+        let start = out.len();
+        let mut moment = Moment {
+            now_secs,
+            challenge: &mut || self.challenge(),
+        };
+        // A panic would be a mistake of ours. It must cost this answer, not the thread that
+        // thousands of others are answered by.
+        let answered = catch_unwind(AssertUnwindSafe(|| {
+            let fetch = |key: &[u8]| self.store.get(key);
+            authority::answer(
+                site,
+                packet,
+                &mut moment,
+                &mut scratch.key,
+                out,
+                fetch,
+                view,
+            )
+        }));
+        match answered {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.on_store_error(&error),
+            Err(_) => {
+                out.truncate(start);
+                tracing::error!(peer = %via.peer, "a packet made the node panic; please report it");
+            }
+        }
+        if out.len() >= start + ENVELOPE_LEN + HEADER_LEN {
+            self.metrics.reply(via.transport, &out[start..]);
+        } else {
+            self.metrics.dropped(Dropped::NoReply);
+        }
+        if let Some(begun) = begun {
+            self.metrics.took(via.transport, begun.elapsed());
+        }
+    }
+
+    /// Resolves a typed query from the store.
+    pub fn resolve(&self, query: &Query<'_>) -> Result<Outcome, StoreError> {
+        let outcome = authority::resolve(&self.site(), *query, |key| self.store.get(key), view);
+        outcome.inspect_err(|error| self.on_store_error(error))
+    }
+
+    fn on_store_error(&self, error: &StoreError) {
+        self.metrics.store_failed();
+        if self.throttle.allows(&self.metrics, self.uptime_ms()) {
+            tracing::error!(%error, "the store failed to read");
+        }
+    }
+}
+
+fn view(record: &StoredRecord) -> RecordView<'_> {
+    RecordView {
+        handle: record.handle().as_str(),
+        values: record.values_wire(),
+        all_public: record.all_public(),
+    }
+}
+
+/// Milliseconds since 1970.
+pub fn wall_clock_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
+}
+
+//----------- Refusal --------------------------------------------------------
+
+/// Turns the reply packet that begins at `start` of `reply` into an error of the same request.
+///
+/// Used where a transport cannot carry the answer. Envelope and header stay as `core` wrote them,
+/// except for what would promise a digest or a signature that is not there.
+pub(crate) fn replace_by_error(reply: &mut Vec<u8>, start: usize, code: ResponseCode, text: &str) {
+    let mut r = Reader::new(&reply[start..]);
+    let (Ok(envelope), Ok(header)) = (Envelope::decode(&mut r), Header::decode(&mut r)) else {
+        return reply.truncate(start);
+    };
+    let header = Header {
+        code,
+        flags: header.flags.without(OpFlags::RETURN_DIGEST),
+        ..header
+    };
+    reply.truncate(start);
+    let at = begin(reply, &envelope, &header);
+    if envelope.version.at_least(2, 1) {
+        Writer::new(reply).bytes(text.as_bytes());
+    }
+    finish(reply, at, Some(&[]));
+}
+
+//----------- Opening --------------------------------------------------------
+
+/// Opens the store that the configuration names.
+pub fn open_store(config: &Config) -> Result<Store, StartError> {
+    let options = Options {
+        memory_bytes: config.store.memory.0,
+        ..Options::default()
+    };
+    let store = Store::open(&config.data, &options)?;
+    if store.case_rule() != config.case_rule {
+        return Err(StartError::CaseRule {
+            dir: config.data.clone(),
+            sensitive: store.case_rule() == CaseRule::Sensitive,
+        });
+    }
+    Ok(store)
+}
+
+fn make_site(
+    config: &Config,
+    key: &ServerKey,
+    addresses: &Addresses,
+    store: &Store,
+) -> Result<Site, StartError> {
+    let record = site_record(&config.site, key, addresses).encode();
+    let homed = Homed::new(&store.homed());
+    Ok(Site::new(record, SERVER_ID, config.case_rule, homed)?)
+}
+
+//----------- StartError -----------------------------------------------------
+
+/// Why a node cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// Store and configuration disagree about case.
+    #[error(
+        "the store at {} was made with node.case_sensitive = {sensitive}, which cannot be changed; write that into the configuration",
+        dir.display()
+    )]
+    CaseRule {
+        /// The store.
+        dir: PathBuf,
+        /// How it was made.
+        sensitive: bool,
+    },
+    /// The site record is refused.
+    #[error(transparent)]
+    Site(#[from] authority::SiteError),
+    /// An address cannot be listened on.
+    #[error(
+        "{what}: {address} cannot be used: {source}; stop the program that has it, or choose another port"
+    )]
+    Listen {
+        /// The setting.
+        what: &'static str,
+        /// The address.
+        address: std::net::SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] crate::listen::tls::TlsError),
+    /// A file of the node cannot be written.
+    #[error("{} cannot be written: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The system refused a thread or another resource.
+    #[error("the system refused {what}: {source}")]
+    System {
+        /// What was asked for.
+        what: &'static str,
+        /// What it said.
+        source: std::io::Error,
+    },
+    /// The control socket cannot be opened.
+    #[error(transparent)]
+    Control(#[from] crate::control::BindError),
+    /// A change of the node itself failed.
+    #[error("the prefix record could not be updated: {0}")]
+    Write(#[from] guantong_store::WriteError),
+    /// Reading the store failed.
+    #[error(transparent)]
+    Read(#[from] StoreError),
+}
+
+impl StartError {
+    /// Whether another process has the store open.
+    pub fn is_in_use(&self) -> bool {
+        matches!(self, Self::Store(OpenError::Locked { .. }))
+    }
+}

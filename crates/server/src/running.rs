@@ -1,0 +1,390 @@
+//! A running node: everything bound, published and started, and all of it stopped again.
+//!
+//! [`start`] needs no async runtime and may be called from one: the node brings its own, on threads
+//! of its own. Order matters. Sockets are bound before anything is told, so that a port in use leaves
+//! no traces; the site record is published when the real ports are known; only then is answered.
+
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use arc_swap::ArcSwap;
+use tokio_rustls::rustls::ServerConfig;
+
+use crate::config::{Config, load};
+use crate::control::{BindError, Desk, Listener};
+use crate::listen::http::Http;
+use crate::listen::udp::Udp;
+use crate::listen::{console, stream_socket, tcp, tls};
+use crate::node::{Node, StartError, wall_clock_ms};
+use crate::publish;
+use crate::reload::{self, ReloadError, Reloaded};
+use crate::shutdown::{Stop, Stopper};
+use crate::site::Addresses;
+
+/// File that says where a running node listens, in [`Config::run_folder`].
+const ADDRESSES_FILE: &str = "addresses.json";
+
+//----------- Running --------------------------------------------------------
+
+/// A node that answers. Dropping it stops it as [`Running::stop`] does.
+#[derive(Debug)]
+pub struct Running {
+    node: Arc<Node>,
+    addresses: Addresses,
+    tls: Option<Arc<ArcSwap<ServerConfig>>>,
+    control: Option<Listener>,
+    udp: Option<Udp>,
+    streams: Option<Streams>,
+}
+
+/// The thread that runs TCP and HTTP.
+#[derive(Debug)]
+struct Streams {
+    tell: mpsc::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+/// Starts a node. When it returns, every address answers.
+pub fn start(config: Config) -> Result<Running, StartError> {
+    let node = Node::open(config)?;
+    let config = node.config();
+    let sockets = Sockets::bind(&config)?;
+    let addresses = sockets.addresses()?;
+    let tls = match sockets.http.is_empty() {
+        true => None,
+        false => {
+            let tls = tls::load_or_make(&config, node.now_ms() / 1_000)?;
+            node.metrics
+                .certificate_expires(tls.expires_secs.unwrap_or(0));
+            Some(Arc::new(ArcSwap::new(tls.config)))
+        }
+    };
+    node.listening_on(addresses.clone())?;
+    if Addresses::configured(&config.listen).has_free_port() {
+        publish::own_site(&node)?;
+    }
+    enable_indexes(&node, &config);
+    write_addresses(&config, &addresses)?;
+    let control = control(&node, &config)?;
+    let system = |what| move |source| StartError::System { what, source };
+    let udp = Udp::start(&node, sockets.udp).map_err(system("a thread for UDP"))?;
+    let streams = Streams::start(
+        &node,
+        sockets.tcp,
+        sockets.http,
+        sockets.console,
+        tls.as_ref(),
+    )
+    .map_err(system("threads for TCP and HTTP"))?;
+    tracing::info!(
+        name = config.name,
+        udp = ?addresses.udp,
+        tcp = ?addresses.tcp,
+        http = ?addresses.http,
+        console = ?addresses.console,
+        prefixes = node.site().homed().len(),
+        "the node answers"
+    );
+    drop(config);
+    Ok(Running {
+        node,
+        addresses,
+        tls,
+        control: Some(control),
+        udp: Some(udp),
+        streams: Some(streams),
+    })
+}
+
+impl Running {
+    /// The node.
+    pub fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
+    /// Where it really listens.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Reads the configuration file again and applies what can be applied without a restart.
+    pub fn reload(&self) -> Result<Reloaded, ReloadError> {
+        reload::reload(&self.node, self.tls.as_deref())
+    }
+
+    /// Puts `config` in force as [`Running::reload`] does with a file.
+    pub fn reconfigure(&self, config: Config) -> Result<Reloaded, ReloadError> {
+        reload::apply(&self.node, self.tls.as_deref(), config)
+    }
+
+    /// Stops: no new connections, requests in progress are answered, at most `limits.stop_timeout`.
+    pub fn stop(mut self) {
+        self.stop_now();
+    }
+
+    fn stop_now(&mut self) {
+        let Some(streams) = self.streams.take() else {
+            return;
+        };
+        tracing::info!("the node stops");
+        // An error means that the thread is gone already.
+        let _ = streams.tell.send(());
+        drop(self.control.take());
+        if let Some(udp) = self.udp.take() {
+            udp.stop();
+        }
+        if streams.thread.join().is_err() {
+            tracing::error!("the thread of TCP and HTTP had panicked");
+        }
+        self.node.store.settle();
+        let _ = std::fs::remove_file(addresses_file(&self.node.config()));
+        tracing::info!(
+            requests = self.node.metrics.requests(),
+            "the node has stopped"
+        );
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop_now();
+    }
+}
+
+//----------- Sockets --------------------------------------------------------
+
+/// All sockets, bound and not yet served.
+struct Sockets {
+    udp: Vec<UdpSocket>,
+    /// Threads that share one UDP address.
+    udp_threads: usize,
+    tcp: Vec<TcpListener>,
+    http: Vec<TcpListener>,
+    console: Option<TcpListener>,
+}
+
+impl Sockets {
+    fn bind(config: &Config) -> Result<Self, StartError> {
+        let listen = &config.listen;
+        let mut udp = Vec::new();
+        for &address in &listen.udp {
+            let sockets = Udp::bind(address, listen.udp_threads);
+            udp.extend(sockets.map_err(|source| StartError::Listen {
+                what: "listen.udp",
+                address,
+                source,
+            })?);
+        }
+        let streams = |what: &'static str, addresses: &[SocketAddr]| {
+            let mut listeners = Vec::new();
+            for &address in addresses {
+                let listener = stream_socket(address);
+                listeners.push(listener.map_err(|source| StartError::Listen {
+                    what,
+                    address,
+                    source,
+                })?);
+            }
+            Ok::<_, StartError>(listeners)
+        };
+        Ok(Self {
+            udp,
+            udp_threads: listen.udp_threads,
+            tcp: streams("listen.tcp", &listen.tcp)?,
+            http: streams("listen.http", &listen.http)?,
+            console: streams("listen.console", listen.console.as_slice())?.pop(),
+        })
+    }
+
+    fn addresses(&self) -> Result<Addresses, StartError> {
+        let known = |addresses: std::io::Result<Vec<SocketAddr>>| {
+            addresses.map_err(|source| StartError::System {
+                what: "the address of a socket",
+                source,
+            })
+        };
+        let streams = |listeners: &[TcpListener]| {
+            known(listeners.iter().map(TcpListener::local_addr).collect())
+        };
+        let udp = self.udp.iter().step_by(self.udp_threads);
+        Ok(Addresses {
+            udp: known(udp.map(UdpSocket::local_addr).collect())?,
+            tcp: streams(&self.tcp)?,
+            http: streams(&self.http)?,
+            console: streams(self.console.as_slice())?.pop(),
+        })
+    }
+}
+
+//----------- Streams --------------------------------------------------------
+
+impl Streams {
+    fn start(
+        node: &Arc<Node>,
+        tcp: Vec<TcpListener>,
+        http: Vec<TcpListener>,
+        console: Option<TcpListener>,
+        tls: Option<&Arc<ArcSwap<ServerConfig>>>,
+    ) -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(node.config().listen.worker_threads)
+            .thread_name("stream")
+            .enable_all()
+            .build()?;
+        let stopper = Stopper::new();
+        let _inside = runtime.enter();
+        for listener in tcp {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            runtime.spawn(tcp::serve(node.clone(), listener, stopper.stop()));
+        }
+        let server = |router, tls, stop: Stop| Http {
+            node: node.clone(),
+            router,
+            tls,
+            console: false,
+            stop,
+        };
+        if !http.is_empty() {
+            let router = crate::http::router(node.clone());
+            for listener in http {
+                let listener = tokio::net::TcpListener::from_std(listener)?;
+                let server = server(router.clone(), tls.cloned(), stopper.stop());
+                runtime.spawn(server.serve(listener));
+            }
+        }
+        if let Some(listener) = console {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            let server = Http {
+                console: true,
+                ..server(console::router(node.clone()), None, stopper.stop())
+            };
+            runtime.spawn(server.serve(listener));
+        }
+        drop(_inside);
+        let (tell, told) = mpsc::channel();
+        let node = node.clone();
+        let builder = std::thread::Builder::new().name("streams".to_owned());
+        let thread = builder.spawn(move || {
+            // An error means that the owner is gone, which is a reason to stop as well.
+            let _ = told.recv();
+            stopper.tell();
+            let bound = node.config().limits.stop_timeout.as_duration();
+            if !runtime.block_on(stopper.drained(bound)) {
+                tracing::warn!(
+                    connections = node.connections.open(),
+                    "connections were cut: their requests took longer than limits.stop_timeout"
+                );
+            }
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { tell, thread })
+    }
+}
+
+//----------- Control --------------------------------------------------------
+
+/// Opens the socket through which the operator administers the running node.
+fn control(node: &Arc<Node>, config: &Config) -> Result<Listener, BindError> {
+    // The desk must not keep the node alive: it is dropped after the node's other parts.
+    let homing = Arc::downgrade(node);
+    let on_homing = move || {
+        let Some(node) = homing.upgrade() else { return };
+        if let Err(error) = node.refresh_site() {
+            tracing::error!(%error, "the change of homed prefixes could not be put in force");
+        }
+    };
+    let desk = Desk::new(node.store.clone(), wall_clock_ms, on_homing);
+    Listener::bind(Arc::new(desk), &config.control)
+}
+
+//----------- Addresses on disk ----------------------------------------------
+
+fn addresses_file(config: &Config) -> PathBuf {
+    config.run_folder().join(ADDRESSES_FILE)
+}
+
+fn write_addresses(config: &Config, addresses: &Addresses) -> Result<(), StartError> {
+    let path = addresses_file(config);
+    let written = std::fs::create_dir_all(config.run_folder()).and_then(|()| {
+        let json = serde_json::to_vec_pretty(addresses)?;
+        // Whoever waits for the file must not read half of it.
+        let partial = path.with_extension("partial");
+        std::fs::write(&partial, json)?;
+        std::fs::rename(&partial, &path)
+    });
+    written.map_err(|source| StartError::File { path, source })
+}
+
+/// Where the node that runs from the same folder says it listens, if one says so.
+pub fn addresses_of_running(config: &Config) -> Option<Addresses> {
+    let text = std::fs::read(addresses_file(config)).ok()?;
+    serde_json::from_slice(&text).ok()
+}
+
+/// Asks the store for the indexes that are set. Building one may take long; it does not hold up
+/// answers.
+fn enable_indexes(node: &Node, config: &Config) {
+    let known = node.store.indexes();
+    for kind in &config.store.index {
+        if known
+            .iter()
+            .any(|index| index.kind.eq_ignore_ascii_case(kind))
+        {
+            continue;
+        }
+        tracing::info!(kind, "an index is being built");
+        let kind = kind.clone();
+        node.store.index_enable(&kind).on_done(move |outcome| {
+            if let Err(error) = outcome {
+                tracing::error!(kind, %error, "the index could not be built");
+            }
+        });
+    }
+}
+
+//----------- run ------------------------------------------------------------
+
+/// Runs the node of a configuration file until SIGTERM or SIGINT. SIGHUP reads the file again.
+pub fn run(path: &Path) -> Result<(), RunError> {
+    let config = load(path)?;
+    crate::log::init(config.log);
+    let system = |source| {
+        RunError::Start(StartError::System {
+            what: "signals",
+            source,
+        })
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(system)?;
+    runtime.block_on(async {
+        use crate::shutdown::{Asked, Signals};
+        let mut signals = Signals::new().map_err(system)?;
+        let running = start(config)?;
+        loop {
+            match signals.next().await {
+                Asked::Stop => break,
+                // Logs what came of it itself; a bad file must not end a good node.
+                Asked::Reload => drop(running.reload()),
+            }
+        }
+        running.stop();
+        Ok(())
+    })
+}
+
+/// Why a node could not be run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigErrors),
+    /// The node cannot start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+}

@@ -1,0 +1,341 @@
+//! The native protocol on real sockets: UDP and TCP.
+
+mod support;
+
+use std::io::Write;
+use std::net::Shutdown;
+
+use guantong_proto::frame::{Joined, Reassembly, split};
+use guantong_proto::message::{OpCode, ResponseCode};
+use guantong_server::config::{Size, Span};
+use guantong_server::metrics::Drop as Dropped;
+use support::{Place, Tcp, Udp, ask, decode, put, put_values, value};
+
+//----------- UDP ------------------------------------------------------------
+
+#[test]
+fn record_is_resolved_over_udp_whatever_its_case() {
+    let node = Place::new();
+    let node = node.start();
+    put(&node, "88.118.5/SN1", "one");
+    let udp = Udp::to(node.addresses().udp[0]);
+    for name in ["88.118.5/SN1", "88.118.5/sn1"] {
+        let reply = udp.ask(&ask(name, 11));
+        assert_eq!((reply.code, reply.request_id), (ResponseCode::SUCCESS, 11));
+        assert_eq!(reply.text, "one");
+    }
+    assert_eq!(
+        udp.ask(&ask("88.118.5/none", 12)).code,
+        ResponseCode::HANDLE_NOT_FOUND
+    );
+    assert_eq!(
+        udp.ask(&ask("99.9/x", 13)).code,
+        ResponseCode::SERVER_NOT_RESPONSIBLE
+    );
+    node.stop();
+}
+
+#[test]
+fn long_answer_comes_in_datagrams_of_512_octets() {
+    let node = Place::new();
+    let node = node.start();
+    let text = "x".repeat(2_000);
+    put(&node, "88.118.5/long", &text);
+    let udp = Udp::to(node.addresses().udp[0]);
+    udp.send(&ask("88.118.5/long", 3));
+    let mut reassembly = Reassembly::new();
+    let packet = loop {
+        let datagram = udp.receive();
+        assert!(datagram.len() <= 512 && datagram[2] & 0x20 != 0);
+        if let Joined::Whole(packet) = reassembly.on_datagram(0, &datagram, 0).unwrap() {
+            break packet;
+        }
+    };
+    assert_eq!(decode(&packet).text, text);
+}
+
+#[test]
+fn cut_request_is_joined_in_any_order() {
+    let place = Place::new();
+    let node = place.start();
+    let name = format!("88.118.5/{}", "a".repeat(1_000));
+    put(&node, &name, "long name");
+    let udp = Udp::to(node.addresses().udp[0]);
+    let mut pieces = Vec::new();
+    split(&ask(&name, 5), |piece| pieces.push(piece.to_vec()));
+    assert!(pieces.len() > 2);
+    for piece in pieces.iter().rev() {
+        udp.send(piece);
+    }
+    let mut reassembly = Reassembly::new();
+    loop {
+        if let Joined::Whole(packet) = reassembly.on_datagram(0, &udp.receive(), 0).unwrap() {
+            assert_eq!(decode(&packet).text, "long name");
+            return;
+        }
+    }
+}
+
+#[test]
+fn answer_too_large_for_udp_sends_the_client_to_tcp() {
+    let mut place = Place::new();
+    place.config.limits.udp_response_max = 1_000;
+    let node = place.start();
+    let text = "x".repeat(2_000);
+    put(&node, "88.118.5/long", &text);
+    let reply = Udp::to(node.addresses().udp[0]).ask(&ask("88.118.5/long", 3));
+    // Handle.Net clients try their next transport after code 2, and only after that.
+    assert_eq!((reply.code, reply.request_id), (ResponseCode::ERROR, 3));
+    assert!(reply.text.contains("ask over TCP"), "{}", reply.text);
+    assert_eq!(node.node().metrics.drops(Dropped::UdpTooLarge), 1);
+    let reply = Tcp::to(node.addresses().tcp[0]).ask(&ask("88.118.5/long", 4));
+    assert_eq!(reply.text, text);
+}
+
+#[test]
+fn network_above_its_octets_receives_less_than_it_sends() {
+    let mut place = Place::new();
+    place.config.limits.trusted.clear();
+    place.config.limits.udp_octets_per_second_per_network = Size(600).0;
+    place.config.listen.udp_threads = 1;
+    let node = place.start();
+    put(&node, "88.118.5/big", &"x".repeat(400));
+    let udp = Udp::to(node.addresses().udp[0]);
+    let request = ask("88.118.5/big", 3);
+    assert_eq!(udp.ask(&request).code, ResponseCode::SUCCESS);
+    // The budget of a second is spent. Of the next requests every second one is told to use TCP,
+    // with fewer octets than it has; the others get nothing. A slow machine may earn an answer.
+    for _ in 0..20 {
+        udp.send(&request);
+        udp.send(&request);
+    }
+    let metrics = &node.node().metrics;
+    while metrics.requests() < 41 {
+        std::thread::yield_now();
+    }
+    let dropped = metrics.drops(Dropped::UdpRate);
+    let told = metrics.drops(Dropped::UdpTold);
+    assert!(
+        dropped.abs_diff(told) <= 1,
+        "{dropped} dropped, {told} told"
+    );
+    assert!(told >= 10, "{told} told");
+    let bare = udp.receive();
+    assert!(bare.len() < request.len(), "{} octets", bare.len());
+    assert_eq!(decode(&bare).code, ResponseCode::ERROR);
+}
+
+#[test]
+fn malformed_datagrams_are_answered_once_or_not_at_all() {
+    let place = Place::new();
+    let node = place.start();
+    put(&node, "88.118.5/x", "still here");
+    let udp = Udp::to(node.addresses().udp[0]);
+    let good = ask("88.118.5/x", 1);
+    // No envelope: silence.
+    udp.send(b"");
+    udp.send(b"hello");
+    // An envelope that promises more than there is, and one that promises nonsense.
+    for (len, id) in [(200_i32, 21), (-1, 22), (3, 23), (i32::MAX, 24)] {
+        let mut bad = good.clone();
+        bad[8..12].copy_from_slice(&i32::to_be_bytes(id));
+        bad[16..20].copy_from_slice(&len.to_be_bytes());
+        let reply = udp.ask(&bad);
+        assert_eq!(
+            (reply.code, reply.request_id),
+            (ResponseCode::PROTOCOL_ERROR, id)
+        );
+    }
+    // A piece of nothing: silence.
+    let mut piece = good.clone();
+    piece[2] |= 0x20;
+    piece[12..16].copy_from_slice(&9_i32.to_be_bytes());
+    udp.send(&piece);
+    assert_eq!(udp.ask(&good).text, "still here");
+}
+
+#[test]
+fn thousands_of_concurrent_requests_get_their_own_answers() {
+    const RECORDS: i32 = 200;
+    const EACH: i32 = 500;
+    let place = Place::new();
+    let node = place.start();
+    for n in 0..RECORDS {
+        put(&node, &format!("88.118.5/n{n}"), &format!("text {n}"));
+    }
+    let (udp, tcp) = (node.addresses().udp[0], node.addresses().tcp[0]);
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            scope.spawn(move || {
+                let client = Udp::to(udp);
+                for turn in 0..EACH {
+                    let n = (thread * 37 + turn * 11) % RECORDS;
+                    let reply = client.ask(&ask(&format!("88.118.5/N{n}"), turn));
+                    assert_eq!((reply.request_id, reply.text), (turn, format!("text {n}")));
+                }
+            });
+            scope.spawn(move || {
+                let mut client = Tcp::to(tcp);
+                for turn in 0..EACH {
+                    let n = (thread * 53 + turn * 7) % RECORDS;
+                    let reply = client.ask(&ask(&format!("88.118.5/n{n}"), turn));
+                    assert_eq!((reply.request_id, reply.text), (turn, format!("text {n}")));
+                }
+            });
+        }
+    });
+    assert_eq!(node.node().metrics.requests(), 8 * EACH as u64);
+}
+
+//----------- TCP ------------------------------------------------------------
+
+#[test]
+fn connection_serves_many_requests_and_ends_when_the_client_has_said_all() {
+    let place = Place::new();
+    let node = place.start();
+    put(&node, "88.118.5/x", "one");
+    let mut tcp = Tcp::to(node.addresses().tcp[0]);
+    for id in 1..=3 {
+        let reply = tcp.ask(&ask("88.118.5/x", id));
+        assert_eq!((reply.request_id, reply.text.as_str()), (id, "one"));
+    }
+    // One-shot clients shut their side and wait for the rest.
+    tcp.send(&ask("88.118.5/x", 4));
+    tcp.0.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(decode(&tcp.receive()).request_id, 4);
+    tcp.expect_close();
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    const REQUESTS: i32 = 3_000;
+    let place = Place::new();
+    let node = place.start();
+    // Answers of all together exceed every buffer on the way, so that back-pressure is exercised.
+    put(&node, "88.118.5/x", &"y".repeat(3_000));
+    let mut tcp = Tcp::to(node.addresses().tcp[0]);
+    let mut writer = tcp.0.try_clone().unwrap();
+    let sender = std::thread::spawn(move || {
+        for id in 0..REQUESTS {
+            writer.write_all(&ask("88.118.5/x", id)).unwrap();
+        }
+    });
+    for id in 0..REQUESTS {
+        let reply = decode(&tcp.receive());
+        assert_eq!((reply.request_id, reply.text.len()), (id, 3_000));
+    }
+    sender.join().unwrap();
+}
+
+#[test]
+fn request_may_arrive_octet_by_octet() {
+    let place = Place::new();
+    let node = place.start();
+    put(&node, "88.118.5/x", "one");
+    let mut tcp = Tcp::to(node.addresses().tcp[0]);
+    for octet in ask("88.118.5/x", 7) {
+        tcp.send(&[octet]);
+    }
+    assert_eq!(decode(&tcp.receive()).text, "one");
+}
+
+#[test]
+fn record_of_many_values_arrives_whole() {
+    let place = Place::new();
+    let node = place.start();
+    let values: Vec<_> = (1..=1_000)
+        .map(|index| value(index, "TEXT", "z".repeat(200)))
+        .collect();
+    put_values(&node, "88.118.5/many", &values);
+    let mut tcp = Tcp::to(node.addresses().tcp[0]);
+    tcp.send(&ask("88.118.5/many", 1));
+    assert!(tcp.receive().len() > 200_000);
+}
+
+#[test]
+fn idle_connection_expect_close() {
+    let mut place = Place::new();
+    place.config.limits.idle_timeout = Span(50);
+    let node = place.start();
+    let tcp = Tcp::to(node.addresses().tcp[0]);
+    tcp.expect_close();
+    assert_eq!(node.node().metrics.drops(Dropped::Idle), 1);
+}
+
+#[test]
+fn message_that_does_not_come_to_an_end_is_given_up() {
+    let mut place = Place::new();
+    place.config.limits.message_timeout = Span(50);
+    let node = place.start();
+    let mut tcp = Tcp::to(node.addresses().tcp[0]);
+    tcp.send(&ask("88.118.5/x", 1)[..30]);
+    tcp.expect_close();
+    assert_eq!(node.node().metrics.drops(Dropped::Slow), 1);
+}
+
+#[test]
+fn garbage_gets_one_error_and_the_end() {
+    let place = Place::new();
+    let node = place.start();
+    let mut tcp = Tcp::to(node.addresses().tcp[0]);
+    tcp.send(b"GET / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: lost\r\n\r\n");
+    assert_eq!(decode(&tcp.receive()).code, ResponseCode::PROTOCOL_ERROR);
+    tcp.expect_close();
+    // A message that cannot be understood but has an end costs an answer, not the connection.
+    let mut tcp = Tcp::to(node.addresses().tcp[0]);
+    let mut unknown = ask("88.118.5/x", 9);
+    unknown[20..24].copy_from_slice(&OpCode(4_711).0.to_be_bytes());
+    let reply = tcp.ask(&unknown);
+    assert_eq!(reply.request_id, 9);
+    assert_ne!(reply.code, ResponseCode::SUCCESS);
+    assert_eq!(
+        tcp.ask(&ask("88.118.5/x", 10)).code,
+        ResponseCode::HANDLE_NOT_FOUND
+    );
+}
+
+#[test]
+fn message_above_the_limit_is_refused_by_its_envelope() {
+    let place = Place::new();
+    let node = place.start();
+    let mut tcp = Tcp::to(node.addresses().tcp[0]);
+    let mut envelope = ask("88.118.5/x", 6)[..20].to_vec();
+    envelope[16..20].copy_from_slice(&262_145_i32.to_be_bytes());
+    let reply = tcp.ask(&envelope);
+    assert_eq!(
+        (reply.code, reply.request_id),
+        (ResponseCode::PROTOCOL_ERROR, 6)
+    );
+    tcp.expect_close();
+}
+
+#[test]
+fn connections_of_one_address_are_limited() {
+    let mut place = Place::new();
+    place.config.limits.connections_per_address = 2;
+    let node = place.start();
+    let mut first = Tcp::to(node.addresses().tcp[0]);
+    let mut second = Tcp::to(node.addresses().tcp[0]);
+    assert_eq!(first.ask(&ask("88.118.5/x", 1)).request_id, 1);
+    assert_eq!(second.ask(&ask("88.118.5/x", 2)).request_id, 2);
+    Tcp::to(node.addresses().tcp[0]).expect_close();
+    assert_eq!(node.node().metrics.drops(Dropped::AddressFull), 1);
+    assert_eq!(first.ask(&ask("88.118.5/x", 3)).request_id, 3);
+}
+
+#[test]
+fn address_that_asks_too_fast_waits_but_is_answered() {
+    let mut place = Place::new();
+    place.config.limits.trusted.clear();
+    place.config.limits.requests_per_second_per_address = 50;
+    let node = place.start();
+    put(&node, "88.118.5/x", "one");
+    let mut tcp = Tcp::to(node.addresses().tcp[0]);
+    for id in 0..60 {
+        tcp.send(&ask("88.118.5/x", id));
+    }
+    for id in 0..60 {
+        assert_eq!(decode(&tcp.receive()).request_id, id);
+    }
+    assert!(node.node().metrics.drops(Dropped::RequestRate) > 0);
+}
