@@ -40,61 +40,51 @@ fn is_referral(value: &ValueRef<'_>) -> bool {
 
 /// The values of a record that go into an answer. Nothing is copied until it is asked for.
 #[derive(Clone, Copy, Debug)]
-pub struct Selected<'a> {
-    wire: &'a [u8],
-    part: Part<'a>,
-}
+pub struct Selected<'a>(Part<'a>);
 
 #[derive(Clone, Copy, Debug)]
 enum Part<'a> {
-    /// The record as it is stored.
-    Whole,
+    /// The record as it is stored, in wire form.
+    Whole(&'a [u8]),
     /// The selected values that are public.
-    Public(Selection<'a>),
+    Public(Values<'a>, Selection<'a>),
     /// The values that refer to the servers of derived prefixes.
-    Referral,
+    Referral(Values<'a>),
 }
 
 impl<'a> Selected<'a> {
     /// The record as it is stored. The caller has made sure that all of it is public.
     pub(super) fn whole(wire: &'a [u8]) -> Self {
-        let part = Part::Whole;
-        Self { wire, part }
+        Self(Part::Whole(wire))
     }
 
     /// The public values that `selection` wants.
     pub(super) fn public(values: Values<'a>, selection: Selection<'a>) -> Self {
-        let part = Part::Public(selection);
-        Self {
-            wire: values.wire(),
-            part,
-        }
+        Self(Part::Public(values, selection))
     }
 
     /// The values that refer to the servers of derived prefixes; `None` if there are none.
     pub(super) fn referral(values: Values<'a>) -> Option<Self> {
-        let part = Part::Referral;
-        let referral = Self {
-            wire: values.wire(),
-            part,
-        };
-        values
-            .iter()
-            .any(|value| is_referral(&value))
-            .then_some(referral)
+        let mut values_of_prefix = values.iter().filter(is_referral);
+        values_of_prefix
+            .next()
+            .map(|_| Self(Part::Referral(values)))
     }
 
     /// The values in the order of the record.
     pub fn iter(&self) -> impl Iterator<Item = ValueRef<'a>> + use<'a> {
-        let part = self.part;
-        // Whoever made a part has decoded the octets; a whole record was decoded when stored.
-        let values = Values::from_wire(self.wire).unwrap_or(Values::EMPTY);
+        let part = self.0;
+        let values = match part {
+            // The record was decoded when it was stored.
+            Part::Whole(wire) => Values::from_wire(wire).unwrap_or(Values::EMPTY),
+            Part::Public(values, _) | Part::Referral(values) => values,
+        };
         values.iter().filter(move |value| match &part {
-            Part::Whole => true,
-            Part::Public(selection) => {
+            Part::Whole(_) => true,
+            Part::Public(_, selection) => {
                 value.is_public() && selection.selects(value.index, value.kind)
             }
-            Part::Referral => is_referral(value),
+            Part::Referral(_) => is_referral(value),
         })
     }
 
@@ -105,8 +95,8 @@ impl<'a> Selected<'a> {
 
     /// Appends the list in wire form: one copy for a whole record.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        if let Part::Whole = self.part {
-            out.extend_from_slice(self.wire);
+        if let Part::Whole(wire) = self.0 {
+            out.extend_from_slice(wire);
             return;
         }
         let at = out.len();
