@@ -4,9 +4,7 @@
 //! everything else on standard error, and ends in one of four exit codes; see [`failed::Exit`].
 
 mod cmd;
-#[allow(dead_code, reason = "commands that are not in yet use the rest")]
 mod failed;
-#[allow(dead_code, reason = "commands that are not in yet use the rest")]
 mod output;
 mod render;
 

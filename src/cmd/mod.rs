@@ -3,20 +3,25 @@
 //! A command file has `Args`, which clap reads, and `run(args) -> Result<(), Failed>`. It finds its
 //! arguments, calls a library and prints; decisions belong in the libraries.
 
+mod check;
 mod completions;
+mod doctor;
+mod init;
 mod man;
 #[cfg(test)]
 mod reference;
 mod resolve;
+mod serve;
 
 use std::path::PathBuf;
 
 use clap::{ColorChoice, Parser, Subcommand};
+use guantong_server::config::{Config, ConfigErrors, FILE_NAME};
+use guantong_server::control::{self, Control, OpenFault, Place};
+use guantong_server::node::wall_clock_ms;
+use guantong_store::Options;
 
 use crate::failed::{EXIT_CODES, Exit, Failed, Report};
-
-/// Name of the configuration file inside a node's folder.
-pub(crate) const CONFIG_FILE: &str = "guantong.toml";
 
 const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
@@ -70,7 +75,11 @@ pub(crate) struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 enum Command {
+    Init(init::Args),
+    Serve(serve::Args),
+    Check(check::Args),
     Resolve(resolve::Args),
+    Doctor(doctor::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -85,7 +94,11 @@ impl Cli {
         }
         .write_global();
         match self.command {
+            Command::Init(args) => init::run(&args),
+            Command::Serve(args) => serve::run(&args),
+            Command::Check(args) => check::run(&args),
             Command::Resolve(args) => resolve::run(&args),
+            Command::Doctor(args) => doctor::run(&args),
             Command::Completions(args) => completions::run(&args),
             Command::Man(args) => man::run(&args),
         }
@@ -106,10 +119,31 @@ fn block_on<F: Future>(future: F) -> Result<F::Output, Failed> {
     Ok(runtime.block_on(future))
 }
 
+/// Reports everything that is wrong with a configuration.
+fn wrong_configuration(errors: &ConfigErrors) -> Failed {
+    let mut report = Report::new(Exit::Usage, "the configuration cannot be used");
+    for line in errors.to_string().lines() {
+        report = report.cause(line);
+    }
+    report.fail()
+}
+
+/// The running node of a configuration, or its store if it does not run.
+fn control_of(config: &Config) -> Result<Box<dyn Control>, OpenFault> {
+    let place = Place {
+        control: config.control.clone(),
+        store: config.data.clone(),
+        options: Options {
+            memory_bytes: config.store.memory.0,
+            ..Options::default()
+        },
+    };
+    control::open(&place, wall_clock_ms)
+}
+
 //----------- NodeArgs -------------------------------------------------------
 
 /// Which node a local command means; flattened into the arguments of such commands.
-#[allow(dead_code, reason = "commands that are not in yet use it")]
 #[derive(Debug, clap::Args)]
 pub(crate) struct NodeArgs {
     /// Configuration of the node: the file, or the folder that holds guantong.toml
@@ -118,17 +152,16 @@ pub(crate) struct NodeArgs {
         long,
         value_name = "FILE",
         env = "GUANTONG_CONFIG",
-        default_value = CONFIG_FILE
+        default_value = FILE_NAME
     )]
     pub(crate) config: PathBuf,
 }
 
-#[allow(dead_code, reason = "commands that are not in yet use it")]
 impl NodeArgs {
     /// The configuration file.
     pub(crate) fn file(&self) -> PathBuf {
         match self.config.is_dir() {
-            true => self.config.join(CONFIG_FILE),
+            true => self.config.join(FILE_NAME),
             false => self.config.clone(),
         }
     }
@@ -167,7 +200,7 @@ mod tests {
         let args = NodeArgs {
             config: folder.path().into(),
         };
-        assert_eq!(args.file(), folder.path().join(CONFIG_FILE));
+        assert_eq!(args.file(), folder.path().join(FILE_NAME));
         let args = NodeArgs {
             config: "other.toml".into(),
         };

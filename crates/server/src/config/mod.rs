@@ -283,6 +283,14 @@ pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
     })
 }
 
+/// The configuration in `path` as a file that sets everything, defaults included.
+pub fn show(path: &Path) -> Result<String, ConfigErrors> {
+    let config = load(path)?;
+    // What has just been loaded has a file, and the file could be read.
+    let text = config.file.and_then(|file| read_file(&file).ok());
+    Ok(template::whole(&read::read(&text.unwrap_or_default()).0))
+}
+
 /// Reads a configuration from `text`, with paths in `folder`.
 pub fn parse(text: &str, folder: impl Into<PathBuf>) -> Result<Config, Vec<Problem>> {
     let (spec, lines, mut problems) = read::read(text);

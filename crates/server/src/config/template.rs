@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::v1::{Spec, VERSION};
+use super::v1::{Entry, Spec, VERSION};
 
 /// Longest comment line of a written file.
 const WIDTH: usize = 98;
@@ -10,6 +10,16 @@ const WIDTH: usize = 98;
 /// The file that says what `spec` says: what differs from the defaults is set, the rest is there
 /// as comments.
 pub(super) fn file(spec: &Spec) -> String {
+    text(spec, |entry| entry.value == entry.default)
+}
+
+/// The file that sets everything as `spec` says.
+pub(super) fn whole(spec: &Spec) -> String {
+    text(spec, |_| false)
+}
+
+/// The file of `spec`, with those settings as comments that `is_comment` chooses.
+fn text(spec: &Spec, is_comment: impl Fn(&Entry) -> bool) -> String {
     let mut out = String::from(
         "# Settings of a Guantong node. A line that begins with # and a setting shows its default.\n\
          # Check the file with `guantong check --config FILE`; a running node reads it again on SIGHUP.\n",
@@ -24,11 +34,7 @@ pub(super) fn file(spec: &Spec) -> String {
             let _ = writeln!(out, "[{section}]");
         }
         comment(&mut out, entry.doc);
-        let mark = if entry.value == entry.default {
-            "# "
-        } else {
-            ""
-        };
+        let mark = if is_comment(&entry) { "# " } else { "" };
         let _ = writeln!(out, "{mark}{} = {}", entry.key, entry.value);
     }
     out
