@@ -145,6 +145,9 @@ impl fmt::Debug for Signer {
 pub struct Homed {
     /// Folded prefixes, without `0.NA/`.
     prefixes: HashSet<Box<[u8]>>,
+    /// Octets of the longest of them: longer names need not be looked up, which bounds what a name
+    /// of a thousand dots costs.
+    longest: usize,
 }
 
 /// Why a node answers for a name.
@@ -167,8 +170,11 @@ impl Homed {
                 let key = handle.key(CaseRule::Insensitive);
                 key.as_bytes()[NAMING_AUTHORITY.len() + 1..].into()
             });
+        let prefixes: HashSet<Box<[u8]>> = prefixes.collect();
+        let longest = prefixes.iter().map(|prefix| prefix.len()).max();
         Self {
-            prefixes: prefixes.collect(),
+            longest: longest.unwrap_or(0),
+            prefixes,
         }
     }
 
@@ -200,7 +206,7 @@ impl Homed {
         let mut name = suffix;
         while let Some(dot) = name.iter().rposition(|&c| c == b'.') {
             name = &name[..dot];
-            if self.has(name) {
+            if name.len() <= self.longest && self.has(name) {
                 return Some(Responsibility::Homed);
             }
         }
