@@ -3,9 +3,10 @@
 //! A backup is the content of the key spaces at one moment, streamed into one file of checked
 //! blocks, and a manifest. It does not depend on the engine: another engine could read it.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::iter::Peekable;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use guantong_proto::CaseRule;
@@ -20,7 +21,7 @@ use crate::format::{Header, State, decode_u64, digest16};
 use crate::head::Mark;
 use crate::index::{IndexDef, IndexState};
 use crate::limits::BACKUP_BLOCK_OCTETS;
-use crate::open::{build, sync_dir};
+use crate::open::{build, make_private_dir, sync_dir};
 use crate::progress::{Meter, Report};
 use crate::record;
 use crate::store::Store;
@@ -73,7 +74,7 @@ impl Store {
         prepare_dir(to)?;
         let path = to.join(DATA_FILE);
         let at = |error: io::Error| file_error(&path, error);
-        let mut writer = DataWriter::new(File::create_new(&path).map_err(at)?).map_err(at)?;
+        let mut writer = DataWriter::new(create_private(&path).map_err(at)?).map_err(at)?;
         let state = read_state(&view)?;
         let mut meter = Meter::new(report, state.records + state.last_change);
         let mut counts = [0; 3];
@@ -438,18 +439,27 @@ fn parse_entry(r: &mut Reader<'_>) -> Result<DataEntry, guantong_proto::DecodeEr
 
 fn prepare_dir(dir: &Path) -> Result<(), BackupError> {
     let at = |error: io::Error| file_error(dir, error);
-    fs::create_dir_all(dir).map_err(at)?;
+    make_private_dir(dir).map_err(at)?;
     match fs::read_dir(dir).map_err(at)?.next() {
         None => Ok(()),
         Some(_) => Err(BackupError::NotEmpty { dir: dir.into() }),
     }
 }
 
+/// Makes a file that only its owner can read: records may hold secret keys.
+fn create_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+}
+
 fn write_manifest(dir: &Path, manifest: &Manifest) -> Result<(), BackupError> {
     let path = dir.join(MANIFEST_FILE);
     let write = || {
         let part = dir.join("manifest.json.part");
-        let mut file = File::create_new(&part)?;
+        let mut file = create_private(&part)?;
         file.write_all(&serde_json::to_vec_pretty(manifest)?)?;
         file.write_all(b"\n")?;
         file.sync_all()?;

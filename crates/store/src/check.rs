@@ -439,3 +439,19 @@ fn printable(space: Space, key: &[u8]) -> String {
         Space::Records | Space::Meta => String::from_utf8_lossy(key).into_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn findings_beyond_the_limit_are_counted_only() {
+        let mut checked = Checked::default();
+        for n in 0..FINDINGS_MAX + 5 {
+            checked.find(n.to_string(), REWRITE);
+        }
+        assert_eq!(checked.findings.len(), FINDINGS_MAX);
+        assert_eq!(checked.more_findings, 5);
+        assert!(!checked.is_clean());
+    }
+}

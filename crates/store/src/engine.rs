@@ -99,9 +99,8 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Makes a new engine in `dir`, which must not exist.
+    /// Makes a new engine in `dir`, which must be empty.
     pub(crate) fn create(dir: &Path, memory: &Memory) -> Result<Self, Cause> {
-        std::fs::create_dir(dir)?;
         Self::open_with(dir, memory, false)
     }
 

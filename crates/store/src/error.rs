@@ -258,8 +258,8 @@ pub enum WriteError {
     /// What is stored could not be read to judge the batch. Nothing of the batch was done.
     #[error("the batch could not be judged: {0}")]
     Read(#[from] StoreError),
-    /// The disk or the engine failed while the batch was written. It is not visible now; whether
-    /// it is there after the store has been reopened is not known.
+    /// The disk or the engine failed while the batch was written. Whether it is there is known
+    /// when the store has been reopened; if it is, then whole.
     #[error(
         "the write failed: {0}: the store takes no more writes; after a restart look whether the change is there"
     )]

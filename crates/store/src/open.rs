@@ -1,8 +1,9 @@
 //! Making and opening stores: the files of a directory and what must be true of them.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::ops::Bound;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use crate::engine::{Engine, Space, View};
@@ -61,7 +62,7 @@ pub(crate) fn build<E: From<OpenError>>(
     fill: impl FnOnce(&Engine) -> Result<Mark, E>,
 ) -> Result<(), E> {
     let failed = |error: io::Error| engine_error(dir, error.into());
-    fs::create_dir_all(dir).map_err(failed)?;
+    make_private_dir(dir).map_err(failed)?;
     if fs::read_dir(dir).map_err(failed)?.next().is_some() {
         return Err(OpenError::NotEmpty { dir: dir.into() }.into());
     }
@@ -89,6 +90,12 @@ fn write_format(dir: &Path) -> io::Result<()> {
         Some(parent) => sync_dir(parent),
         None => Ok(()),
     }
+}
+
+/// Makes a directory that only its owner can enter, since records may hold secret keys. A directory
+/// that is there already keeps its permissions.
+pub(crate) fn make_private_dir(dir: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
 /// Makes sure that the entries of a directory and of those below it are on the medium.

@@ -166,6 +166,8 @@ fn child() {
     // Recovery must be as safe as work.
     drop(store);
     store = open(dir);
+    // An index is built while writes go on.
+    store.index_enable("BLOB").wait().unwrap();
     write(&store, after);
     store.settle();
 }

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::os::unix::fs::PermissionsExt;
 use std::sync::mpsc;
 
 use common::{batch, create, delete, first_data, handle, open, options, put, url, wire, write};
@@ -272,6 +273,141 @@ fn find_is_paged() {
     let second = store.find("URL", b"x", first.next.as_ref(), 20).unwrap();
     assert_eq!(second.handles.len(), 5);
     assert_eq!(second.next, None);
+}
+
+#[test]
+fn index_is_built_over_many_steps_while_writes_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = create(dir.path());
+    let count = 2 * limits::INDEX_STEP_RECORDS + 500;
+    let name = |n| format!("1/{n:05}");
+    let changes = (0..count).map(|n| put(&name(n), url(["x", "y"][n % 2]), Expect::Absent));
+    write(&store, changes.collect()).unwrap();
+    store.index_enable("URL").wait().unwrap();
+    for n in (0..count).step_by(100) {
+        write(&store, vec![put(&name(n), url("z"), Expect::Present)]).unwrap();
+    }
+    store.settle();
+    let found = |data: &[u8]| {
+        let page = store.find("URL", data, None, count).unwrap();
+        page.handles.len()
+    };
+    let changed = count.div_ceil(100);
+    assert_eq!(found(b"z"), changed);
+    assert_eq!(found(b"x"), count / 2 - changed);
+    assert_eq!(found(b"y"), count / 2);
+}
+
+#[test]
+fn indexes_have_limits() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = create(dir.path());
+    for kind in ["", &"X".repeat(limits::INDEX_KIND_LEN_MAX + 1)] {
+        let refused = store.index_enable(kind).wait();
+        assert!(matches!(refused, Err(WriteError::IndexKind { .. })));
+    }
+    for n in 0..limits::INDEXES_MAX {
+        store.index_enable(&format!("T{n}")).wait().unwrap();
+    }
+    let refused = store.index_enable("ONE").wait();
+    assert!(matches!(refused, Err(WriteError::TooManyIndexes { .. })));
+    // Switching on what is on does nothing.
+    store.index_enable("t0").wait().unwrap();
+    assert_eq!(store.indexes().len(), limits::INDEXES_MAX);
+}
+
+#[test]
+fn pages_are_never_longer_than_their_limits() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = create(dir.path());
+    let count = limits::PAGE_LEN_MAX + 1;
+    let changes = (0..count).map(|n| put(&format!("1/{n}"), wire(&[]), Expect::Absent));
+    write(&store, changes.collect()).unwrap();
+    let page = store.list(&Scope::All, None, usize::MAX).unwrap();
+    assert_eq!(page.handles.len(), limits::PAGE_LEN_MAX);
+    assert!(page.next.is_some());
+    let entries = store.changes(0, usize::MAX).unwrap();
+    assert_eq!(entries.len(), limits::CHANGES_PAGE_LEN_MAX);
+    // A page of nothing would never end.
+    assert_eq!(store.list(&Scope::All, None, 0).unwrap().handles.len(), 1);
+}
+
+#[test]
+fn counters_are_exact_for_more_prefixes_than_are_remembered() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = create(dir.path());
+    let prefixes: Vec<usize> = (0..limits::COUNTERS_CACHED_MAX + 1_000).collect();
+    for round in 0..2 {
+        for some in prefixes.chunks(limits::BATCH_CHANGES_MAX) {
+            let name = |n: &usize| format!("{n}/{round}");
+            let changes = some
+                .iter()
+                .map(|n| put(&name(n), wire(&[]), Expect::Absent));
+            write(&store, changes.collect()).unwrap();
+        }
+    }
+    for prefix in ["0", "1", "65536", "66535"] {
+        let scope = Scope::of_prefix(prefix).unwrap();
+        assert_eq!(store.count(&scope).unwrap(), 2, "{prefix}");
+    }
+}
+
+#[test]
+fn full_queue_is_said_to_be_busy() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = create(dir.path());
+    // The writer is held up in a callback, which no caller should do.
+    let (go_on, wait) = mpsc::channel::<()>();
+    let (held, is_held) = mpsc::channel();
+    store
+        .submit(batch(vec![put("1/a", wire(&[]), Expect::Anything)]))
+        .on_done(move |_| {
+            held.send(()).unwrap();
+            wait.recv().unwrap();
+        });
+    is_held.recv().unwrap();
+    let full = || {
+        batch(vec![
+            delete("1/b", Expect::Anything);
+            limits::BATCH_CHANGES_MAX
+        ])
+    };
+    let room = limits::QUEUE_CHANGES_MAX / limits::BATCH_CHANGES_MAX;
+    let tickets: Vec<_> = (0..room).map(|_| store.try_submit(full())).collect();
+    let refused = store.try_submit(full()).wait();
+    assert!(matches!(refused, Err(WriteError::Busy)));
+    go_on.send(()).unwrap();
+    assert!(tickets.into_iter().all(|ticket| ticket.wait().is_ok()));
+}
+
+#[test]
+fn only_the_owner_can_enter_a_store_or_read_a_backup() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = create(dir.path());
+    let backup = dir.path().join("backup");
+    let mut go_on = |_| std::ops::ControlFlow::Continue(());
+    store.backup(&backup, &mut go_on).unwrap();
+    for (path, mode) in [
+        (dir.path().join("store"), 0o700),
+        (backup.clone(), 0o700),
+        (backup.join("data"), 0o600),
+    ] {
+        let found = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(found, mode, "{}", path.display());
+    }
+}
+
+#[test]
+fn last_clone_may_be_dropped_in_a_callback() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = create(dir.path());
+    let (sender, receiver) = mpsc::channel();
+    let ticket = store.submit(batch(vec![put("1/a", wire(&[]), Expect::Absent)]));
+    ticket.on_done(move |outcome| {
+        drop(store);
+        sender.send(outcome.is_ok()).unwrap();
+    });
+    assert!(receiver.recv().unwrap());
 }
 
 #[test]
