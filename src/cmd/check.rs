@@ -2,7 +2,8 @@
 
 use guantong_server::config::{self, Finding, Judgement};
 
-use super::{NodeArgs, wrong_configuration};
+use super::NodeArgs;
+use super::local::wrong_configuration;
 use crate::failed::{Exit, Failed, Report};
 use crate::output::Output;
 use crate::output::style::{BAD, GOOD, WARN};
@@ -27,11 +28,11 @@ pub(crate) struct Args {
 
 /// Checks and prints.
 pub(crate) fn run(args: &Args) -> Result<(), Failed> {
-    let file = args.node.file();
-    let config = config::load(&file).map_err(|errors| wrong_configuration(&errors))?;
+    let config = args.node.load()?;
     let mut out = Output::new();
     if args.show {
-        let text = config::show(&file).map_err(|errors| wrong_configuration(&errors))?;
+        let text =
+            config::show(&args.node.file()).map_err(|errors| wrong_configuration(&errors))?;
         out.raw(text.as_bytes())?;
         return out.finish();
     }

@@ -7,21 +7,18 @@ mod check;
 mod completions;
 mod doctor;
 mod init;
+mod local;
 mod man;
 #[cfg(test)]
 mod reference;
 mod resolve;
 mod serve;
 
-use std::path::PathBuf;
-
 use clap::{ColorChoice, Parser, Subcommand};
-use guantong_server::config::{Config, ConfigErrors, FILE_NAME};
-use guantong_server::control::{self, Control, OpenFault, Place};
-use guantong_server::node::wall_clock_ms;
-use guantong_store::Options;
 
 use crate::failed::{EXIT_CODES, Exit, Failed, Report};
+
+pub(crate) use local::NodeArgs;
 
 const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
@@ -119,54 +116,6 @@ fn block_on<F: Future>(future: F) -> Result<F::Output, Failed> {
     Ok(runtime.block_on(future))
 }
 
-/// Reports everything that is wrong with a configuration.
-fn wrong_configuration(errors: &ConfigErrors) -> Failed {
-    let mut report = Report::new(Exit::Usage, "the configuration cannot be used");
-    for line in errors.to_string().lines() {
-        report = report.cause(line);
-    }
-    report.fail()
-}
-
-/// The running node of a configuration, or its store if it does not run.
-fn control_of(config: &Config) -> Result<Box<dyn Control>, OpenFault> {
-    let place = Place {
-        control: config.control.clone(),
-        store: config.data.clone(),
-        options: Options {
-            memory_bytes: config.store.memory.0,
-            ..Options::default()
-        },
-    };
-    control::open(&place, wall_clock_ms)
-}
-
-//----------- NodeArgs -------------------------------------------------------
-
-/// Which node a local command means; flattened into the arguments of such commands.
-#[derive(Debug, clap::Args)]
-pub(crate) struct NodeArgs {
-    /// Configuration of the node: the file, or the folder that holds guantong.toml
-    #[arg(
-        short,
-        long,
-        value_name = "FILE",
-        env = "GUANTONG_CONFIG",
-        default_value = FILE_NAME
-    )]
-    pub(crate) config: PathBuf,
-}
-
-impl NodeArgs {
-    /// The configuration file.
-    pub(crate) fn file(&self) -> PathBuf {
-        match self.config.is_dir() {
-            true => self.config.join(FILE_NAME),
-            false => self.config.clone(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -192,18 +141,5 @@ mod tests {
             }
         }
         check(&Cli::command());
-    }
-
-    #[test]
-    fn folder_given_as_configuration_means_the_file_in_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let args = NodeArgs {
-            config: folder.path().into(),
-        };
-        assert_eq!(args.file(), folder.path().join(FILE_NAME));
-        let args = NodeArgs {
-            config: "other.toml".into(),
-        };
-        assert_eq!(args.file(), PathBuf::from("other.toml"));
     }
 }

@@ -1,5 +1,6 @@
 //! `guantong resolve`: asks a node for a record and prints it for people or as JSON.
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,9 +12,9 @@ use guantong_proto::message::{OpFlags, ResponseCode};
 use guantong_proto::{NameError, Value};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use serde_json::json;
+use serde::Serialize;
 
-use super::block_on;
+use super::{NodeArgs, block_on, local};
 use crate::failed::{Exit, Failed, Report};
 use crate::output::style::{FAINT, WARN};
 use crate::output::{Output, note};
@@ -44,14 +45,13 @@ pub(crate) struct Args {
     /// The handle, such as 88.118.5/SN20260001
     handle: String,
 
-    /// The node to ask, as host, host:port or with a scheme that picks a transport
-    #[arg(
-        long,
-        value_name = "ADDR",
-        env = "GUANTONG_AT",
-        default_value = "127.0.0.1:2641"
-    )]
-    at: Server,
+    /// The node to ask, as host, host:port or with a scheme that picks a transport; by default the
+    /// node of --config if there is one, else 127.0.0.1:2641
+    #[arg(long, value_name = "ADDR", env = "GUANTONG_AT")]
+    at: Option<Server>,
+
+    #[command(flatten)]
+    node: NodeArgs,
 
     /// Only values of this type; a dot at the end means its subtypes too. May be repeated
     #[arg(long = "type", value_name = "T")]
@@ -90,7 +90,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failed> {
             .hint("a handle is a prefix, a slash and a suffix: 88.118.5/SN20260001")
             .fail()
     })?;
-    let client = Client::builder(args.at.clone()).trust(trust(args)?).build();
+    let client = Client::builder(server(args)?).trust(trust(args)?).build();
     let mut trace = Trace::default();
     let result = block_on(client.query_traced(&query, &mut trace))?;
     if args.trace {
@@ -98,9 +98,22 @@ pub(crate) fn run(args: &Args) -> Result<(), Failed> {
     }
     match result {
         Ok(answer) => print(args, &answer),
-        Err(error) if args.json => print_refusal(&error).unwrap_or_else(|| Err(failed(&error))),
+        Err(error) if args.json => {
+            print_refusal(&args.handle, &error).unwrap_or_else(|| Err(failed(&error)))
+        }
         Err(error) => Err(failed(&error)),
     }
+}
+
+/// The node to ask.
+fn server(args: &Args) -> Result<Server, Failed> {
+    if let Some(server) = &args.at {
+        return Ok(server.clone());
+    }
+    Ok(match args.node.load_if_any()? {
+        Some(config) => Server::new(local::endpoints(&config)),
+        None => Server::native(Ipv4Addr::LOCALHOST.into()),
+    })
 }
 
 fn query(args: &Args) -> Result<Query, NameError> {
@@ -201,34 +214,40 @@ fn summary(answer: &Answer) -> String {
 
 //----------- Failures -------------------------------------------------------
 
+/// An answer that says no, in the Handle JSON form.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Refusal<'a> {
+    response_code: i32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    referral_handle: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    values: Option<Vec<ValueForm<'a>>>,
+    handle: &'a str,
+}
+
 /// Prints an answer that says no as JSON; `None` if there was no answer.
-fn print_refusal(error: &Error) -> Option<Result<(), Failed>> {
-    let form = match error {
-        Error::NotFound { handle } => json!({
-            "responseCode": ResponseCode::HANDLE_NOT_FOUND.0,
-            "handle": handle.as_str(),
-        }),
-        Error::NoSuchValues { handle } => json!({
-            "responseCode": ResponseCode::VALUES_NOT_FOUND.0,
-            "values": [],
-            "handle": handle.as_str(),
-        }),
-        Error::Referred {
-            handle,
-            code,
-            target,
-            values,
-        } => json!({
-            "responseCode": code.0,
-            "handle": handle.as_str(),
-            "referralHandle": target,
-            "values": values.iter().map(ValueForm::from).collect::<Vec<_>>(),
-        }),
-        Error::Refused { code, text } => json!({ "responseCode": code.0, "message": text }),
-        _ => return None,
+fn print_refusal(asked: &str, error: &Error) -> Option<Result<(), Failed>> {
+    let code = error.code()?;
+    let mut form = Refusal {
+        response_code: code.0,
+        handle: asked,
+        ..Refusal::default()
     };
+    match error {
+        Error::NoSuchValues { .. } => form.values = Some(Vec::new()),
+        Error::Referred { target, values, .. } => {
+            form.referral_handle = Some(target);
+            form.values = Some(values.iter().map(ValueForm::from).collect());
+        }
+        Error::Refused { text, .. } => form.message = Some(text),
+        _ => {}
+    }
     let mut out = Output::new();
-    let printed = out.line(form).and_then(|()| out.finish());
+    let text = serde_json::to_string(&form).unwrap_or_default();
+    let printed = out.line(text).and_then(|()| out.finish());
     Some(printed.and(Err(Failed::reported(Exit::Refused))))
 }
 

@@ -2,7 +2,8 @@
 
 use guantong_server::RunError;
 
-use super::{NodeArgs, wrong_configuration};
+use super::NodeArgs;
+use super::local::wrong_configuration;
 use crate::failed::{Exit, Failed, Report};
 
 const EXAMPLES: &str = "\

@@ -103,6 +103,16 @@ fn said(text: &str) -> String {
 }
 
 impl Error {
+    /// The response code, if a server gave one.
+    pub fn code(&self) -> Option<ResponseCode> {
+        match self {
+            Self::NotFound { .. } => Some(ResponseCode::HANDLE_NOT_FOUND),
+            Self::NoSuchValues { .. } => Some(ResponseCode::VALUES_NOT_FOUND),
+            Self::Referred { code, .. } | Self::Refused { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
     /// The error of one sound answer whose content is not.
     pub(crate) fn misbehaved(transport: Transport, peer: SocketAddr, outcome: Outcome) -> Self {
         let attempts = vec![Attempt {

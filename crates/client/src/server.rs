@@ -1,7 +1,7 @@
 //! Where to ask: a server and the ways to reach it, in the order in which they are tried.
 
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 use guantong_proto::data::site::{self, InterfaceKind, Protocol};
@@ -121,6 +121,12 @@ impl Server {
         Self {
             endpoints: endpoints.into_iter().collect(),
         }
+    }
+
+    /// The server at `address` with the ports by custom: UDP, then TCP, then HTTP.
+    pub fn native(address: IpAddr) -> Self {
+        let transports = [Transport::Udp, Transport::Tcp, Transport::Http];
+        Self::new(transports.map(|t| Endpoint::new(t, address.to_string(), t.default_port())))
     }
 
     /// A server of a site record: its query interfaces, UDP first. Interfaces of unknown

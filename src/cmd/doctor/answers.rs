@@ -1,9 +1,7 @@
 //! What the running node says, by every transport: does it answer, does it say the same everywhere,
 //! and is that what its store says.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-
-use guantong_client::{Client, Endpoint, Error, Query, Server, Trace, Transport, Trust};
+use guantong_client::{Client, Error, Outcome, Query, Server, Trace, Trust};
 use guantong_proto::data::Site;
 use guantong_proto::limits::EXPIRATION_DEFAULT_SECS;
 use guantong_proto::{Handle, Value};
@@ -11,6 +9,7 @@ use guantong_server::site::Addresses;
 use time::OffsetDateTime;
 
 use super::visit::Visit;
+use crate::cmd::local::endpoints_of;
 use crate::failed::{Exit, Failed};
 
 /// Seconds by which two clocks may differ before somebody should look at them.
@@ -30,8 +29,7 @@ pub(super) struct Question<'a> {
 
 /// Asks at every address.
 pub(super) async fn ask(visit: &mut Visit, question: &Question<'_>) -> Result<(), Failed> {
-    for (transport, address) in endpoints(question.addresses) {
-        let endpoint = Endpoint::new(transport, address.ip().to_string(), address.port());
+    for endpoint in endpoints_of(question.addresses) {
         let about = endpoint.to_string();
         let client = Client::builder(Server::new([endpoint]))
             .trust(Trust::Anybody)
@@ -43,32 +41,6 @@ pub(super) async fn ask(visit: &mut Visit, question: &Question<'_>) -> Result<()
         }
     }
     Ok(())
-}
-
-/// Every way to reach the node, as this machine can use it.
-fn endpoints(addresses: &Addresses) -> Vec<(Transport, SocketAddr)> {
-    let all = [
-        (Transport::Udp, &addresses.udp),
-        (Transport::Tcp, &addresses.tcp),
-        (Transport::Http, &addresses.http),
-        (Transport::Https, &addresses.http),
-    ];
-    let all = all.into_iter().flat_map(|(transport, addresses)| {
-        addresses
-            .iter()
-            .map(move |address| (transport, reachable(*address)))
-    });
-    all.collect()
-}
-
-/// Who listens on every address is asked at loopback.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip: IpAddr = match address.ip() {
-        ip if !ip.is_unspecified() => ip,
-        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-    };
-    SocketAddr::new(ip, address.port())
 }
 
 /// Whether the node answers there and says of itself what it should; `false` if it does not answer.
@@ -115,8 +87,7 @@ async fn site_info(
 
 /// Whether the clock of whoever answered is ours, as far as the expiration of the answer shows.
 fn skew(visit: &mut Visit, about: &str, trace: &Trace) -> Result<(), Failed> {
-    let Some(guantong_client::Outcome::Answered(answered)) =
-        trace.attempts.last().map(|attempt| &attempt.outcome)
+    let Some(Outcome::Answered(answered)) = trace.attempts.last().map(|attempt| &attempt.outcome)
     else {
         return Ok(());
     };

@@ -19,7 +19,8 @@ use guantong_server::key::ServerKey;
 use guantong_server::running::addresses_of_running;
 use guantong_server::site::{Addresses, site_record};
 
-use super::{NodeArgs, block_on, control_of, wrong_configuration};
+use super::local::control_of;
+use super::{NodeArgs, block_on};
 use crate::failed::{Exit, Failed, Report};
 use visit::Visit;
 
@@ -54,7 +55,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failed> {
             .fail()
     })?;
     let file = args.node.file();
-    let config = config::load(&file).map_err(|errors| wrong_configuration(&errors))?;
+    let config = args.node.load()?;
     let mut visit = Visit::new();
     visit.good("settings", file.display())?;
     machine(&mut visit, &config)?;
