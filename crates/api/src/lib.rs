@@ -4,3 +4,5 @@
 //! `server`. [`control`] is what the command line says to a node on the same machine.
 
 pub mod control;
+pub mod handles;
+pub mod observation;

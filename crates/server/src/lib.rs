@@ -16,6 +16,7 @@
 
 pub mod config;
 pub mod control;
+pub mod demo;
 pub mod http;
 pub mod init;
 pub mod key;

@@ -97,6 +97,8 @@ pub struct HttpConfig {
     pub certificate: Option<(PathBuf, PathBuf)>,
     /// Networks that may read `/metrics` on the HTTP addresses.
     pub metrics_allow: Vec<IpNet>,
+    /// Networks that may list the handles of a prefix.
+    pub list_allow: Vec<IpNet>,
     /// Whether `/<handle>` redirects a browser.
     pub proxy: bool,
     /// Largest JSON body in octets.
@@ -207,6 +209,7 @@ impl Config {
             http: HttpConfig {
                 certificate: certificate.map(|(chain, key)| (path(chain), path(key))),
                 metrics_allow: http.metrics_allow,
+                list_allow: http.list_allow,
                 proxy: http.proxy,
                 json_body_max: http.json_body_max.as_usize(),
             },

@@ -166,6 +166,8 @@ settings! {
         certificate_key: Option<PathBuf> = None;
         /// Networks that may read `/metrics` on the HTTP addresses.
         metrics_allow: Vec<IpNet> = loopback_networks();
+        /// Networks that may list the handles of a prefix, over HTTP.
+        list_allow: Vec<IpNet> = loopback_networks();
         /// Whether `/<handle>` redirects a browser to what the handle names.
         proxy: bool = true;
         /// Largest JSON body of a request.

@@ -1,13 +1,125 @@
-//! HTTP routes.
+//! HTTP: the JSON API, native messages in HTTP, redirects, and pages for people (clause 8).
+//!
+//! ```text
+//!  POST application/x-hdl-message, any path ──► native   whole packets through Node::answer
+//!  /api/…                                   ──► api      Handle JSON; listing is in list
+//!  /  and  /-/…                             ──► own      start page, style sheet, search
+//!  /{handle}                                ──► proxy    redirect, or the page of the record
+//! ```
+//!
+//! One function takes the request apart, because a handle in a path may hold any character and no
+//! route pattern could tell. What is read, redirected to or refused is decided in `core`; here are
+//! only the forms. Changing records over HTTP is not offered: every such request is refused with
+//! the command that does it on the machine of the node.
+
+mod answer;
+mod api;
+mod asked;
+mod cors;
+mod list;
+mod native;
+mod own;
+mod page;
+mod params;
+mod path;
+mod proxy;
 
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::{Extension, Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use guantong_proto::message::ResponseCode;
 
-use crate::listen::console;
+use self::answer::Failure;
+use self::asked::Asked;
+use self::path::Target;
+use crate::listen::{Peer, console};
 use crate::node::Node;
 
-/// The routes of the HTTP addresses.
+/// The header that tells the number of a request.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const NOSNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
+
+/// Everything that the node answers on its HTTP addresses, health and metrics included.
+///
+/// Requests should carry a [`Peer`] in their extensions; one without is treated as coming from far
+/// away over plain HTTP.
 pub fn router(node: Arc<Node>) -> Router {
-    console::router(node)
+    Router::new()
+        .route("/live", get(console::live))
+        .route("/ready", get(console::ready))
+        .route("/metrics", get(metrics))
+        .fallback(answer)
+        .layer(middleware::from_fn(cors::layer))
+        .with_state(node)
 }
+
+/// The figures, for the networks that may read them.
+async fn metrics(State(node): State<Arc<Node>>, peer: Option<Extension<Peer>>) -> Response {
+    match peer {
+        Some(Extension(peer)) if console::may_read_metrics(&node, &peer) => {
+            console::metrics(State(node)).await.into_response()
+        }
+        _ => StatusCode::FORBIDDEN.into_response(),
+    }
+}
+
+async fn answer(State(node): State<Arc<Node>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let asked = match Asked::read(&node, parts, body).await {
+        Ok(asked) => asked,
+        Err((asked, failure)) => return finish(&asked, failure.into_json(&asked)),
+    };
+    if native::is_native(&asked) {
+        return finish(&asked, native::answer(&node, &asked));
+    }
+    let target = Target::of(asked.path());
+    let known = matches!(
+        (&asked.method, target),
+        (&(Method::GET | Method::HEAD | Method::POST), _)
+            | (&(Method::PUT | Method::DELETE), Target::Api(_))
+    );
+    if !known {
+        let message = format!("the method {} is not supported here", asked.method);
+        let failure = Failure::new(ResponseCode::PROTOCOL_ERROR, message).with_status(501);
+        return finish(&asked, failure.into_json(&asked));
+    }
+    let response = match target {
+        Target::Api(path) => api::answer(&node, &asked, path)
+            .await
+            .unwrap_or_else(|failure| failure.into_json(&asked)),
+        Target::Handle(encoded) => proxy::answer(&node, &asked, encoded)
+            .unwrap_or_else(|failure| failure.into_page(&asked, &node)),
+        Target::Start => {
+            own::start(&node, &asked).unwrap_or_else(|failure| failure.into_page(&asked, &node))
+        }
+        Target::Own(path) => own::answer(&node, &asked, path),
+        Target::Icon => own::icon(),
+        Target::Robots => own::robots(),
+    };
+    finish(&asked, response)
+}
+
+/// The headers of every answer.
+fn finish(asked: &Asked, mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&asked.id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    headers.insert(NOSNIFF, HeaderValue::from_static("nosniff"));
+    tracing::debug!(
+        request_id = %asked.id,
+        peer = %asked.peer.address,
+        method = %asked.method,
+        status = response.status().as_u16(),
+        "answered"
+    );
+    response
+}
+
+#[cfg(test)]
+mod tests;

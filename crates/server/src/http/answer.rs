@@ -1,0 +1,206 @@
+//! The forms of answers: JSON, scripts that call back, pages, and failures in each of them.
+
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY, VARY,
+    WWW_AUTHENTICATE,
+};
+use axum::http::{HeaderName, StatusCode};
+use axum::response::{IntoResponse, Response};
+use guantong_api::handles::ErrorAnswer;
+use guantong_core::authority::{HttpOperation, Outcome, http_status};
+use guantong_proto::NameError;
+use guantong_proto::message::ResponseCode;
+use guantong_store::StoreError;
+use maud::Markup;
+use serde::Serialize;
+
+use super::asked::Asked;
+use super::page::{self, ErrorPage};
+use super::params::ParamError;
+use crate::node::Node;
+
+/// Set by scripts that do not want the browser to ask for a password.
+const REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
+
+//----------- JSON and pages -------------------------------------------------
+
+/// `form` as JSON, indented or as a script if the parameters say so.
+pub(super) fn json(asked: &Asked, status: StatusCode, form: &impl Serialize) -> Response {
+    let text = match asked.params.is_set("pretty") {
+        true => serde_json::to_string_pretty(form),
+        false => serde_json::to_string(form),
+    };
+    let text = match text {
+        Ok(text) => text,
+        Err(error) => {
+            let request_id = &asked.id;
+            tracing::error!(request_id, %error, "an answer could not be written as JSON");
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+    };
+    // A script has to run to be of use, and browsers run no script of a failed request.
+    match asked.params.callback() {
+        Ok(Some(function)) => {
+            let script = format!("{function}({text});");
+            typed(
+                StatusCode::OK,
+                "application/javascript;charset=UTF-8",
+                script,
+            )
+        }
+        _ => typed(status, "application/json;charset=UTF-8", text),
+    }
+}
+
+/// A page with the headers that keep it harmless.
+pub(super) fn page(status: StatusCode, markup: Markup) -> Response {
+    let mut response = typed(status, "text/html;charset=UTF-8", markup.into_string());
+    let headers = response.headers_mut();
+    headers.insert(
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(page::SECURITY_POLICY),
+    );
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(VARY, HeaderValue::from_static("Accept-Language"));
+    response
+}
+
+/// Text of some media type that caches ask for again.
+pub(super) fn typed(status: StatusCode, media_type: &'static str, text: String) -> Response {
+    let headers = [(CONTENT_TYPE, media_type), (CACHE_CONTROL, "no-cache")];
+    (status, headers, text).into_response()
+}
+
+//----------- Failure --------------------------------------------------------
+
+/// Why a request is not answered with what it asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    code: ResponseCode,
+    message: String,
+    handle: Option<String>,
+    status: Option<u16>,
+    is_inactive: bool,
+}
+
+impl Failure {
+    /// A failure with the status that belongs to its code.
+    pub(super) fn new(code: ResponseCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            handle: None,
+            status: None,
+            is_inactive: false,
+        }
+    }
+
+    /// How a resolution failed.
+    pub(super) fn of_outcome<V>(outcome: &Outcome<V>, handle: &str) -> Self {
+        Self::new(outcome.code(), outcome.message()).about(handle)
+    }
+
+    /// The same about a handle.
+    pub(super) fn about(mut self, handle: &str) -> Self {
+        self.handle = Some(handle.to_owned());
+        self
+    }
+
+    /// The same with a status that the code does not say.
+    pub(super) fn with_status(mut self, status: u16) -> Self {
+        self.status = Some(status);
+        self
+    }
+
+    /// The namespace of the handle is switched off; the message is what its record says.
+    pub(super) fn inactive(handle: &str, message: impl Into<String>) -> Self {
+        Self {
+            is_inactive: true,
+            ..Self::new(ResponseCode::HANDLE_NOT_FOUND, message).about(handle)
+        }
+    }
+
+    fn status(&self, asked: &Asked) -> StatusCode {
+        let operation = HttpOperation::Resolve;
+        let of_code = || http_status(self.code, operation, asked.peer.secure);
+        let status = self.status.unwrap_or_else(of_code);
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn log(&self, asked: &Asked, status: StatusCode) {
+        if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED {
+            let handle = self.handle.as_deref().unwrap_or_default();
+            let message = &self.message;
+            let (request_id, code) = (&asked.id, self.code);
+            tracing::warn!(request_id, handle, %code, message, "not answered");
+        }
+    }
+
+    /// The failure for programs.
+    pub(super) fn into_json(self, asked: &Asked) -> Response {
+        let status = self.status(asked);
+        self.log(asked, status);
+        let name = self.code.name().unwrap_or("this did not work");
+        let form = ErrorAnswer {
+            response_code: self.code.0,
+            message: match self.message.is_empty() {
+                true => name,
+                false => &self.message,
+            },
+            handle: self.handle.as_deref(),
+            request_id: &asked.id,
+        };
+        let response = json(asked, status, &form);
+        with_challenge(asked, status, response)
+    }
+
+    /// The failure for people.
+    pub(super) fn into_page(self, asked: &Asked, node: &Node) -> Response {
+        let status = self.status(asked);
+        self.log(asked, status);
+        let config = node.config();
+        let view = asked.view(&config.name);
+        let error = ErrorPage {
+            code: self.code,
+            status: status.as_u16(),
+            handle: self.handle.as_deref(),
+            message: &self.message,
+            is_inactive: self.is_inactive,
+            request_id: &asked.id,
+        };
+        let response = page(status, page::error(&error, &view));
+        with_challenge(asked, status, response)
+    }
+}
+
+/// A 401 must say how to prove who you are (8.5).
+fn with_challenge(asked: &Asked, status: StatusCode, mut response: Response) -> Response {
+    let is_script = asked.header(REQUESTED_WITH) == Some("XMLHttpRequest");
+    if status == StatusCode::UNAUTHORIZED && !is_script {
+        let challenge = HeaderValue::from_static("Basic realm=\"handle\"");
+        response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    }
+    response
+}
+
+impl From<ParamError> for Failure {
+    fn from(error: ParamError) -> Self {
+        Self::new(ResponseCode::PROTOCOL_ERROR, error.to_string())
+    }
+}
+
+impl From<NameError> for Failure {
+    fn from(error: NameError) -> Self {
+        Self::new(ResponseCode::INVALID_HANDLE, error.to_string())
+    }
+}
+
+impl From<StoreError> for Failure {
+    /// The cause is in the log; it is nobody's business elsewhere.
+    fn from(_: StoreError) -> Self {
+        Self::new(
+            ResponseCode::ERROR,
+            "the node could not read its store; its log says why",
+        )
+    }
+}

@@ -1,0 +1,139 @@
+//! A request as the handlers see it: who asks, for what, with which parameters, and its body.
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, Method, header};
+use guantong_proto::limits::{ENVELOPE_LEN, MESSAGE_LEN_MAX};
+use guantong_proto::message::ResponseCode;
+
+use super::answer::Failure;
+use super::native::is_native_type;
+use super::page::{Lang, View};
+use super::params::Params;
+use crate::listen::Peer;
+use crate::node::Node;
+
+/// Longest `Host` that is shown on a page, in octets: a name of the DNS and a port.
+const HOST_LEN_MAX: usize = 262;
+/// Octets of the random number of a request.
+const ID_LEN: usize = 8;
+
+/// A request.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// The number of the request: on error pages, in the answer's headers, in the log.
+    pub(super) id: String,
+    pub(super) peer: Peer,
+    pub(super) method: Method,
+    pub(super) headers: HeaderMap,
+    pub(super) params: Params,
+    /// The body as it came; empty unless the method was POST.
+    pub(super) body: Bytes,
+    path: String,
+    host: Option<String>,
+}
+
+impl Asked {
+    /// Reads a request with its body. On failure, what is known of the request comes with it.
+    pub(super) async fn read(
+        node: &Node,
+        parts: Parts,
+        body: Body,
+    ) -> Result<Self, (Self, Failure)> {
+        let far_away = Peer {
+            address: ([0, 0, 0, 0], 0).into(),
+            secure: false,
+            console: false,
+        };
+        let mut asked = Self {
+            id: format!("{:016x}", u64::from_be_bytes(node.random::<ID_LEN>())),
+            peer: parts.extensions.get().copied().unwrap_or(far_away),
+            host: host(&parts),
+            path: parts.uri.path().to_owned(),
+            method: parts.method,
+            headers: parts.headers,
+            params: Params::default(),
+            body: Bytes::new(),
+        };
+        let read = asked.read_rest(node, parts.uri.query().unwrap_or_default(), body);
+        match read.await {
+            Ok(()) => Ok(asked),
+            Err(failure) => Err((asked, failure)),
+        }
+    }
+
+    async fn read_rest(&mut self, node: &Node, query: &str, body: Body) -> Result<(), Failure> {
+        self.params = Params::parse(query)?;
+        if self.method != Method::POST {
+            return Ok(());
+        }
+        let is_native = is_native_type(self.header(header::CONTENT_TYPE));
+        let limit = match is_native {
+            true => ENVELOPE_LEN + MESSAGE_LEN_MAX,
+            false => node.config().http.json_body_max,
+        };
+        self.body = to_bytes(body, limit).await.map_err(|_| {
+            let message = format!("the body was cut off, or is longer than {limit} octets");
+            Failure::new(ResponseCode::PROTOCOL_ERROR, message).with_status(413)
+        })?;
+        if is_native || self.body.is_empty() {
+            return Ok(());
+        }
+        // Parameters may come in the body instead (8.2).
+        let kind = self.header(header::CONTENT_TYPE).unwrap_or_default();
+        match kind.split(';').next().unwrap_or_default().trim() {
+            "application/json" => self.params.extend_from_json(&self.body)?,
+            _ => match std::str::from_utf8(&self.body) {
+                Ok(form) => self.params.extend_from_form(form)?,
+                Err(_) => {
+                    let message = "the body is neither a web form nor JSON";
+                    return Err(Failure::new(ResponseCode::PROTOCOL_ERROR, message));
+                }
+            },
+        }
+        Ok(())
+    }
+
+    /// The path, still percent-encoded.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// A header that is plain text.
+    pub(super) fn header(&self, name: HeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The absolute address of `path` at this node, under the name that the client used.
+    pub(super) fn address_of(&self, path: &str) -> Option<String> {
+        let scheme = if self.peer.secure { "https" } else { "http" };
+        let host = self.host.as_deref()?;
+        Some(format!("{scheme}://{host}{path}"))
+    }
+
+    /// How a page is seen by this client.
+    pub(super) fn view<'a>(&self, node: &'a str) -> View<'a> {
+        let asked_lang = self.params.first("lang");
+        let lang = Lang::choose(asked_lang, &self.headers);
+        let switch = self.params.query_with("lang", lang.other().param());
+        View {
+            lang,
+            keep_lang: asked_lang.is_some(),
+            switch: format!("{}?{switch}", self.path),
+            node,
+        }
+    }
+}
+
+/// The name under which the client reached us, if it is one.
+fn host(parts: &Parts) -> Option<String> {
+    let of_header = || parts.headers.get(header::HOST)?.to_str().ok();
+    let host = parts
+        .uri
+        .authority()
+        .map(|a| a.as_str())
+        .or_else(of_header)?;
+    let is_part = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
+    let fits = !host.is_empty() && host.len() <= HOST_LEN_MAX && host.chars().all(is_part);
+    fits.then(|| host.to_owned())
+}

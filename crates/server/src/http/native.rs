@@ -1,0 +1,45 @@
+//! Native messages in HTTP (8.6): a packet in, a packet out, whatever the path says.
+
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use guantong_proto::message::ResponseCode;
+
+use super::answer::Failure;
+use super::asked::Asked;
+use crate::node::{Node, Via};
+
+/// The media type of native messages.
+const MEDIA_TYPE: &str = "application/x-hdl-message";
+
+/// Whether a content type is that of native messages.
+pub(super) fn is_native_type(content_type: Option<&str>) -> bool {
+    let media_type = content_type.and_then(|text| text.split(';').next());
+    media_type.is_some_and(|text| text.trim().eq_ignore_ascii_case(MEDIA_TYPE))
+}
+
+/// Whether the request carries a native message. The content type alone decides: clients that
+/// forget `Accept` exist, and nobody posts this type for another reason.
+pub(super) fn is_native(asked: &Asked) -> bool {
+    asked.method == Method::POST && is_native_type(asked.header(CONTENT_TYPE))
+}
+
+/// The reply in the same form, with its length: some clients cannot read chunks. Errors are native
+/// messages too.
+pub(super) fn answer(node: &Node, asked: &Asked) -> Response {
+    let via = Via {
+        transport: asked.peer.transport(),
+        peer: asked.peer.address,
+    };
+    let mut reply = Vec::new();
+    node.answer(&asked.body, via, &mut reply);
+    if reply.is_empty() {
+        let message = "the body is too short for an envelope, or is itself a reply";
+        return Failure::new(ResponseCode::PROTOCOL_ERROR, message).into_json(asked);
+    }
+    let headers = [
+        (CONTENT_TYPE, MEDIA_TYPE.to_owned()),
+        (CONTENT_LENGTH, reply.len().to_string()),
+    ];
+    (StatusCode::OK, headers, reply).into_response()
+}

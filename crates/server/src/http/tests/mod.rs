@@ -1,0 +1,137 @@
+//! Requests through the whole router, against one node that all tests share and none changes.
+
+mod api;
+mod pages;
+mod proxy;
+mod sample;
+
+use std::sync::{Arc, LazyLock};
+
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Request, StatusCode};
+use guantong_proto::wire::Writer;
+use guantong_proto::{Handle, Value, Values};
+use guantong_store::{Batch, Change, Expect, Origin};
+use tower::ServiceExt;
+
+use crate::config;
+use crate::init::{InitOptions, init};
+use crate::listen::Peer;
+use crate::node::Node;
+
+/// Somebody on this machine.
+pub(super) const NEAR: Peer = Peer {
+    address: std::net::SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 50_000),
+    secure: false,
+    console: false,
+};
+
+/// Somebody far away, in a network for documentation.
+pub(super) fn far() -> Peer {
+    Peer {
+        address: ([203, 0, 113, 7], 50_000).into(),
+        ..NEAR
+    }
+}
+
+/// The same over TLS.
+pub(super) fn secure() -> Peer {
+    Peer {
+        secure: true,
+        ..NEAR
+    }
+}
+
+struct Shared {
+    node: Arc<Node>,
+    _folder: tempfile::TempDir,
+}
+
+static SHARED: LazyLock<Shared> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("node");
+    let options = InitOptions {
+        prefix: Some("88.118.5".to_owned()),
+        name: Some("sample".to_owned()),
+        ..InitOptions::default()
+    };
+    init(&dir, &options).unwrap();
+    let node = Node::open(config::load(&dir).unwrap()).unwrap();
+    let put = |name: &str, values: &[Value]| Change::Put {
+        handle: Handle::parse(name).unwrap(),
+        values: Writer::to_vec(|w| Values::encode(values, w)),
+        expect: Expect::Anything,
+    };
+    let mut changes: Vec<Change> = sample::records().iter().map(|(n, v)| put(n, v)).collect();
+    changes.push(Change::Home {
+        prefix: Handle::of_prefix("88.118.6").unwrap(),
+    });
+    let batch = Batch {
+        changes,
+        at_ms: 0,
+        origin: Origin::Operator,
+    };
+    node.store.submit(batch).wait().unwrap();
+    node.refresh_site().unwrap();
+    Shared {
+        node,
+        _folder: folder,
+    }
+});
+
+/// The node of all tests.
+pub(super) fn node() -> Arc<Node> {
+    SHARED.node.clone()
+}
+
+/// An answer with its body as text.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(super) fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).unwrap()
+    }
+
+    pub(super) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    #[track_caller]
+    pub(super) fn header(&self, name: &str) -> &str {
+        match self.headers.get(name) {
+            Some(value) => value.to_str().unwrap(),
+            None => "",
+        }
+    }
+}
+
+/// A GET from this machine.
+pub(super) async fn get(path: &str) -> Answer {
+    ask(Request::get(path).body(Body::empty()).unwrap(), NEAR).await
+}
+
+/// A GET with headers.
+pub(super) async fn get_with(path: &str, headers: &[(&str, &str)]) -> Answer {
+    let request = Request::get(path);
+    let request = headers
+        .iter()
+        .fold(request, |r, (name, value)| r.header(*name, *value));
+    ask(request.body(Body::empty()).unwrap(), NEAR).await
+}
+
+/// Any request from anybody.
+pub(super) async fn ask(mut request: Request<Body>, peer: Peer) -> Answer {
+    request.extensions_mut().insert(peer);
+    let response = super::router(node()).oneshot(request).await.unwrap();
+    let (head, body) = response.into_parts();
+    Answer {
+        status: head.status,
+        headers: head.headers,
+        body: to_bytes(body, 10_000_000).await.unwrap().to_vec(),
+    }
+}
