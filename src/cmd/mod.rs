@@ -5,6 +5,7 @@
 
 mod check;
 mod completions;
+mod demo;
 mod doctor;
 mod init;
 mod local;
@@ -72,6 +73,7 @@ pub(crate) struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Args),
     Init(init::Args),
     Serve(serve::Args),
     Check(check::Args),
@@ -91,6 +93,7 @@ impl Cli {
         }
         .write_global();
         match self.command {
+            Command::Demo(args) => demo::run(&args),
             Command::Init(args) => init::run(&args),
             Command::Serve(args) => serve::run(&args),
             Command::Check(args) => check::run(&args),
