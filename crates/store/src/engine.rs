@@ -153,6 +153,20 @@ impl Engine {
         guarded(|| self.spaces[space as usize].get(key))
     }
 
+    /// The last record key from `from` up to but not including `to`, as committed now.
+    pub(crate) fn last_record_key(
+        &self,
+        from: &[u8],
+        to: Option<&[u8]>,
+    ) -> Result<Option<Slice>, Cause> {
+        let to = to.map_or(Bound::Unbounded, Bound::Excluded);
+        let space = &self.spaces[Space::Records as usize];
+        guarded(|| {
+            let mut range = space.range::<&[u8], _>((Bound::Included(from), to));
+            range.next_back().map(fjall::Guard::key).transpose()
+        })
+    }
+
     /// A consistent view of everything that is committed now.
     pub(crate) fn view(&self) -> View {
         View {

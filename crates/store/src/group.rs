@@ -15,6 +15,7 @@ use crate::format::{Homed, State, prefix_of};
 use crate::index::{self, IndexDef};
 use crate::prepare::{Kind, Prepared, PreparedChange};
 use crate::record;
+use crate::tail::Tails;
 
 //----------- Group ----------------------------------------------------------
 
@@ -23,6 +24,7 @@ pub(crate) struct Group<'a> {
     engine: &'a Engine,
     indexes: &'a [IndexDef],
     homed_before: &'a Homed,
+    tails: &'a mut Tails,
     /// Records by position of their first change; `None` means deleted.
     pub(crate) records: Vec<(Slice, Option<Vec<u8>>)>,
     position: HashMap<Slice, usize>,
@@ -53,11 +55,13 @@ impl<'a> Group<'a> {
         state: State,
         indexes: &'a [IndexDef],
         homed: &'a Homed,
+        tails: &'a mut Tails,
     ) -> Self {
         Self {
             engine,
             indexes,
             homed_before: homed,
+            tails,
             records: Vec::new(),
             position: HashMap::new(),
             entries: Vec::new(),
@@ -88,7 +92,7 @@ impl<'a> Group<'a> {
     }
 
     /// Checks every expectation of a batch, in order, each against what the ones before it leave.
-    fn judge(&self, batch: &Prepared) -> Result<Vec<Old>, WriteError> {
+    fn judge(&mut self, batch: &Prepared) -> Result<Vec<Old>, WriteError> {
         let mut staged_here: HashMap<&[u8], Option<u64>> = HashMap::new();
         let single = batch.changes.len() == 1;
         let mut next = self.state.last_change + 1;
@@ -123,9 +127,12 @@ impl<'a> Group<'a> {
     }
 
     /// The version under `key` as staged or stored, with the stored record if none is staged.
-    fn find(&self, key: &Slice) -> Result<(Option<u64>, Old), StoreError> {
+    fn find(&mut self, key: &Slice) -> Result<(Option<u64>, Old), StoreError> {
         if let Some(&at) = self.position.get(key) {
             return Ok((self.records[at].1.as_deref().map(record::version_of), None));
+        }
+        if self.tails.is_beyond(self.engine, key)? {
+            return Ok((None, None));
         }
         let old = self.engine.get(Space::Records, key)?;
         if let Some(old) = &old {
@@ -198,6 +205,8 @@ impl<'a> Group<'a> {
             // A deletion of nothing leaves nothing to be written.
             None if old.is_none() && new.is_none() => {}
             None => {
+                // What is staged must not look absent to the batches behind.
+                self.tails.raise(key);
                 self.position.insert(key.clone(), self.records.len());
                 self.records.push((key.clone(), new));
             }

@@ -67,6 +67,7 @@ mod queue;
 mod record;
 mod shared;
 mod store;
+mod tail;
 mod ticket;
 mod writer;
 

@@ -31,7 +31,7 @@ pub const INDEX_STEP_OCTETS: usize = 2 * 1024 * 1024;
 pub const MEMORY_BYTES_MIN: u64 = 32 * 1024 * 1024;
 /// Memory setting if none is given.
 pub const MEMORY_BYTES_DEFAULT: u64 = 256 * 1024 * 1024;
-/// Prefix counters that the writer remembers; beyond it starts afresh.
+/// Prefixes of which the writer remembers counter and end; beyond it starts afresh.
 pub const COUNTERS_CACHED_MAX: usize = 65_536;
 /// Octets of one block of a backup.
 pub const BACKUP_BLOCK_OCTETS: usize = 1024 * 1024;

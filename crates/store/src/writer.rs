@@ -18,6 +18,7 @@ use crate::limits::{COUNTERS_CACHED_MAX, INDEXES_MAX};
 use crate::prepare::Prepared;
 use crate::queue::Load;
 use crate::shared::Shared;
+use crate::tail::Tails;
 use crate::ticket::{Outcome, Stub};
 
 //----------- Job ------------------------------------------------------------
@@ -67,6 +68,7 @@ pub(crate) struct Writer {
     state: State,
     /// Counters that were used lately; exact, since nobody else writes them.
     counters: HashMap<Box<[u8]>, u64>,
+    tails: Tails,
     head: Head,
     /// For each journal that exists, a number at or below its first change.
     floors: VecDeque<u64>,
@@ -80,6 +82,7 @@ impl Writer {
             shared,
             state,
             counters: HashMap::new(),
+            tails: Tails::default(),
             head,
             floors: VecDeque::from(vec![floor; journals]),
         }
@@ -132,7 +135,9 @@ impl Writer {
         }
         let shared = self.shared.clone();
         let (indexes, homed) = (shared.indexes(), shared.homed());
-        let mut group = Group::new(&shared.engine, self.state, &indexes, &homed);
+        // Taken out for the time being, since committing needs the writer whole.
+        let mut tails = std::mem::take(&mut self.tails);
+        let mut group = Group::new(&shared.engine, self.state, &indexes, &homed, &mut tails);
         let judged: Vec<(Stub, Outcome)> = batches
             .into_iter()
             .map(|(batch, stub)| (stub, group.admit(batch)))
@@ -141,6 +146,7 @@ impl Writer {
             true => None,
             false => self.commit(group, &homed).err(),
         };
+        self.tails = tails;
         for (stub, outcome) in judged {
             stub.complete(match (&failure, outcome) {
                 (Some(failure), Ok(_)) => Err(failure.clone()),

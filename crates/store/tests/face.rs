@@ -353,6 +353,31 @@ fn counters_are_exact_for_more_prefixes_than_are_remembered() {
 }
 
 #[test]
+fn sorted_writes_still_see_what_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = create(dir.path());
+    let name = |n: u32| format!("1/{n:04}");
+    for n in 0..60 {
+        write(&store, vec![put(&name(n), url("x"), Expect::Absent)]).unwrap();
+        let again = write(&store, vec![put(&name(n), url("y"), Expect::Absent)]);
+        assert!(matches!(again, Err(WriteError::Conflict { .. })), "{n}");
+    }
+    write(&store, vec![delete(&name(59), Expect::Present)]).unwrap();
+    write(&store, vec![put(&name(59), url("z"), Expect::Absent)]).unwrap();
+    let twice = vec![
+        put(&name(60), url("x"), Expect::Absent),
+        put(&name(60), url("y"), Expect::Present),
+    ];
+    write(&store, twice).unwrap();
+    drop(store);
+    store = open(dir.path());
+    for n in (0..=60).rev() {
+        write(&store, vec![put(&name(n), url("x"), Expect::Present)]).unwrap();
+    }
+    assert_eq!(store.count(&Scope::All).unwrap(), 61);
+}
+
+#[test]
 fn full_queue_is_said_to_be_busy() {
     let dir = tempfile::tempdir().unwrap();
     let store = create(dir.path());
