@@ -1,8 +1,8 @@
 //! The certificate of HTTPS: loading, making one where there is none.
 //!
 //! Without a certificate in the configuration the node makes one for itself at the first start and
-//! keeps it. Its subject is `anonymous`, as clients of the Handle protocol expect: they compare the
-//! key with the site record, not the name with a list.
+//! keeps it. Its subject is `anonymous` and its key is that of the site record, as clients of the
+//! Handle protocol expect: they compare the keys, not the name with a list.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::key::write_private;
 
 /// File of the certificate that the node makes for itself.
 const OWN_CERTIFICATE: &str = "certificate.pem";
-/// File of its key.
+/// File of its key, where the site's own key is in a form that only Handle.Net software reads.
 const OWN_KEY: &str = "certificate_key.pem";
 /// Subject of the certificate that the node makes for itself.
 const SUBJECT: &str = "anonymous";
@@ -36,10 +36,13 @@ pub struct Tls {
 /// Loads the certificate, or makes one if the configuration names none.
 pub fn load_or_make(config: &Config, now_secs: u64) -> Result<Tls, TlsError> {
     if config.http.certificate.is_none() {
-        let (certificate, key) = own_files(config);
-        if !certificate.exists() || !key.exists() {
-            make(&certificate, &key, now_secs)?;
+        // Our own certificate says nothing but the key. One that is missing, damaged or of an
+        // earlier key is made again.
+        if let Ok(tls) = load(config) {
+            return Ok(tls);
         }
+        let (certificate, key) = own_files(config);
+        make(&certificate, &key, key != config.site.key, now_secs)?;
     }
     load(config)
 }
@@ -63,7 +66,12 @@ pub fn inspect(config: &Config) -> Result<String, TlsError> {
 
 fn own_files(config: &Config) -> (PathBuf, PathBuf) {
     let folder = &config.folder;
-    (folder.join(OWN_CERTIFICATE), folder.join(OWN_KEY))
+    let site_key_is_pem = PrivateKeyDer::from_pem_file(&config.site.key).is_ok();
+    let key = match site_key_is_pem {
+        true => config.site.key.clone(),
+        false => folder.join(OWN_KEY),
+    };
+    (folder.join(OWN_CERTIFICATE), key)
 }
 
 fn files(config: &Config) -> (PathBuf, PathBuf) {
@@ -100,30 +108,43 @@ fn load(config: &Config) -> Result<Tls, TlsError> {
     })
 }
 
-fn make(certificate: &Path, key: &Path, now_secs: u64) -> Result<(), TlsError> {
+/// Makes a certificate for the key in the file `key`; with `new_key` for a new one, put there.
+fn make(certificate: &Path, key: &Path, new_key: bool, now_secs: u64) -> Result<(), TlsError> {
     let fail = |path: &Path, why: String| TlsError {
         path: path.to_owned(),
         why,
     };
-    let made = rcgen::KeyPair::generate().and_then(|pair| {
-        let mut params = rcgen::CertificateParams::new(Vec::new())?;
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        params
-            .distinguished_name
-            .push(rcgen::DnType::CommonName, SUBJECT);
-        let now = std::time::UNIX_EPOCH + Duration::from_secs(now_secs);
-        // Clocks differ; a certificate of the future would be refused.
-        params.not_before = (now - Duration::from_secs(86_400)).into();
-        params.not_after = (now + Duration::from_secs(VALIDITY_DAYS * 86_400)).into();
-        Ok((params.self_signed(&pair)?.pem(), pair.serialize_pem()))
-    });
-    let (chain, secret) = made.map_err(|error| fail(certificate, error.to_string()))?;
-    // Halves of an earlier attempt are of no use.
+    let pair = match new_key {
+        true => rcgen::KeyPair::generate(),
+        false => std::fs::read_to_string(key)
+            .map_err(|error| fail(key, error.to_string()))
+            .map(|text| rcgen::KeyPair::from_pem(&text))?,
+    };
+    let pair = pair.map_err(|error| fail(key, error.to_string()))?;
+    let chain = self_signed(&pair, now_secs).map_err(|e| fail(certificate, e.to_string()))?;
+    if new_key {
+        // Halves of an earlier attempt are of no use.
+        let _ = std::fs::remove_file(key);
+        let secret = pair.serialize_pem();
+        write_private(key, secret.as_bytes()).map_err(|error| fail(key, error.to_string()))?;
+    }
     let _ = std::fs::remove_file(certificate);
-    let _ = std::fs::remove_file(key);
-    write_private(key, secret.as_bytes()).map_err(|error| fail(key, error.to_string()))?;
     write_private(certificate, chain.as_bytes())
         .map_err(|error| fail(certificate, error.to_string()))
+}
+
+/// A certificate in PEM that its own key signs.
+fn self_signed(pair: &rcgen::KeyPair, now_secs: u64) -> Result<String, rcgen::Error> {
+    let mut params = rcgen::CertificateParams::new(Vec::new())?;
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, SUBJECT);
+    let now = std::time::UNIX_EPOCH + Duration::from_secs(now_secs);
+    // Clocks differ; a certificate of the future would be refused.
+    params.not_before = (now - Duration::from_secs(86_400)).into();
+    params.not_after = (now + Duration::from_secs(VALIDITY_DAYS * 86_400)).into();
+    Ok(params.self_signed(pair)?.pem())
 }
 
 /// When a certificate expires, in seconds since 1970.
