@@ -1,9 +1,10 @@
 //! Logging: where lines go, how they look, how many a peer can cause.
 
+use std::io::IsTerminal;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -58,6 +59,13 @@ impl Default for Throttle {
 
 //----------- Set-up ---------------------------------------------------------
 
+/// Keeps to warnings what the store's engine says: its life is not the operator's business.
+fn ours() -> Targets {
+    Targets::new()
+        .with_default(LevelFilter::TRACE)
+        .with_targets(["fjall", "lsm_tree"].map(|engine| (engine, LevelFilter::WARN)))
+}
+
 static LEVEL: Mutex<Option<reload::Handle<LevelFilter, Registry>>> = Mutex::new(None);
 
 /// Sends log lines to standard error, in the form and from the level that are set.
@@ -65,10 +73,12 @@ static LEVEL: Mutex<Option<reload::Handle<LevelFilter, Registry>>> = Mutex::new(
 /// The first call of a process counts; later ones, as in tests, change the level only.
 pub fn init(config: LogConfig) {
     let (filter, handle) = reload::Layer::new(filter(config.level));
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(filter).with(ours());
     let done = match config.format {
         LogFormat::Text => {
             let layer = fmt::layer().with_writer(std::io::stderr).with_target(false);
+            // Colours are for people; in a file they are in the way.
+            let layer = layer.with_ansi(std::io::stderr().is_terminal());
             registry.with(layer).try_init()
         }
         LogFormat::Json => {
