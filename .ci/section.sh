@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sections of a long check, for `./test` and `.ci/run` (bash, sourced from the repository's root).
 #
 #   section NAME COMMAND...   runs a check, shows its output, remembers how it went and how long
