@@ -13,6 +13,7 @@ use guantong_proto::{NameError, Value};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde::Serialize;
+use time::OffsetDateTime;
 
 use super::{NodeArgs, block_on, local};
 use crate::failed::{Exit, Failed, Report};
@@ -65,7 +66,7 @@ pub(crate) struct Args {
     #[arg(long)]
     auth: bool,
 
-    /// Ask for a signed answer and say whether it is
+    /// Ask for a signed answer and check the signature with the key that the server publishes
     #[arg(long)]
     cert: bool,
 
@@ -92,12 +93,20 @@ pub(crate) fn run(args: &Args) -> Result<(), Failed> {
     })?;
     let client = Client::builder(server(args)?).trust(trust(args)?).build();
     let mut trace = Trace::default();
-    let result = block_on(client.query_traced(&query, &mut trace))?;
+    let result = block_on(async {
+        let answer = client.query_traced(&query, &mut trace).await?;
+        let proof = if args.cert {
+            Some(proof(&client, &answer).await)
+        } else {
+            None
+        };
+        Ok((answer, proof))
+    })?;
     if args.trace {
         trace.attempts.iter().for_each(note_attempt);
     }
     match result {
-        Ok(answer) => print(args, &answer),
+        Ok((answer, proof)) => print(args, &answer, proof),
         Err(error) if args.json => {
             print_refusal(&args.handle, &error).unwrap_or_else(|| Err(failed(&error)))
         }
@@ -151,15 +160,59 @@ fn trust(args: &Args) -> Result<Trust, Failed> {
     Ok(Trust::Certificate(certificate.to_vec()))
 }
 
+//----------- The signature --------------------------------------------------
+
+/// How far a certified answer is proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proof {
+    /// Signed with a key that the server's own site record holds.
+    Signed,
+    /// Signed, and not with such a key.
+    Mismatch,
+    /// Not signed, or the site record cannot be had.
+    None,
+}
+
+/// Checks the signature of `answer` with the keys that its server publishes.
+///
+/// This shows that nobody changed the answer on its way. That the keys themselves are the right
+/// ones follows from the prefix record, which a resolver would have started from.
+async fn proof(client: &Client, answer: &Answer) -> Proof {
+    if !answer.is_signed() {
+        return Proof::None;
+    }
+    let Ok(site) = client.site_info().await else {
+        return Proof::None;
+    };
+    let mut keys = site.servers.iter().filter_map(|server| server.key().ok());
+    match keys.any(|key| answer.verify(&key).is_ok()) {
+        true => Proof::Signed,
+        false => Proof::Mismatch,
+    }
+}
+
 //----------- The answer -----------------------------------------------------
 
-fn print(args: &Args, answer: &Answer) -> Result<(), Failed> {
+fn print(args: &Args, answer: &Answer, proof: Option<Proof>) -> Result<(), Failed> {
+    if proof == Some(Proof::Mismatch) {
+        return Err(
+            Report::new(Exit::Network, "the signature of the answer is wrong")
+                .cause("it fits none of the keys in the server's site record")
+                .hint("somebody may have changed the answer on its way; do not use it")
+                .fail(),
+        );
+    }
+    if proof == Some(Proof::None) {
+        note(format_args!(
+            "{WARN}note:{WARN:#} the answer is not proven by a signature"
+        ));
+    }
     let mut out = Output::new();
     if args.json {
         out.line(record_json(answer.handle().as_str(), answer.values()))?;
         return out.finish();
     }
-    out.line(format_args!("{FAINT}; {}{FAINT:#}", summary(answer)))?;
+    out.line(format_args!("{FAINT}; {}{FAINT:#}", summary(answer, proof)))?;
     for line in render::table(answer.values(), render::terminal_columns()) {
         out.line(line)?;
     }
@@ -168,11 +221,6 @@ fn print(args: &Args, answer: &Answer) -> Result<(), Failed> {
         note(format_args!(
             "{WARN}note:{WARN:#} who answered is not proven: give --certificate FILE to accept \
              one server only"
-        ));
-    }
-    if args.cert && !answer.is_signed() {
-        note(format_args!(
-            "{WARN}note:{WARN:#} the server did not sign its answer"
         ));
     }
     Ok(())
@@ -189,7 +237,7 @@ pub(crate) fn record_json(handle: &str, values: &[Value]) -> String {
     serde_json::to_string(&form).unwrap_or_default()
 }
 
-fn summary(answer: &Answer) -> String {
+fn summary(answer: &Answer, proof: Option<Proof>) -> String {
     let header = answer.header();
     let count = match answer.values().len() {
         1 => "1 value".to_owned(),
@@ -201,7 +249,12 @@ fn summary(answer: &Answer) -> String {
     }
     facts.push(format!("serial {}", header.site_serial));
     if answer.is_signed() {
-        facts.push("signed".to_owned());
+        let proven = if proof == Some(Proof::Signed) {
+            ", which fits its key"
+        } else {
+            ""
+        };
+        facts.push(format!("signed{proven}"));
     }
     format!(
         "{}: {count} from {} by {} ({})",
@@ -345,8 +398,10 @@ pub(crate) fn note_attempt(attempt: &Attempt) {
             };
             let signed = if answered.signed { ", signed" } else { "" };
             lines.push(format!(
-                "  version {}, site serial {}, expires {} s since 1970, {authority}{signed}",
-                answered.version, header.site_serial, header.expiration
+                "  version {}, site serial {}, expires {}, {authority}{signed}",
+                answered.version,
+                header.site_serial,
+                moment(header.expiration)
             ));
         }
         Outcome::NoAnswer(Some(fault)) => {
@@ -359,6 +414,12 @@ pub(crate) fn note_attempt(attempt: &Attempt) {
     for line in lines {
         note(format_args!("{FAINT}; {line}{FAINT:#}"));
     }
+}
+
+/// A moment given in seconds since 1970.
+fn moment(seconds: u32) -> String {
+    OffsetDateTime::from_unix_timestamp(seconds.into())
+        .map_or_else(|_| seconds.to_string(), |moment| moment.to_string())
 }
 
 fn time(elapsed: Duration) -> String {

@@ -10,6 +10,7 @@ mod peer;
 use std::time::Duration;
 
 use guantong_client::{Error, Fault, Outcome, Query, Trace};
+use guantong_proto::data::PublicKey;
 use guantong_proto::frame::split;
 use guantong_proto::message::ResponseCode;
 use peer::{HANDLE, Script, fault, impatient, outcome, patient};
@@ -39,6 +40,7 @@ async fn values_of_a_record_arrive() {
     assert_eq!(answer.header().site_serial, 7);
     assert_eq!(answer.peer(), address);
     assert!(!answer.is_signed() && !answer.is_authoritative());
+    answer.verify(&PublicKey::Other(Vec::new())).unwrap_err();
 }
 
 #[tokio::test]

@@ -11,8 +11,11 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::{ArcSwap, Guard};
-use guantong_core::authority::{self, Challenge, Homed, Moment, Outcome, Query, RecordView, Site};
+use guantong_core::authority::{
+    self, Challenge, Homed, Moment, Outcome, Query, RecordView, Signer, Site,
+};
 use guantong_proto::CaseRule;
+use guantong_proto::crypto::credential;
 use guantong_proto::limits::{ENVELOPE_LEN, HEADER_LEN, NONCE_LEN};
 use guantong_proto::message::{Envelope, Header, OpFlags, ResponseCode, begin, finish};
 use guantong_proto::wire::{Reader, Writer};
@@ -72,7 +75,7 @@ thread_local! {
 impl Node {
     /// Opens the store and reads the key. Nothing listens yet.
     pub fn open(config: Config) -> Result<Arc<Self>, StartError> {
-        let key = ServerKey::load(&config.site.key)?;
+        let key = Arc::new(ServerKey::load(&config.site.key)?);
         let store = open_store(&config)?;
         let addresses = Addresses::configured(&config.listen);
         let site = make_site(&config, &key, &addresses, &store)?;
@@ -84,7 +87,7 @@ impl Node {
             requests: SharedMeter::new(),
             config: ArcSwap::from_pointee(config),
             site: ArcSwap::from_pointee(site),
-            key: ArcSwap::from_pointee(key),
+            key: ArcSwap::new(key),
             addresses: ArcSwap::from_pointee(addresses),
             random: SystemRandom::new(),
             begun,
@@ -185,8 +188,9 @@ impl Node {
 
     /// Puts new settings in force, all or none of them.
     pub(crate) fn reconfigure(&self, config: Config, key: ServerKey) -> Result<(), StartError> {
+        let key = Arc::new(key);
         let site = make_site(&config, &key, &self.addresses(), &self.store)?;
-        self.key.store(Arc::new(key));
+        self.key.store(key);
         self.config.store(Arc::new(config));
         self.site.store(Arc::new(site));
         Ok(())
@@ -324,13 +328,20 @@ pub fn open_store(config: &Config) -> Result<Store, StartError> {
 
 fn make_site(
     config: &Config,
-    key: &ServerKey,
+    key: &Arc<ServerKey>,
     addresses: &Addresses,
     store: &Store,
 ) -> Result<Site, StartError> {
     let record = site_record(&config.site, key, addresses).encode();
     let homed = Homed::new(&store.homed());
-    Ok(Site::new(record, SERVER_ID, config.case_rule, homed)?)
+    let site = Site::new(record, SERVER_ID, config.case_rule, homed)?;
+    Ok(site.with_signer(signer(key.clone())))
+}
+
+/// Signs certified answers with the key that the site record publishes.
+fn signer(key: Arc<ServerKey>) -> Signer {
+    let random = SystemRandom::new();
+    Signer::new(move |message| credential::sign(message, 0, key.signing(), &random).ok())
 }
 
 //----------- StartError -----------------------------------------------------
