@@ -1,0 +1,25 @@
+//! The data of values, under every predefined type.
+
+#![no_main]
+
+use guantong_proto::data::Data;
+
+const KINDS: [&str; 10] = [
+    "HS_ADMIN",
+    "HS_VLIST",
+    "HS_SITE",
+    "HS_SITE.PREFIX",
+    "HS_PUBKEY",
+    "HS_SECKEY",
+    "HS_SERV",
+    "HS_ALIAS",
+    "HS_NAMESPACE",
+    "URL",
+];
+
+libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
+    for kind in KINDS {
+        let data = Data::decode(kind, octets);
+        assert_eq!(Data::decode(kind, &data.encode()), data);
+    }
+});
