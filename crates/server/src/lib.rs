@@ -11,8 +11,8 @@
 //!                   └── listen::http ─┘   tokio, hyper, axum
 //! ```
 //!
-//! Read [`node`] first, then [`listen`]. [`init`] makes a new node, [`run`] is the daemon, [`start`]
-//! is the same for tests and demonstrations.
+//! Read [`node`] first, then [`listen`]. [`init()`] makes a new node, [`run`] is the daemon,
+//! [`start`] is the same for tests and demonstrations.
 
 pub mod config;
 pub mod control;

@@ -85,9 +85,10 @@ families! {
     Gauge "store_queued_changes" [""] "Changes that wait for the writer.";
     Counter "store_errors_total" [""] "Reads that failed because of the disk or a damaged record.";
     Gauge "homed_prefixes" [""] "Prefixes that this node answers for.";
-    Counter "config_reloads_total" ["result"] "Times that the configuration was read again, by result: applied or refused.";
+    Counter "config_reloads_total" ["result"] "Readings of the configuration, by result: applied or refused.";
     Gauge "config_last_reload_success" [""] "1 if the last reading of the configuration succeeded.";
-    Gauge "config_last_reload_timestamp_seconds" [""] "When the configuration was last read, in seconds since 1970.";
+    Gauge "config_last_reload_timestamp_seconds" [""]
+        "When the configuration was last read, in seconds since 1970.";
     Gauge "tls_certificate_expiry_timestamp_seconds" [""] "When the certificate of HTTPS expires, in seconds since 1970.";
     Counter "log_lines_suppressed_total" [""] "Log lines about peers that were left out because there were too many.";
 }

@@ -1,8 +1,8 @@
 //! The shared object behind all listeners: store, site, settings, figures, clock.
 //!
-//! [`Node::answer`] takes a whole packet and writes the whole reply; every native transport uses it.
-//! [`Node::resolve`] is the typed way for HTTP. Both ask `core::authority` what to say and read the
-//! store for it; no decision about a record is taken here.
+//! [`Node::answer`] takes a whole packet and writes the whole reply; every native transport uses
+//! it. [`Node::resolve`] is the typed way for HTTP. Both ask `core::authority` what to say and read
+//! the store for it; no decision about a record is taken here.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,8 +1,9 @@
 //! A running node: everything bound, published and started, and all of it stopped again.
 //!
 //! [`start`] needs no async runtime and may be called from one: the node brings its own, on threads
-//! of its own. Order matters. Sockets are bound before anything is told, so that a port in use leaves
-//! no traces; the site record is published when the real ports are known; only then is answered.
+//! of its own. Order matters. Sockets are bound before anything is told, so that a port in use
+//! leaves no traces; the site record is published when the real ports are known; only then is
+//! answered.
 
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! Stopping: everybody is told once, those at work finish, the wait is bounded.
 //!
-//! [`Stopper`] tells, [`Stop`] hears. A task that must be waited for holds a [`Stop`]; when the last
-//! one is dropped, [`Stopper::drained`] returns.
+//! [`Stopper`] tells, [`Stop`] hears. A task that must be waited for holds a [`Stop`]; when the
+//! last one is dropped, [`Stopper::drained`] returns.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! Configuration: what a node is told by its operator.
 //!
-//! [`Config`] is what the settings mean to the node: paths are whole, choices are made. How they are
-//! spelt in a file is [`v1`], read by [`read`] with all problems at once; [`template`] writes files.
-//! Whether a configuration fits this machine (files, ports, store) is judged by [`check`].
+//! [`Config`] is what the settings mean to the node: paths are whole, choices are made. How they
+//! are spelt in a file is [`v1`], read by [`read`] with all problems at once; [`template`] writes
+//! files. Whether a configuration fits this machine (files, ports, store) is judged by [`check`].
 
 mod check;
 mod read;

@@ -22,7 +22,8 @@ pub(super) fn whole(spec: &Spec) -> String {
 fn text(spec: &Spec, is_comment: impl Fn(&Entry) -> bool) -> String {
     let mut out = String::from(
         "# Settings of a Guantong node. A line that begins with # and a setting shows its default.\n\
-         # Check the file with `guantong check --config FILE`; a running node reads it again on SIGHUP.\n",
+         # Check the file with `guantong check --config FILE`. \
+         A running node reads it again on SIGHUP.\n",
     );
     let _ = write!(out, "\nversion = \"{VERSION}\"\n");
     let mut section = "";
@@ -44,7 +45,8 @@ fn text(spec: &Spec, is_comment: impl Fn(&Entry) -> bool) -> String {
 pub(super) fn reference() -> String {
     let mut out = String::from(
         "# Settings\n\nGenerated from the declaration in `crates/server/src/config/v1.rs`.\n\
-         The file begins with `version = \"v1\"`. Relative paths start at the folder of the file.\n",
+         The file begins with `version = \"v1\"`. \
+         Relative paths start at the folder of the file.\n",
     );
     let mut section = "";
     for entry in Spec::default().entries() {

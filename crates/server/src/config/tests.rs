@@ -60,7 +60,8 @@ fn every_commented_setting_is_valid_when_it_is_uncommented() {
 
 #[test]
 fn three_mistakes_are_reported_at_once_with_their_lines() {
-    let text = "version = \"v1\"\n[limits]\nconections = 5\nidle_timeout = \"5\"\n[lissten]\n\n[site]\nserial = 70000\n";
+    let text = "version = \"v1\"\n[limits]\nconections = 5\nidle_timeout = \"5\"\n\
+                [lissten]\n\n[site]\nserial = 70000\n";
     let problems = problems(text);
     let lines: Vec<_> = problems.iter().map(|(line, _)| *line).collect();
     assert_eq!(lines, [Some(3), Some(4), Some(5), Some(8)]);
@@ -116,7 +117,8 @@ fn missing_or_other_version_is_refused() {
 #[test]
 fn contradiction_is_reported_at_the_line_of_its_setting() {
     let problems = problems(
-        "version = \"v1\"\n[http]\ncertificate = \"c.pem\"\n[site]\naddress = \"0.0.0.0\"\n[listen]\nhttp = [\"127.0.0.1:9\"]\nconsole = \"127.0.0.1:9\"\n",
+        "version = \"v1\"\n[http]\ncertificate = \"c.pem\"\n[site]\naddress = \"0.0.0.0\"\n\
+         [listen]\nhttp = [\"127.0.0.1:9\"]\nconsole = \"127.0.0.1:9\"\n",
     );
     let all = format!("{problems:?}");
     assert_eq!(problems[0].0, Some(3), "{all}");

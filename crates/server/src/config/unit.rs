@@ -339,7 +339,9 @@ fn write_with_unit(f: &mut fmt::Formatter<'_>, n: u64, units: &[(&str, u64)]) ->
 //----------- Level, LogFormat -----------------------------------------------
 
 macro_rules! choice {
-    ($(#[$doc:meta])* $name:ident, $form:literal { $($(#[$item_doc:meta])* $item:ident = $text:literal),* $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident, $form:literal {
+        $($(#[$item_doc:meta])* $item:ident = $text:literal),* $(,)?
+    }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum $name { $($(#[$item_doc])* $item),* }

@@ -1,8 +1,8 @@
 //! The spelling of the configuration file, version `v1`.
 //!
 //! Every setting is declared once, below: its key, its form, its default, its bounds and what it is
-//! for. The reader, the template that `init` writes, the sample file and the reference page all come
-//! from that declaration. What the settings mean to the node is in [`super::Config`].
+//! for. The reader, the template that `init` writes, the sample file and the reference page all
+//! come from that declaration. What the settings mean to the node is in [`super::Config`].
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -29,10 +29,10 @@ pub(super) struct Entry {
 
 macro_rules! settings {
     ($(
-        #[doc = $section_doc:literal]
+        $(#[doc = $section_doc:literal])+
         $section:ident: $name:ident {
             $(
-                #[doc = $doc:literal]
+                $(#[doc = $doc:literal])+
                 $key:ident: $ty:ty = $default:expr $(, $low:expr => $high:expr)?;
             )+
         }
@@ -52,9 +52,9 @@ macro_rules! settings {
                 let default = Self::default();
                 vec![$($(Entry {
                     section: stringify!($section),
-                    section_doc: $section_doc,
+                    section_doc: $name::DOC,
                     key: stringify!($key),
-                    doc: $doc,
+                    doc: concat!($($doc),+),
                     form: <$ty as Setting>::FORM,
                     default: default.$section.$key.write(),
                     value: self.$section.$key.write(),
@@ -70,10 +70,10 @@ macro_rules! settings {
         }
 
         $(
-            #[doc = $section_doc]
+            $(#[doc = $section_doc])+
             #[derive(Clone, Debug, PartialEq)]
             pub(super) struct $name {
-                $(#[doc = $doc] pub(super) $key: $ty,)+
+                $($(#[doc = $doc])+ pub(super) $key: $ty,)+
             }
 
             impl Default for $name {
@@ -83,6 +83,8 @@ macro_rules! settings {
             }
 
             impl $name {
+                /// What the section is about.
+                const DOC: &str = concat!($($section_doc),+);
                 /// Keys of the section.
                 const KEYS: &[&str] = &[$(stringify!($key)),+];
 
@@ -125,7 +127,8 @@ settings! {
         data: PathBuf = "store".into();
         /// Socket through which commands on this machine administer the running node.
         control: PathBuf = "control.sock".into();
-        /// Whether suffixes that differ in case name different records. Fixed when the store is made.
+        /// Whether suffixes that differ in case name different records. Fixed when the store is
+        /// made.
         case_sensitive: bool = false;
     }
     /// What the node says about itself: the site record that clients and parents receive.
@@ -140,7 +143,8 @@ settings! {
         primary: bool = true;
         /// A description for people.
         description: String = String::new();
-        /// Private key of the node: RSA of 2048 to 4096 bits, PKCS#8 in PEM or a Handle.Net key file without passphrase.
+        /// Private key of the node: RSA of 2048 to 4096 bits, PKCS#8 in PEM or a Handle.Net key
+        /// file without passphrase.
         key: PathBuf = "server_key.pem".into();
     }
     /// Where the node listens. Port 0 means: any free port, written to `run/addresses.json`.
@@ -175,9 +179,11 @@ settings! {
     }
     /// Memory of the store and its extra indexes.
     store: Store {
-        /// Memory for records that are asked for often, blocks read from disk, and writes not yet on it.
+        /// Memory for records that are asked for often, blocks read from disk, and writes not yet
+        /// on it.
         memory: Size = Size::mib(256), Size::mib(16) => Size(1 << 42);
-        /// Value types that records can be found by, such as EMAIL. Each costs disk and write time. A type that is taken out here keeps its index until it is switched off by command.
+        /// Value types that records can be found by, such as EMAIL. Each costs disk and write time.
+        /// A type that is taken out here keeps its index until it is switched off by command.
         index: Vec<String> = Vec::new();
     }
     /// Bounds on what others can make this node do.
@@ -190,13 +196,16 @@ settings! {
         idle_timeout: Span = Span::secs(300), Span(10) => Span::secs(86_400);
         /// Time in which a message, once begun, must arrive, and an answer must be taken.
         message_timeout: Span = Span::secs(30), Span(10) => Span::secs(3_600);
-        /// Most requests per second from one address over TCP and HTTP; more are slowed down or refused. 0 means no limit.
+        /// Most requests per second from one address over TCP and HTTP; more are slowed down or
+        /// refused. 0 means no limit.
         requests_per_second_per_address: u32 = 10_000, 0 => 10_000_000;
         /// Largest answer sent over UDP. Above it the client is told to ask over TCP.
         udp_response_max: Size = Size::kib(4), Size(512) => Size::kib(256);
-        /// Most octets per second sent over UDP to one network (IPv4 /24, IPv6 /56), by each thread. 0 means no limit.
+        /// Most octets per second sent over UDP to one network (IPv4 /24, IPv6 /56), by each
+        /// thread. 0 means no limit.
         udp_octets_per_second_per_network: Size = Size::mib(1), Size(0) => Size(1 << 40);
-        /// Networks to which the two limits per second do not apply. Loopback addresses cannot be forged from outside.
+        /// Networks to which the two limits per second do not apply. Loopback addresses cannot be
+        /// forged from outside.
         trusted: Vec<IpNet> = loopback_networks();
         /// Time that requests in progress have when the node stops.
         stop_timeout: Span = Span::secs(10), Span(10) => Span::secs(600);

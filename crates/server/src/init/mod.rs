@@ -1,7 +1,7 @@
 //! Making a new node: folder, settings, keys, store, prefix record.
 //!
-//! Nothing is overwritten: the folder must be empty or not exist. The server key stays with the node,
-//! the administrator's private key belongs to the operator and is needed by no running node.
+//! Nothing is overwritten: the folder must be empty or not exist. The server key stays with the
+//! node, the administrator's private key belongs to the operator and is needed by no running node.
 
 use std::io;
 use std::net::IpAddr;

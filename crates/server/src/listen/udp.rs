@@ -12,7 +12,8 @@
 //!
 //! # What a forged source gains
 //!
-//! The source of a datagram can be forged, so an answer may hit somebody who never asked. Therefore:
+//! The source of a datagram can be forged, so an answer may hit somebody who never asked.
+//! Therefore:
 //!
 //! * An answer above `limits.udp_response_max` is not sent. The client gets response code 2 with a
 //!   text instead. Handle.Net clients take code 2 as a failure of this transport and go on with the
@@ -57,8 +58,8 @@ const RECEIVE_LEN: usize = 2_048;
 const SOCKET_BUFFER_LEN: usize = 8 * 1024 * 1024;
 /// Octets of answers that are gathered before they are sent.
 const GATHER_LEN: usize = 128 * 1024;
-/// The longest that a thread sleeps. Stopping wakes it; this bounds the wait where waking fails, and
-/// the age of incomplete messages.
+/// The longest that a thread sleeps. Stopping wakes it; this bounds the wait where waking fails,
+/// and the age of incomplete messages.
 const SLEEP: Duration = Duration::from_secs(1);
 /// Pause after an error of the socket that may last, so that it does not keep a core busy.
 const ERROR_PAUSE: Duration = Duration::from_millis(20);

@@ -1,0 +1,170 @@
+//! HTTP and HTTPS on one port: what belongs to the listener, not to the routes.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use guantong_server::config::Span;
+use guantong_server::metrics::Drop as Dropped;
+use support::{PATIENCE, Place, Tcp};
+use tokio_rustls::rustls::client::danger::{
+    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
+};
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme, StreamOwned,
+};
+
+fn get(stream: &mut (impl Read + Write), path: &str) -> String {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    // A TLS peer may close without ceremony once everything has been said.
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    Tcp::to(address).0
+}
+
+/// Takes any certificate and remembers nothing: what clients of the protocol do.
+#[derive(Debug)]
+struct Anything;
+
+impl ServerCertVerifier for Anything {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![
+            SignatureScheme::ECDSA_NISTP256_SHA256,
+            SignatureScheme::ED25519,
+            SignatureScheme::RSA_PSS_SHA256,
+        ]
+    }
+}
+
+fn secure(address: SocketAddr) -> StreamOwned<ClientConnection, TcpStream> {
+    let config = ClientConfig::builder()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anything))
+        .with_no_client_auth();
+    let name = ServerName::try_from("localhost").unwrap();
+    let client = ClientConnection::new(Arc::new(config), name).unwrap();
+    StreamOwned::new(client, connect(address))
+}
+
+#[test]
+fn one_port_takes_http_and_https() {
+    let place = Place::new();
+    let node = place.start();
+    let address = node.addresses().http[0];
+    assert!(get(&mut connect(address), "/live").starts_with("HTTP/1.1 200 "));
+    assert!(get(&mut secure(address), "/ready").starts_with("HTTP/1.1 200 "));
+    // The certificate made at the first start is kept for the next one.
+    let certificate = place.dir.path().join("certificate.pem");
+    let first = std::fs::read(&certificate).unwrap();
+    node.stop();
+    place.start().stop();
+    assert_eq!(std::fs::read(&certificate).unwrap(), first);
+}
+
+#[test]
+fn figures_are_at_the_console_address() {
+    let place = Place::new();
+    let node = place.start();
+    let text = get(&mut connect(node.addresses().console.unwrap()), "/metrics");
+    assert!(text.contains("guantong_store_records 0"), "{text}");
+    assert!(text.contains("guantong_homed_prefixes 1"), "{text}");
+    assert!(text.contains("\nguantong_build_info{"), "{text}");
+    let expiry = "guantong_tls_certificate_expiry_timestamp_seconds ";
+    let (_, after) = text.split_once(&format!("\n{expiry}")).unwrap();
+    let expiry: u64 = after.lines().next().unwrap().parse().unwrap();
+    assert!(expiry > node.node().now_ms() / 1_000);
+}
+
+#[test]
+fn connection_that_says_nothing_is_given_up() {
+    let mut place = Place::new();
+    place.config.limits.message_timeout = Span(50);
+    let node = place.start();
+    Tcp::to(node.addresses().http[0]).expect_close();
+    assert_eq!(node.node().metrics.drops(Dropped::Idle), 1);
+    // Half a head, and a handshake that goes no further.
+    let mut half = Tcp::to(node.addresses().http[0]);
+    half.send(b"GET / HT");
+    let mut rest = String::new();
+    half.0.read_to_string(&mut rest).unwrap();
+    assert!(!rest.contains(" 200 "), "{rest}");
+    let mut tls = Tcp::to(node.addresses().http[0]);
+    tls.send(&[0x16, 3, 1]);
+    tls.expect_close();
+    assert_eq!(node.node().metrics.drops(Dropped::Slow), 1);
+}
+
+#[test]
+fn handshake_that_is_none_is_counted() {
+    let place = Place::new();
+    let node = place.start();
+    let mut tcp = Tcp::to(node.addresses().http[0]);
+    tcp.send(&[0x16; 200]);
+    let mut alert = Vec::new();
+    let _ = tcp.0.read_to_end(&mut alert);
+    assert_eq!(node.node().metrics.drops(Dropped::TlsFailed), 1);
+}
+
+#[test]
+fn head_above_the_limit_is_refused() {
+    let place = Place::new();
+    let node = place.start();
+    let path = format!("/{}", "x".repeat(64 * 1024));
+    let answer = get(&mut connect(node.addresses().http[0]), &path);
+    assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+}
+
+#[test]
+fn native_and_http_connections_share_their_limit() {
+    let mut place = Place::new();
+    place.config.limits.connections_per_address = 1;
+    let node = place.start();
+    let _held = Tcp::to(node.addresses().tcp[0]);
+    while node.node().connections.open() == 0 {
+        std::thread::yield_now();
+    }
+    let mut stream = TcpStream::connect(node.addresses().http[0]).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let _ = stream.write_all(b"GET /live HTTP/1.1\r\n\r\n");
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    assert!(answer.is_empty());
+    assert_eq!(node.node().metrics.drops(Dropped::AddressFull), 1);
+}
