@@ -153,7 +153,7 @@ impl Default for SharedMeter {
 }
 
 /// What a lock guards stays whole even if a holder panicked: each change is one assignment.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

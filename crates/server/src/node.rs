@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::{ArcSwap, Guard};
@@ -24,7 +24,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::config::Config;
 use crate::key::{KeyError, ServerKey};
-use crate::limit::{Connections, SharedMeter};
+use crate::limit::{Connections, Meter, SharedMeter, locked};
 use crate::log::Throttle;
 use crate::metrics::{Drop as Dropped, Metrics, Snapshot, Transport};
 use crate::site::{Addresses, SERVER_ID, site_record};
@@ -48,7 +48,7 @@ pub struct Node {
     /// The records.
     pub store: Store,
     /// Figures about the running node.
-    pub metrics: Metrics,
+    pub metrics: Arc<Metrics>,
     /// Open connections of all stream listeners.
     pub connections: Arc<Connections>,
     /// Requests by address, over TCP and HTTP.
@@ -57,6 +57,7 @@ pub struct Node {
     site: ArcSwap<Site>,
     key: ArcSwap<ServerKey>,
     addresses: ArcSwap<Addresses>,
+    signatures: Arc<Mutex<Meter>>,
     random: SystemRandom,
     begun: Instant,
     throttle: Throttle,
@@ -78,21 +79,23 @@ impl Node {
         let key = Arc::new(ServerKey::load(&config.site.key)?);
         let store = open_store(&config)?;
         let addresses = Addresses::configured(&config.listen);
-        let site = make_site(&config, &key, &addresses, &store)?;
-        let begun = Instant::now();
-        Ok(Arc::new(Self {
+        let site = make_site(&config, &key, &addresses, &store, None)?;
+        let node = Self {
             store,
-            metrics: Metrics::new(wall_clock_ms() / 1_000),
+            metrics: Arc::new(Metrics::new(wall_clock_ms() / 1_000)),
             connections: Arc::default(),
             requests: SharedMeter::new(),
             config: ArcSwap::from_pointee(config),
             site: ArcSwap::from_pointee(site),
             key: ArcSwap::new(key),
             addresses: ArcSwap::from_pointee(addresses),
+            signatures: Arc::default(),
             random: SystemRandom::new(),
-            begun,
+            begun: Instant::now(),
             throttle: Throttle::new(),
-        }))
+        };
+        node.refresh_site()?;
+        Ok(Arc::new(node))
     }
 
     //--- Snapshots
@@ -174,10 +177,35 @@ impl Node {
 
     /// Makes the site snapshot again, after homing or another change of what is published.
     pub fn refresh_site(&self) -> Result<(), StartError> {
-        let (config, key, addresses) = (self.config(), self.key(), self.addresses());
-        let site = make_site(&config, &key, &addresses, &self.store)?;
+        let (config, key) = (self.config(), self.key.load_full());
+        let site = self.make_site(&config, &key)?;
         self.site.store(Arc::new(site));
         Ok(())
+    }
+
+    fn make_site(&self, config: &Config, key: &Arc<ServerKey>) -> Result<Site, StartError> {
+        let signer = self.signer(config, key.clone());
+        make_site(config, key, &self.addresses(), &self.store, Some(signer))
+    }
+
+    /// Signs replies with the node's key, within its limit: a request for a signature is a few
+    /// octets with any source on it, the signature half a millisecond of a core.
+    fn signer(&self, config: &Config, key: Arc<ServerKey>) -> Signer {
+        let per_second = u64::from(config.limits.signatures_per_second);
+        let (meter, metrics) = (self.signatures.clone(), self.metrics.clone());
+        let (random, begun) = (self.random.clone(), self.begun);
+        Signer::new(move |message| {
+            let now_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+            // Everybody's signatures are one account.
+            let source = 0;
+            if per_second == 0 || !locked(&meter).spend(source, 1, per_second, now_ms) {
+                metrics.dropped(Dropped::SignatureRate);
+                return None;
+            }
+            let signed = credential::sign(message, 0, key.signing(), &random);
+            let failed = |error: &_| tracing::error!(%error, "an answer could not be signed");
+            signed.inspect_err(failed).ok()
+        })
     }
 
     /// Notes where the node really listens, and publishes it.
@@ -189,7 +217,7 @@ impl Node {
     /// Puts new settings in force, all or none of them.
     pub(crate) fn reconfigure(&self, config: Config, key: ServerKey) -> Result<(), StartError> {
         let key = Arc::new(key);
-        let site = make_site(&config, &key, &self.addresses(), &self.store)?;
+        let site = self.make_site(&config, &key)?;
         self.key.store(key);
         self.config.store(Arc::new(config));
         self.site.store(Arc::new(site));
@@ -331,17 +359,15 @@ fn make_site(
     key: &Arc<ServerKey>,
     addresses: &Addresses,
     store: &Store,
+    signer: Option<Signer>,
 ) -> Result<Site, StartError> {
     let record = site_record(&config.site, key, addresses).encode();
     let homed = Homed::new(&store.homed());
     let site = Site::new(record, SERVER_ID, config.case_rule, homed)?;
-    Ok(site.with_signer(signer(key.clone())))
-}
-
-/// Signs certified answers with the key that the site record publishes.
-fn signer(key: Arc<ServerKey>) -> Signer {
-    let random = SystemRandom::new();
-    Signer::new(move |message| credential::sign(message, 0, key.signing(), &random).ok())
+    Ok(match signer {
+        Some(signer) => site.with_signer(signer),
+        None => site,
+    })
 }
 
 //----------- StartError -----------------------------------------------------

@@ -1,5 +1,7 @@
 //! The life of a node: made, started, reloaded, stopped.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
+
 mod support;
 
 use std::os::unix::fs::PermissionsExt;

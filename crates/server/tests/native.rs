@@ -1,12 +1,15 @@
 //! The native protocol on real sockets: UDP and TCP.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
+
 mod support;
 
 use std::io::Write;
 use std::net::Shutdown;
 
+use guantong_proto::crypto::Credential;
 use guantong_proto::frame::{Joined, Reassembly, split};
-use guantong_proto::message::{OpCode, ResponseCode};
+use guantong_proto::message::{Message, OpCode, ResponseCode};
 use guantong_server::config::{Size, Span};
 use guantong_server::metrics::Drop as Dropped;
 use support::{Place, Tcp, Udp, ask, decode, put, put_values, value};
@@ -185,6 +188,38 @@ fn thousands_of_concurrent_requests_get_their_own_answers() {
         }
     });
     assert_eq!(node.node().metrics.requests(), 8 * EACH as u64);
+}
+
+//----------- Signatures -----------------------------------------------------
+
+#[test]
+fn certified_answer_is_signed_within_the_limit_of_signatures() {
+    let mut place = Place::new();
+    place.config.limits.signatures_per_second = 1;
+    let node = place.start();
+    put(&node, "88.118.5/x", "one");
+    let key = node.node().key().public();
+    let mut request = ask("88.118.5/x", 1);
+    // CERT in the flags of the header.
+    request[20 + 8] |= 0x40;
+    let mut tcp = Tcp::to(node.addresses().tcp[0]);
+    let (mut signed, mut unsigned) = (0, 0);
+    // A slow machine may earn a signature on the way; it cannot earn one for each.
+    while unsigned == 0 {
+        tcp.send(&request);
+        let reply = tcp.receive();
+        let message = Message::decode(&reply).unwrap();
+        match Credential::of(&message).unwrap() {
+            Some(credential) => {
+                credential.verify_signature(&message, &key).unwrap();
+                signed += 1;
+            }
+            None => unsigned += 1,
+        }
+        assert_eq!(decode(&reply).text, "one");
+    }
+    assert!(signed >= 1);
+    assert_eq!(node.node().metrics.drops(Dropped::SignatureRate), 1);
 }
 
 //----------- TCP ------------------------------------------------------------

@@ -1,5 +1,7 @@
 //! HTTP and HTTPS on one port: what belongs to the listener, not to the routes.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
+
 mod support;
 
 use std::io::{Read, Write};

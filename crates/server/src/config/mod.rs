@@ -131,6 +131,8 @@ pub struct Limits {
     pub udp_response_max: usize,
     /// Octets per second over UDP to one network, each thread; 0 for no limit.
     pub udp_octets_per_second_per_network: u64,
+    /// Answers signed per second, all clients together.
+    pub signatures_per_second: u32,
     /// Networks without limits per second.
     pub trusted: Vec<IpNet>,
     /// Time that requests in progress have when the node stops.
@@ -225,6 +227,7 @@ impl Config {
                 requests_per_second_per_address: limits.requests_per_second_per_address,
                 udp_response_max: limits.udp_response_max.as_usize(),
                 udp_octets_per_second_per_network: limits.udp_octets_per_second_per_network.0,
+                signatures_per_second: limits.signatures_per_second,
                 trusted: limits.trusted,
                 stop_timeout: limits.stop_timeout,
             },

@@ -204,6 +204,9 @@ settings! {
         /// Most octets per second sent over UDP to one network (IPv4 /24, IPv6 /56), by each
         /// thread. 0 means no limit.
         udp_octets_per_second_per_network: Size = Size::mib(1), Size(0) => Size(1 << 40);
+        /// Most answers signed per second, all clients together. A signature takes half a
+        /// millisecond of a core; above the limit, answers that should be signed go out unsigned.
+        signatures_per_second: u32 = 500, 0 => 1_000_000;
         /// Networks to which the two limits per second do not apply. Loopback addresses cannot be
         /// forged from outside.
         trusted: Vec<IpNet> = loopback_networks();
