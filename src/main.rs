@@ -5,7 +5,9 @@
 
 mod cmd;
 mod failed;
+mod local;
 mod output;
+mod progress;
 mod render;
 
 use std::process::ExitCode;

@@ -3,17 +3,24 @@
 //! A command file has `Args`, which clap reads, and `run(args) -> Result<(), Failed>`. It finds its
 //! arguments, calls a library and prints; decisions belong in the libraries.
 
+mod backup;
 mod check;
 mod completions;
 mod demo;
 mod doctor;
+mod export;
+mod import;
 mod init;
 mod local;
 mod man;
+mod prefix;
+mod record;
 #[cfg(test)]
 mod reference;
 mod resolve;
+mod restore;
 mod serve;
+mod store;
 
 use clap::{ColorChoice, Parser, Subcommand};
 
@@ -78,6 +85,13 @@ enum Command {
     Serve(serve::Args),
     Check(check::Args),
     Resolve(resolve::Args),
+    Record(record::Args),
+    Prefix(prefix::Args),
+    Import(import::Args),
+    Export(export::Args),
+    Backup(backup::Args),
+    Restore(restore::Args),
+    Store(store::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -98,6 +112,13 @@ impl Cli {
             Command::Serve(args) => serve::run(&args),
             Command::Check(args) => check::run(&args),
             Command::Resolve(args) => resolve::run(&args),
+            Command::Record(args) => record::run(&args),
+            Command::Prefix(args) => prefix::run(&args),
+            Command::Import(args) => import::run(&args),
+            Command::Export(args) => export::run(&args),
+            Command::Backup(args) => backup::run(&args),
+            Command::Restore(args) => restore::run(&args),
+            Command::Store(args) => store::run(&args),
             Command::Doctor(args) => doctor::run(&args),
             Command::Completions(args) => completions::run(&args),
             Command::Man(args) => man::run(&args),

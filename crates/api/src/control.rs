@@ -431,6 +431,8 @@ pub struct Backup {
     pub records: u64,
     /// How many entries of the change log it holds.
     pub changes: u64,
+    /// The number of the last change in it.
+    pub last_change: u64,
     /// Its size in octets.
     pub octets: u64,
 }
@@ -442,8 +444,21 @@ pub struct Checked {
     pub records: u64,
     /// How many entries of the change log were read.
     pub changes: u64,
-    /// What is wrong and what to do, one text each; empty if all is well.
-    pub findings: Vec<String>,
+    /// How many index entries were read.
+    pub index_entries: u64,
+    /// What is wrong; empty if all is well.
+    pub findings: Vec<Finding>,
+    /// How many more findings there are.
+    pub more_findings: u64,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// What is wrong, and where.
+    pub what: String,
+    /// What to do about it.
+    pub advice: String,
 }
 
 //----------- Refusal --------------------------------------------------------

@@ -5,10 +5,13 @@
 //! [`guantong_core::admin`]; the desk fetches, submits and puts the result into words.
 
 use std::fmt;
+use std::ops::ControlFlow;
+use std::path::Path;
 
 use guantong_api::control::{
-    Ask, Body, ChangeEntry, Changed, Condition, Identity, Imported, Index, Json, Mode, OnConflict,
-    Outcome, Page, Prefix, RecordChange, Refusal, Reply, Status, Stored,
+    Ask, Backup, Body, ChangeEntry, Changed, Checked, Condition, Finding, Identity, Imported,
+    Index, Json, Mode, OnConflict, Outcome, Page, Prefix, Progress, RecordChange, Refusal, Reply,
+    Status, Stored,
 };
 use guantong_core::admin::{self, Administrator, Conflict, Delegation, Timestamps};
 use guantong_proto::data::AdminPermissions;
@@ -129,6 +132,8 @@ impl Desk {
                 imported.map(Reply::Imported)
             }
             Ask::Export { prefix, after } => self.export(prefix.as_deref(), after.as_deref(), say),
+            Ask::Backup { dir } => self.backup(&dir, say),
+            Ask::Check => self.check(say),
             _ => Err(refusal::invalid(
                 "this node does not know the question: use the command line of the same version",
             )),
@@ -354,6 +359,29 @@ impl Desk {
         }
         Ok(Reply::Exported { records })
     }
+
+    fn backup(&self, dir: &str, say: Say<'_>) -> Result<Reply, Refusal> {
+        let to = Path::new(dir);
+        if !to.is_absolute() {
+            let message = format!("{dir}: a backup needs an absolute path");
+            return Err(refusal::invalid(message));
+        }
+        let manifest = self.store.backup(to, &mut |progress| report(progress, say));
+        let manifest = manifest.map_err(|e| refusal::of_backup(&e))?;
+        Ok(Reply::BackedUp(Backup {
+            dir: dir.to_owned(),
+            records: manifest.records,
+            changes: manifest.changes,
+            last_change: manifest.last_change,
+            octets: manifest.data_octets,
+        }))
+    }
+
+    fn check(&self, say: Say<'_>) -> Result<Reply, Refusal> {
+        let checked = self.store.check(&mut |progress| report(progress, say));
+        let checked = checked.map_err(|e| refusal::of_read(&e))?;
+        Ok(Reply::Checked(in_words(checked)))
+    }
 }
 
 impl fmt::Debug for Desk {
@@ -373,6 +401,33 @@ pub(super) fn parse_items(records: &[Json]) -> Vec<Item> {
         .iter()
         .map(|record| parse(record).map_err(|e| e.to_string()))
         .collect()
+}
+
+/// What a check found.
+pub fn in_words(checked: guantong_store::Checked) -> Checked {
+    let findings = checked.findings.into_iter().map(|finding| Finding {
+        what: finding.what,
+        advice: finding.advice.to_owned(),
+    });
+    Checked {
+        records: checked.records,
+        changes: checked.changes,
+        index_entries: checked.index_entries,
+        findings: findings.collect(),
+        more_findings: checked.more_findings,
+    }
+}
+
+fn report(progress: guantong_store::Progress, say: Say<'_>) -> ControlFlow<()> {
+    let said = say(Body::Progress(Progress {
+        stage: progress.stage.to_owned(),
+        done: progress.done,
+        total: progress.total,
+    }));
+    match said {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(Gone) => ControlFlow::Break(()),
+    }
 }
 
 fn parse_handle(handle: &str) -> Result<Handle, Refusal> {

@@ -23,7 +23,7 @@ mod refusal;
 mod remote;
 mod serve;
 
-pub use desk::{Desk, Gone, Say};
+pub use desk::{Desk, Gone, Say, in_words};
 pub use import::{BATCH_OCTETS_MAX, BATCH_RECORDS_MAX, BATCHES_AHEAD_MAX, Import, Item};
 pub use local::Local;
 pub use record::{NewRecord, RecordError, judge, to_json};

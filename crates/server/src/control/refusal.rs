@@ -4,7 +4,7 @@
 use std::fmt;
 
 use guantong_api::control::{Reason, Refusal};
-use guantong_store::{StoreError, WriteError};
+use guantong_store::{BackupError, StoreError, WriteError};
 
 /// The request makes no sense.
 pub(super) fn invalid(message: impl fmt::Display) -> Refusal {
@@ -43,6 +43,16 @@ pub(super) fn of_write(error: &WriteError) -> Refusal {
     refusal(reason, error)
 }
 
+/// A backup failed.
+pub(super) fn of_backup(error: &BackupError) -> Refusal {
+    let reason = match error {
+        BackupError::NotEmpty { .. } => Reason::Invalid,
+        _ => Reason::Store,
+    };
+    refusal(reason, error)
+}
+
+/// A refusal.
 pub(super) fn refusal(reason: Reason, message: impl fmt::Display) -> Refusal {
     Refusal {
         reason,

@@ -1,0 +1,63 @@
+//! `guantong backup`: a consistent copy of the store.
+
+use std::path::{Path, PathBuf};
+
+use guantong_api::control::{Ask, Reply};
+
+use super::NodeArgs;
+use crate::failed::{Exit, Failed, Report};
+use crate::local;
+use crate::output::Output;
+use crate::progress::Meter;
+
+const EXAMPLES: &str = "\
+Examples:
+  guantong backup /var/backups/guantong/monday
+  guantong backup monday --config /srv/node
+
+The node may run and take changes meanwhile; the backup is of the moment at which it began. It
+holds all records, the change log and the homed prefixes, but neither the configuration nor keys.";
+
+/// Make a consistent copy of the store, while the node runs or not.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Args {
+    /// A folder that is empty or does not exist yet, on the node's machine
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+
+    #[command(flatten)]
+    node: NodeArgs,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failed> {
+    let dir = absolute(&args.dir)?;
+    let mut control = local::open(&args.node)?;
+    let mut meter = Meter::new("entries", 0);
+    let reply = control.ask(Ask::Backup { dir }, &mut |body| meter.listen(body));
+    let Reply::BackedUp(backup) = reply.map_err(|fault| local::failed(&fault))? else {
+        return Err(local::strange());
+    };
+    let time = meter.finish(backup.records + backup.changes);
+    let mut output = Output::new();
+    output.line(format_args!(
+        "{} records and {} changes, up to change {}, {} octets, in {time}: {}",
+        backup.records, backup.changes, backup.last_change, backup.octets, backup.dir
+    ))?;
+    output.finish()
+}
+
+/// The node may have another working folder.
+fn absolute(dir: &Path) -> Result<String, Failed> {
+    let unusable = |cause: String| {
+        Report::new(Exit::Usage, format!("{} cannot be used", dir.display()))
+            .cause(cause)
+            .hint("give a folder that is empty or does not exist yet")
+            .fail()
+    };
+    let path = std::path::absolute(dir).map_err(|error| unusable(error.to_string()))?;
+    match path.into_os_string().into_string() {
+        Ok(path) => Ok(path),
+        Err(_) => Err(unusable("its name is not text".to_owned())),
+    }
+}

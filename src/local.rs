@@ -1,0 +1,168 @@
+//! What commands of local administration have in common: reaching the node, and saying what went
+//! wrong.
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use guantong_api::control::{Ask, Body, Json, Prefix, Reason, Refusal, Reply, Status};
+use guantong_proto::json::Record;
+use guantong_proto::{HandleRef, Value};
+use guantong_server::config::{self, Config};
+use guantong_server::control::{self, Control, Fault, OpenFault, Place};
+use guantong_store::{OpenError, Options};
+
+use crate::cmd::NodeArgs;
+use crate::failed::{Exit, Failed, Report};
+use crate::output::note;
+
+//----------- Reaching the node ----------------------------------------------
+
+/// The configuration that a command names.
+pub(crate) fn load_config(node: &NodeArgs) -> Result<Config, Failed> {
+    config::load(&node.file()).map_err(|errors| {
+        Report::new(Exit::Usage, "the configuration cannot be used")
+            .cause(errors)
+            .hint("name the node's folder or file with --config")
+            .fail()
+    })
+}
+
+/// The running node if there is one, else its store.
+pub(crate) fn open(node: &NodeArgs) -> Result<Box<dyn Control>, Failed> {
+    let config = load_config(node)?;
+    control::open(&place(&config), now_ms).map_err(|fault| open_failed(&fault, &config.data))
+}
+
+/// Where a node keeps what a local command needs.
+pub(crate) fn place(config: &Config) -> Place {
+    Place {
+        control: config.control.clone(),
+        store: config.data.clone(),
+        options: Options {
+            memory_bytes: config.store.memory.0,
+            ..Options::default()
+        },
+    }
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
+}
+
+fn open_failed(fault: &OpenFault, store: &Path) -> Failed {
+    let report = Report::new(Exit::Usage, "the node's store cannot be used").causes_of(fault);
+    match fault {
+        OpenFault::Store(OpenError::NotAStore { .. }) => report.hint(format!(
+            "make a node with `guantong init DIR`, or restore a backup into {}",
+            store.display()
+        )),
+        _ => report,
+    }
+    .fail()
+}
+
+//----------- Asking ---------------------------------------------------------
+
+/// Asks something that has no progress to show.
+pub(crate) fn ask(control: &mut dyn Control, ask: Ask) -> Result<Reply, Failed> {
+    control
+        .ask(ask, &mut |_: Body| Ok(()))
+        .map_err(|fault| failed(&fault))
+}
+
+/// How the node is.
+pub(crate) fn status(control: &mut dyn Control) -> Result<Status, Failed> {
+    match ask(control, Ask::Status)? {
+        Reply::Status(status) => Ok(status),
+        _ => Err(strange()),
+    }
+}
+
+/// The failure that a fault of the node is.
+pub(crate) fn failed(fault: &Fault) -> Failed {
+    match fault {
+        Fault::Refused(refusal) => refused(refusal),
+        Fault::Stopped => Failed::reader_gone(),
+        fault => Report::new(Exit::Network, fault)
+            .hint("is the node still running? look at its log")
+            .fail(),
+    }
+}
+
+fn refused(refusal: &Refusal) -> Failed {
+    let exit = match refusal.reason {
+        Reason::Invalid | Reason::Version => Exit::Usage,
+        _ => Exit::Refused,
+    };
+    // Messages of the node end in what to do: `what: why: advice`.
+    Report::new(exit, &refusal.message).fail()
+}
+
+/// An answer that no node of this version gives.
+pub(crate) fn strange() -> Failed {
+    failed(&Fault::Strange)
+}
+
+/// The values of a record that the node sent.
+pub(crate) fn values_of(record: &Json) -> Result<Vec<Value>, Failed> {
+    match Record::parse(record.get().as_bytes()) {
+        Ok(record) => Ok(record.values),
+        Err(_) => Err(strange()),
+    }
+}
+
+/// Says on standard error that nobody will get an answer for a handle, so that nobody wonders.
+pub(crate) fn warn_if_not_homed(control: &mut dyn Control, handle: &str) -> Result<(), Failed> {
+    let Ok(handle) = HandleRef::parse(handle) else {
+        return Ok(());
+    };
+    // Prefix records are answered for by whoever homes the prefix or holds the registry.
+    if handle.is_prefix_handle() {
+        return Ok(());
+    }
+    let prefix = handle.prefix();
+    if !homed(control)?
+        .iter()
+        .any(|homed| homed.prefix.eq_ignore_ascii_case(prefix))
+    {
+        note(format_args!(
+            "note: the node does not answer for prefix {prefix} yet: `guantong prefix home {prefix}`"
+        ));
+    }
+    Ok(())
+}
+
+/// The same for all records of the store.
+pub(crate) fn warn_of_homeless_records(control: &mut dyn Control) -> Result<(), Failed> {
+    let of_registry = Ask::List {
+        prefix: Some("0.NA".to_owned()),
+        after: None,
+        limit: 1,
+    };
+    let Reply::Page(page) = ask(control, of_registry)? else {
+        return Err(strange());
+    };
+    let homed = homed(control)?
+        .into_iter()
+        .filter(|homed| homed.prefix != "0.NA");
+    let answered: u64 = homed.map(|homed| homed.records).sum();
+    let answered = answered + page.total.unwrap_or(0);
+    let homeless = status(control)?.records.saturating_sub(answered);
+    if homeless > 0 {
+        note(format_args!(
+            "note: {homeless} records have prefixes that the node does not answer for yet: \
+             see `guantong prefix list`, then `guantong prefix home PREFIX`"
+        ));
+    }
+    Ok(())
+}
+
+fn homed(control: &mut dyn Control) -> Result<Vec<Prefix>, Failed> {
+    match ask(control, Ask::Prefixes)? {
+        Reply::Prefixes(homed) => Ok(homed),
+        _ => Err(strange()),
+    }
+}
