@@ -5,7 +5,6 @@
 
 mod cmd;
 mod failed;
-mod local;
 mod output;
 mod progress;
 mod render;

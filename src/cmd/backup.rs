@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 
 use guantong_api::control::{Ask, Reply};
 
-use super::NodeArgs;
+use super::{NodeArgs, ask};
 use crate::failed::{Exit, Failed, Report};
-use crate::local;
 use crate::output::Output;
 use crate::progress::Meter;
 
@@ -32,11 +31,11 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<(), Failed> {
     let dir = absolute(&args.dir)?;
-    let mut control = local::open(&args.node)?;
+    let mut control = ask::open(&args.node)?;
     let mut meter = Meter::new("entries", 0);
     let reply = control.ask(Ask::Backup { dir }, &mut |body| meter.listen(body));
-    let Reply::BackedUp(backup) = reply.map_err(|fault| local::failed(&fault))? else {
-        return Err(local::strange());
+    let Reply::BackedUp(backup) = reply.map_err(|fault| ask::failed(&fault))? else {
+        return Err(ask::strange());
     };
     let time = meter.finish(backup.records + backup.changes);
     let mut output = Output::new();

@@ -6,9 +6,8 @@ use guantong_api::control::{Ask, Reply};
 use guantong_server::control::{Control, Fault};
 use guantong_server::transfer::{ExportFile, TransferError, export};
 
-use super::NodeArgs;
+use super::{NodeArgs, ask};
 use crate::failed::{Exit, Failed, Report};
-use crate::local;
 use crate::output::note;
 use crate::progress::Meter;
 
@@ -44,7 +43,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failed> {
-    let mut control = local::open(&args.node)?;
+    let mut control = ask::open(&args.node)?;
     let total = count(&mut *control, args.prefix.as_deref())?;
     match &args.output {
         Some(path) => to_file(&mut *control, args, path, total),
@@ -95,17 +94,15 @@ fn count(control: &mut dyn Control, prefix: Option<&str>) -> Result<u64, Failed>
         after: None,
         limit: 1,
     };
-    match local::ask(control, asked)? {
+    match ask::ask(control, asked)? {
         Reply::Page(page) => Ok(page.total.unwrap_or(0)),
-        _ => Err(local::strange()),
+        _ => Err(ask::strange()),
     }
 }
 
 fn failed(error: &TransferError) -> Failed {
     match error {
-        TransferError::Node(fault @ (Fault::Refused(_) | Fault::Lost { .. })) => {
-            local::failed(fault)
-        }
+        TransferError::Node(fault @ (Fault::Refused(_) | Fault::Lost { .. })) => ask::failed(fault),
         TransferError::Output(cause) if cause.kind() == std::io::ErrorKind::BrokenPipe => {
             Failed::reader_gone()
         }

@@ -10,9 +10,8 @@ use guantong_server::transfer::{
     Happening, ImportJob, STATE_SUFFIX, State, Tally, TransferError, import,
 };
 
-use super::NodeArgs;
+use super::{NodeArgs, ask};
 use crate::failed::{Exit, Failed, Report};
-use crate::local;
 use crate::output::{Output, note};
 use crate::progress::Meter;
 
@@ -92,7 +91,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failed> {
         );
     }
     let (input, octets) = open_input(&args.file)?;
-    let mut control = local::open(&args.node)?;
+    let mut control = ask::open(&args.node)?;
     if let Some(path) = state.as_deref().filter(|_| !args.dry_run) {
         tell_earlier(path, args.resume)?;
     }
@@ -135,7 +134,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failed> {
     let tally = imported.map_err(|error| failed(args, state.as_deref(), &error))?;
     let time = meter.finish(tally.total());
     if !args.dry_run {
-        local::warn_of_homeless_records(&mut *control)?;
+        ask::warn_of_homeless_records(&mut *control)?;
     }
     summarize(args, &tally, &time)
 }
@@ -211,7 +210,7 @@ fn refused(line: u64, column: Option<usize>, handle: Option<&str>, reason: &str)
 
 fn failed(args: &Args, state: Option<&Path>, error: &TransferError) -> Failed {
     let exit = match error {
-        TransferError::Node(fault) => return resumable(args, state, local::failed(fault)),
+        TransferError::Node(fault) => return resumable(args, state, ask::failed(fault)),
         TransferError::InputChanged { .. } => Exit::Usage,
         _ => Exit::Refused,
     };
@@ -231,7 +230,7 @@ fn summarize(args: &Args, tally: &Tally, time: &str) -> Result<(), Failed> {
     let mut output = Output::new();
     if args.json {
         let summary = serde_json::to_string(tally);
-        output.line(summary.map_err(|_| local::strange())?)?;
+        output.line(summary.map_err(|_| ask::strange())?)?;
     } else {
         let would = match args.dry_run {
             true => "would be ",

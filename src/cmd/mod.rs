@@ -3,6 +3,7 @@
 //! A command file has `Args`, which clap reads, and `run(args) -> Result<(), Failed>`. It finds its
 //! arguments, calls a library and prints; decisions belong in the libraries.
 
+mod ask;
 mod backup;
 mod check;
 mod completions;

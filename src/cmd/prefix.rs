@@ -11,9 +11,8 @@ use guantong_proto::data::site::{Interface, InterfaceKind, Protocol, Server};
 use guantong_proto::json::{SiteForm, parse_site};
 use serde_json::value::to_raw_value;
 
-use super::{NodeArgs, record};
+use super::{NodeArgs, ask, record};
 use crate::failed::{Exit, Failed, Report};
-use crate::local;
 use crate::output::Output;
 
 /// Port of the native protocol.
@@ -162,14 +161,14 @@ pub(crate) fn run(args: &Args) -> Result<(), Failed> {
 //----------- list, home, unhome ---------------------------------------------
 
 fn list(args: &ListArgs) -> Result<(), Failed> {
-    let mut control = local::open(&args.node)?;
-    let Reply::Prefixes(prefixes) = local::ask(&mut *control, Ask::Prefixes)? else {
-        return Err(local::strange());
+    let mut control = ask::open(&args.node)?;
+    let Reply::Prefixes(prefixes) = ask::ask(&mut *control, Ask::Prefixes)? else {
+        return Err(ask::strange());
     };
     let mut output = Output::new();
     if args.json {
         let text = serde_json::to_string(&prefixes);
-        output.line(text.map_err(|_| local::strange())?)?;
+        output.line(text.map_err(|_| ask::strange())?)?;
     } else {
         for prefix in prefixes {
             output.line(format_args!(
@@ -182,8 +181,8 @@ fn list(args: &ListArgs) -> Result<(), Failed> {
 }
 
 fn home(args: &HomeArgs, asked: Ask, says: &str) -> Result<(), Failed> {
-    let mut control = local::open(&args.node)?;
-    local::ask(&mut *control, asked)?;
+    let mut control = ask::open(&args.node)?;
+    ask::ask(&mut *control, asked)?;
     let mut output = Output::new();
     output.line(format_args!("{says} {}", args.prefix))?;
     output.finish()
@@ -209,8 +208,8 @@ fn delegate(args: &DelegateArgs) -> Result<(), Failed> {
     let sites = sites.iter().map(|site| to_raw_value(&SiteForm::new(site)));
     let sites: Vec<Json> = sites
         .collect::<Result<_, _>>()
-        .map_err(|_| local::strange())?;
-    let mut control = local::open(&args.node)?;
+        .map_err(|_| ask::strange())?;
+    let mut control = ask::open(&args.node)?;
     let asked = Ask::Delegate {
         prefix: args.prefix.clone(),
         sites,
@@ -221,8 +220,8 @@ fn delegate(args: &DelegateArgs) -> Result<(), Failed> {
             false => Mode::Apply,
         },
     };
-    let Reply::Changed(changed) = local::ask(&mut *control, asked)? else {
-        return Err(local::strange());
+    let Reply::Changed(changed) = ask::ask(&mut *control, asked)? else {
+        return Err(ask::strange());
     };
     let mut output = Output::new();
     for line in record::shown_diff(&changed)? {

@@ -9,9 +9,8 @@ use guantong_server::control::{Control, Remote, in_words};
 use guantong_store::limits::MEMORY_BYTES_DEFAULT;
 use guantong_store::{OpenError, check};
 
-use super::NodeArgs;
+use super::{NodeArgs, ask};
 use crate::failed::{Exit, Failed, Report};
-use crate::local;
 use crate::output::Output;
 use crate::progress::Meter;
 
@@ -51,7 +50,7 @@ enum Command {
 #[command(after_help = CHECK_EXAMPLES)]
 struct CheckArgs {
     /// A store that no node uses, instead of the node's own
-    #[arg(value_name = "DIR", conflicts_with = "config")]
+    #[arg(value_name = "DIR")]
     dir: Option<PathBuf>,
 
     /// Print what was found as JSON
@@ -101,7 +100,7 @@ fn run_check(args: &CheckArgs) -> Result<(), Failed> {
     let checked = match &args.dir {
         Some(dir) => check_folder(dir, MEMORY_BYTES_DEFAULT, &mut meter)?,
         None => {
-            let config = local::load_config(&args.node)?;
+            let config = args.node.load()?;
             match Remote::connect(&config.control) {
                 Ok(mut node) => check_running(&mut node, &mut meter)?,
                 Err(_) => check_folder(&config.data, config.store.memory.0, &mut meter)?,
@@ -115,8 +114,8 @@ fn run_check(args: &CheckArgs) -> Result<(), Failed> {
 fn check_running(node: &mut Remote, meter: &mut Meter) -> Result<Checked, Failed> {
     match node.ask(Ask::Check, &mut |body| meter.listen(body)) {
         Ok(Reply::Checked(checked)) => Ok(checked),
-        Ok(_) => Err(local::strange()),
-        Err(fault) => Err(local::failed(&fault)),
+        Ok(_) => Err(ask::strange()),
+        Err(fault) => Err(ask::failed(&fault)),
     }
 }
 
@@ -140,7 +139,7 @@ fn tell(args: &CheckArgs, checked: &Checked, time: &str) -> Result<(), Failed> {
     let mut output = Output::new();
     if args.json {
         let text = serde_json::to_string(checked);
-        output.line(text.map_err(|_| local::strange())?)?;
+        output.line(text.map_err(|_| ask::strange())?)?;
     } else {
         for finding in &checked.findings {
             output.line(format_args!("{}: {}", finding.what, finding.advice))?;
@@ -182,16 +181,16 @@ fn run_index(args: &IndexArgs) -> Result<(), Failed> {
         IndexAction::On => Ask::EnableIndex { kind: kind()? },
         IndexAction::Off => Ask::DisableIndex { kind: kind()? },
     };
-    let mut control = local::open(&args.node)?;
+    let mut control = ask::open(&args.node)?;
     let mut output = Output::new();
-    match local::ask(&mut *control, asked)? {
+    match ask::ask(&mut *control, asked)? {
         Reply::Indexes(indexes) => {
             for index in indexes {
                 output.line(format_args!("{} {}", index.kind, index.state))?;
             }
         }
         Reply::Done => {}
-        _ => return Err(local::strange()),
+        _ => return Err(ask::strange()),
     }
     output.finish()
 }

@@ -13,9 +13,8 @@ use guantong_server::control::Control;
 use serde_json::value::to_raw_value;
 
 use self::values::{DataArgs, read_record};
-use super::NodeArgs;
+use super::{NodeArgs, ask};
 use crate::failed::{Exit, Failed, Report};
-use crate::local;
 use crate::output::{Output, note};
 use crate::render;
 
@@ -272,7 +271,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failed> {
 
 fn get(args: &GetArgs) -> Result<(), Failed> {
     let handle = values::parse_handle(&args.handle)?;
-    let mut control = local::open(&args.node)?;
+    let mut control = ask::open(&args.node)?;
     let Some((version, record)) = fetch(&mut *control, &handle)? else {
         return Err(no_record(&handle));
     };
@@ -280,7 +279,7 @@ fn get(args: &GetArgs) -> Result<(), Failed> {
     if args.json {
         output.line(answer_json(&record)?)?;
     } else {
-        let values = local::values_of(&record)?;
+        let values = ask::values_of(&record)?;
         output.line(format_args!("{handle}  (version {version})"))?;
         for line in render::table(&values, render::terminal_columns()) {
             output.line(line)?;
@@ -293,9 +292,9 @@ fn fetch(control: &mut dyn Control, handle: &Handle) -> Result<Option<(u64, Json
     let asked = Ask::Get {
         handle: handle.as_str().to_owned(),
     };
-    match local::ask(control, asked)? {
+    match ask::ask(control, asked)? {
         Reply::Record(stored) => Ok(stored.map(|stored| (stored.version, stored.record))),
-        _ => Err(local::strange()),
+        _ => Err(ask::strange()),
     }
 }
 
@@ -311,10 +310,10 @@ fn no_record(handle: &Handle) -> Failed {
 /// Compares a record with what is given.
 fn compare(args: &DiffArgs) -> Result<(), Failed> {
     let (handle, wanted) = read_record(args.handle.as_deref(), &args.data)?;
-    let mut control = local::open(&args.node)?;
+    let mut control = ask::open(&args.node)?;
     let stored = fetch(&mut *control, &handle)?;
     let stored = stored
-        .map(|(_, record)| local::values_of(&record))
+        .map(|(_, record)| ask::values_of(&record))
         .transpose()?;
     let mut output = Output::new();
     if stored.is_none() {
@@ -332,7 +331,7 @@ fn compare(args: &DiffArgs) -> Result<(), Failed> {
 }
 
 fn list(args: &ListArgs) -> Result<(), Failed> {
-    let mut control = local::open(&args.node)?;
+    let mut control = ask::open(&args.node)?;
     pages(&mut *control, args.count, |after| Ask::List {
         prefix: args.prefix.clone(),
         after,
@@ -341,8 +340,8 @@ fn list(args: &ListArgs) -> Result<(), Failed> {
 }
 
 fn find(args: &FindArgs) -> Result<(), Failed> {
-    let data = to_raw_value(&args.data).map_err(|_| local::strange())?;
-    let mut control = local::open(&args.node)?;
+    let data = to_raw_value(&args.data).map_err(|_| ask::strange())?;
+    let mut control = ask::open(&args.node)?;
     pages(&mut *control, false, |after| Ask::Find {
         kind: args.kind.clone(),
         data: data.clone(),
@@ -364,9 +363,9 @@ fn pages(
             handles,
             next,
             total,
-        }) = local::ask(control, asked(after))?
+        }) = ask::ask(control, asked(after))?
         else {
-            return Err(local::strange());
+            return Err(ask::strange());
         };
         if count {
             output.line(total.unwrap_or_default())?;
@@ -394,18 +393,18 @@ fn change(handle: &Handle, change: RecordChange, how: &HowArgs) -> Result<(), Fa
         true => Mode::DryRun,
         false => Mode::Apply,
     };
-    let mut control = local::open(&how.node)?;
+    let mut control = ask::open(&how.node)?;
     let asked = Ask::Change {
         change,
         condition,
         mode,
     };
-    let Reply::Changed(changed) = local::ask(&mut *control, asked)? else {
-        return Err(local::strange());
+    let Reply::Changed(changed) = ask::ask(&mut *control, asked)? else {
+        return Err(ask::strange());
     };
     show(handle, &changed, how)?;
     if changed.outcome == Outcome::Created {
-        local::warn_if_not_homed(&mut *control, handle.as_str())?;
+        ask::warn_if_not_homed(&mut *control, handle.as_str())?;
     }
     Ok(())
 }
@@ -430,7 +429,7 @@ fn show(handle: &Handle, changed: &Changed, how: &HowArgs) -> Result<(), Failed>
 /// What a change did to the values, line by line.
 pub(super) fn shown_diff(changed: &Changed) -> Result<Vec<String>, Failed> {
     let values = |record: &Option<Json>| match record {
-        Some(record) => local::values_of(record),
+        Some(record) => ask::values_of(record),
         None => Ok(Vec::new()),
     };
     Ok(diff::diff(
@@ -462,19 +461,19 @@ fn json_of(handle: &Handle, values: &[Value]) -> Result<Json, Failed> {
         handle: Some(handle.as_str()),
         values: values.iter().map(ValueForm::from).collect(),
     };
-    to_raw_value(&form).map_err(|_| local::strange())
+    to_raw_value(&form).map_err(|_| ask::strange())
 }
 
 fn values_json(values: &[Value]) -> Result<Json, Failed> {
     let forms: Vec<ValueForm<'_>> = values.iter().map(ValueForm::from).collect();
-    to_raw_value(&forms).map_err(|_| local::strange())
+    to_raw_value(&forms).map_err(|_| ask::strange())
 }
 
 /// A stored record as an answer over HTTP would show it, in one line.
 fn answer_json(record: &Json) -> Result<String, Failed> {
     let Ok(mut record) = Record::parse(record.get().as_bytes()) else {
-        return Err(local::strange());
+        return Err(ask::strange());
     };
     record.response_code = Some(1);
-    serde_json::to_string(&record).map_err(|_| local::strange())
+    serde_json::to_string(&record).map_err(|_| ask::strange())
 }

@@ -1,55 +1,24 @@
-//! What commands of local administration have in common: reaching the node, and saying what went
-//! wrong.
+//! Asking the node: what commands of local administration have in common.
 
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use guantong_api::control::{Ask, Body, Json, Prefix, Reason, Refusal, Reply, Status};
 use guantong_proto::json::Record;
 use guantong_proto::{HandleRef, Value};
-use guantong_server::config::{self, Config};
-use guantong_server::control::{self, Control, Fault, OpenFault, Place};
-use guantong_store::{OpenError, Options};
+use guantong_server::control::{Control, Fault, OpenFault};
+use guantong_store::OpenError;
 
-use crate::cmd::NodeArgs;
+use super::NodeArgs;
+use super::local::control_of;
 use crate::failed::{Exit, Failed, Report};
 use crate::output::note;
 
 //----------- Reaching the node ----------------------------------------------
 
-/// The configuration that a command names.
-pub(crate) fn load_config(node: &NodeArgs) -> Result<Config, Failed> {
-    config::load(&node.file()).map_err(|errors| {
-        Report::new(Exit::Usage, "the configuration cannot be used")
-            .cause(errors)
-            .hint("name the node's folder or file with --config")
-            .fail()
-    })
-}
-
 /// The running node if there is one, else its store.
 pub(crate) fn open(node: &NodeArgs) -> Result<Box<dyn Control>, Failed> {
-    let config = load_config(node)?;
-    control::open(&place(&config), now_ms).map_err(|fault| open_failed(&fault, &config.data))
-}
-
-/// Where a node keeps what a local command needs.
-pub(crate) fn place(config: &Config) -> Place {
-    Place {
-        control: config.control.clone(),
-        store: config.data.clone(),
-        options: Options {
-            memory_bytes: config.store.memory.0,
-            ..Options::default()
-        },
-    }
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| {
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-    })
+    let config = node.load()?;
+    control_of(&config).map_err(|fault| open_failed(&fault, &config.data))
 }
 
 fn open_failed(fault: &OpenFault, store: &Path) -> Failed {
