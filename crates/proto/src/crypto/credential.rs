@@ -2,7 +2,7 @@
 //!
 //! What a credential covers depends on the version of the message. Two of the rules are mistakes of
 //! an early implementation that were frozen into the protocol; they are spelled out at
-//! [`covered`] and [`mac_2_6`].
+//! [`covered`] and in the making of codes for versions 2.5 and 2.6.
 
 use ring::rand::SecureRandom;
 
