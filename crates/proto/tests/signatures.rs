@@ -25,14 +25,14 @@ fn test_data(path: &str) -> Vec<Json> {
 /// The test key of one of the protocol vectors.
 fn key_of(name: &str) -> SigningKey {
     let vectors = test_data("wire/handle-vectors.json");
-    let vector = vectors
-        .iter()
-        .find(|vector| vector["name"] == name)
-        .unwrap();
-    let hex = vector["fields"]["testPrivateKeyPkcs8"].as_str().unwrap();
-    let octet = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+    let vector = vectors.iter().find(|vector| vector["name"] == name);
+    let fields = &vector.expect("the vector comes with the sources")["fields"];
+    let hex = fields["testPrivateKeyPkcs8"]
+        .as_str()
+        .expect("the vector has a private key");
+    let octet = |at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hexadecimal digits");
     let der: Vec<u8> = (0..hex.len()).step_by(2).map(octet).collect();
-    SigningKey::from_pkcs8(&der).unwrap()
+    SigningKey::from_pkcs8(&der).expect("the key can sign")
 }
 
 #[test]
