@@ -72,8 +72,8 @@ pub enum Outcome {
     Answered(Answered),
     /// Nothing usable arrived in time. If datagrams were ignored: why the last one was.
     NoAnswer(Option<Fault>),
-    /// The server answered by UDP that it will not answer so: ask by a stream. Anybody may have sent
-    /// this, so it is not taken for the answer.
+    /// The server answered by UDP that it will not answer so: ask by a stream. Anybody may have
+    /// sent this, so it is not taken for the answer.
     Declined {
         /// The response code.
         code: ResponseCode,

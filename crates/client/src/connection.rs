@@ -8,8 +8,8 @@
 //!
 //! Requests go out as they come and answers are given to whoever waits for their id, in any order.
 //! One writer and one reader own the halves of the stream, so a caller who gives up in the middle
-//! leaves no half a message behind. Servers that close after one answer, as Handle.Net does, end the
-//! connection; those who still wait are told so and may ask again.
+//! leaves no half a message behind. Servers that close after one answer, as Handle.Net does, end
+//! the connection; those who still wait are told so and may ask again.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

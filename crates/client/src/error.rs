@@ -165,8 +165,10 @@ pub fn printable(text: &str) -> String {
 
 /// Control characters, and those that reorder or hide the text around them.
 fn is_unsafe(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    let reorders = matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2066}'..='\u{2069}');
+    let hides = matches!(c, '\u{200b}' | '\u{feff}');
+    c.is_control() || reorders || hides
 }
 
 //----------- Fault ----------------------------------------------------------

@@ -1,7 +1,8 @@
 //! One request and what makes a message its answer.
 //!
-//! On a stream the peer is known; by UDP anybody can send a datagram with a forged source. What a
-//! forger who cannot see the request has to guess: the source port, 31 bits of request id, and, through the digest, 16 bits of the expiration. See [`Request::check`].
+//! On a stream the peer is known; by UDP anybody can send a datagram with a forged source. A forger
+//! who cannot see the request has to guess the source port, 31 bits of request id, and, through the
+//! digest, 16 bits of the expiration. See [`Request::check`].
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -3,7 +3,9 @@
 //! Handle servers have certificates that they made themselves; no authority vouches for them. What
 //! vouches for them is the site record, which holds each server's public key. So a client pins: it
 //! accepts the certificate with that key, or the one certificate that it was given, and no other.
-//! Names and dates in a pinned certificate are not looked at, since neither adds anything to the key.
+//! Names and dates in a pinned certificate are not looked at: they add nothing to the key.
+
+use guantong_proto::data::PublicKey;
 
 #[cfg(feature = "https")]
 mod verify;
@@ -20,8 +22,10 @@ pub enum Trust {
     Nobody,
     /// The server with exactly this certificate, in DER.
     Certificate(Vec<u8>),
-    /// The server whose certificate has exactly this key, as a SubjectPublicKeyInfo in DER.
-    Key(Vec<u8>),
+    /// The server whose certificate has this key, which its site record holds
+    /// ([`Server::key`](guantong_proto::data::site::Server::key)). A DSA key fits no certificate
+    /// that TLS still knows.
+    Key(PublicKey),
     /// Anybody. The connection is encrypted, but not against whoever sits in the middle; it is then
     /// as good as UDP, TCP and plain HTTP. A certified answer, checked with
     /// [`Answer::verify`](crate::Answer::verify), can still be believed.

@@ -145,10 +145,10 @@ impl<'a> Inbox<'a> {
     }
 }
 
-/// A general error by UDP means: this transport will not do, as when the answer is too large for it.
+/// A general error by UDP means: this transport will not do, as when the answer is too large.
 ///
-/// Such a reply need not carry the digest, for it proves nothing and decides nothing: whoever forges
-/// it makes us ask by TCP, where forging is harder.
+/// Such a reply need not carry the digest, for it proves nothing and decides nothing: whoever
+/// forges it makes us ask by TCP, where forging is harder.
 fn declined(packet: &[u8], fault: Option<&Fault>) -> Option<Outcome> {
     if !matches!(fault, None | Some(Fault::NoDigest)) {
         return None;

@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use guantong_client::limits::{MESSAGES_MAX, PIPELINE_MAX};
+use guantong_client::limits::{MESSAGES_MAX, PIPELINE_MAX, UDP_REQUEST_LEN_MAX};
 use guantong_client::{Connection, Error, Fault, Outcome, Query, Trace, Transport};
 use guantong_proto::frame::split;
+use guantong_proto::limits::MESSAGE_LEN_MAX;
 use guantong_proto::message::{Body, Handles, Message, OpFlags, Response, ResponseCode};
 use guantong_proto::wire::{Reader, Writer};
 use peer::{HANDLE, Script, asked, fault, impatient, outcome, patient};
@@ -370,4 +371,31 @@ async fn every_attempt_is_listed_when_nobody_answers() {
     let transports: Vec<_> = attempts.iter().map(|attempt| attempt.transport).collect();
     assert_eq!(transports, [Transport::Udp, Transport::Tcp]);
     assert!(error.to_string().contains("Connection refused"), "{error}");
+}
+
+#[tokio::test]
+async fn long_question_goes_by_tcp_at_once_and_one_beyond_the_limit_not_at_all() {
+    let (socket, listener) = peer::same_port().await;
+    let address = socket.local_addr().unwrap();
+    peer::accept(listener, |mut stream, _| async move {
+        while let Some(request) = stream.request().await {
+            stream.send(&Script::default().answer(&request)).await;
+        }
+    });
+    let client = patient(&address.to_string());
+    let mut trace = Trace::default();
+    let query = Query::parse(HANDLE).unwrap();
+    let long = query.clone().with_type("x".repeat(UDP_REQUEST_LEN_MAX));
+    client.query_traced(&long, &mut trace).await.unwrap();
+    let transports: Vec<_> = trace.attempts.iter().map(|a| a.transport).collect();
+    assert_eq!(transports, [Transport::Tcp]);
+    let too_long = query.with_type("x".repeat(MESSAGE_LEN_MAX));
+    let error = client.query(&too_long).await.unwrap_err();
+    assert!(matches!(
+        error,
+        Error::TooLong {
+            limit: MESSAGE_LEN_MAX,
+            ..
+        }
+    ));
 }

@@ -11,6 +11,7 @@ mod peer;
 use std::sync::Arc;
 
 use guantong_client::{Client, Error, Fault, Outcome, Server, Transport, Trust};
+use guantong_proto::data::PublicKey;
 use guantong_proto::message::ResponseCode;
 use peer::{HANDLE, Script, fault, outcome, patient};
 use rcgen::{CertifiedKey, KeyPair};
@@ -20,7 +21,6 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
-use tokio_rustls::rustls::server::ParsedCertificate;
 
 /// Reads one HTTP request; returns its head and body.
 async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<(String, Vec<u8>)> {
@@ -168,10 +168,9 @@ async fn https() -> (String, CertifiedKey<KeyPair>) {
     (format!("https://{address}"), own)
 }
 
-/// The key in a certificate, as a SubjectPublicKeyInfo.
-fn key_of(own: &CertifiedKey<KeyPair>) -> Vec<u8> {
-    let certificate = ParsedCertificate::try_from(own.cert.der()).unwrap();
-    certificate.subject_public_key_info().to_vec()
+/// The key in a certificate, as a record may hold it.
+fn key_of(own: &CertifiedKey<KeyPair>) -> PublicKey {
+    PublicKey::Pem(own.signing_key.public_key_pem())
 }
 
 async fn ask_securely(server: &str, trust: Trust) -> Result<(), Error> {

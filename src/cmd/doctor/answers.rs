@@ -1,7 +1,7 @@
 //! What the running node says, by every transport: does it answer, does it say the same everywhere,
 //! and is that what its store says.
 
-use guantong_client::{Client, Error, Outcome, Query, Server, Trace, Trust};
+use guantong_client::{Attempt, Client, Error, Fault, Outcome, Query, Server, Trace, Trust};
 use guantong_proto::data::Site;
 use guantong_proto::limits::EXPIRATION_DEFAULT_SECS;
 use guantong_proto::{Handle, Value};
@@ -32,7 +32,7 @@ pub(super) async fn ask(visit: &mut Visit, question: &Question<'_>) -> Result<()
     for endpoint in endpoints_of(question.addresses) {
         let about = endpoint.to_string();
         let client = Client::builder(Server::new([endpoint]))
-            .trust(Trust::Anybody)
+            .trust(trust(question.site))
             .build();
         if site_info(visit, &about, &client, question.site).await?
             && let Some(handle) = question.handle
@@ -41,6 +41,12 @@ pub(super) async fn ask(visit: &mut Visit, question: &Question<'_>) -> Result<()
         }
     }
     Ok(())
+}
+
+/// Over HTTPS the node must prove itself by the key in its site record, as Handle clients ask of it.
+fn trust(site: Option<&Site>) -> Trust {
+    let key = site.and_then(|site| site.servers.first()?.key().ok());
+    key.map_or(Trust::Anybody, Trust::Key)
 }
 
 /// Whether the node answers there and says of itself what it should; `false` if it does not answer.
@@ -54,6 +60,16 @@ async fn site_info(
     let site = match client.site_info_traced(&mut trace).await {
         Ok(site) => site,
         Err(error) => {
+            let is_tls =
+                |attempt: &Attempt| matches!(attempt.outcome, Outcome::Misbehaved(Fault::Tls(_)));
+            if trace.attempts.iter().any(is_tls) {
+                visit.doubtful(
+                    about,
+                    "the certificate has another key than the site record, so Handle clients \
+                     refuse it\nbrowsers do not mind; to serve both, make a certificate for site.key",
+                )?;
+                return Ok(false);
+            }
             let what_to_do = match error {
                 Error::Unreachable { .. } => "does a firewall stand in between? see the node's log",
                 _ => "does another program answer there? see the node's log",

@@ -1,8 +1,8 @@
 //! `guantong doctor`: walks from the settings to the answer and says where it breaks.
 //!
 //! ```text
-//!  settings ─► machine ─► clock ─► store ─► homed? ─► record ─► node runs? ─► each address answers?
-//!                                                                   └─► same answer as the store?
+//!  settings ─► machine ─► clock ─► store ─► homed? ─► record
+//!     ─► node runs? ─► each address answers? ─► same answer as the store?
 //! ```
 //!
 //! Each step prints one finding. A step that fails does not end the walk if a later one can still
