@@ -1,5 +1,7 @@
 //! What the node shows about itself, and the files of its pages.
 
+use std::cmp::Reverse;
+
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use axum::response::{IntoResponse, Response};
@@ -17,7 +19,7 @@ const HOMED_MAX: usize = 48;
 /// Records on the start page.
 const SAMPLES_MAX: usize = 12;
 /// Records looked at to find them.
-const SAMPLE_SCAN_MAX: usize = 64;
+const SAMPLE_SCAN_MAX: usize = 400;
 
 /// The start page. Counts and names of records are shown to those who may list them.
 pub(super) fn start(node: &Node, asked: &Asked) -> Result<Response, Failure> {
@@ -39,16 +41,20 @@ pub(super) fn start(node: &Node, asked: &Asked) -> Result<Response, Failure> {
     Ok(answer::page(StatusCode::OK, page::start(&start, &view)))
 }
 
-/// The first records that have a name, else the first ones.
+/// The records with a name that say most, else the first ones.
 fn find_samples(node: &Node, scope: &Scope) -> Result<Vec<Sample>, Failure> {
     let mut samples = Vec::new();
     for record in node.store.scan(scope, None).take(SAMPLE_SCAN_MAX) {
         let (_, record) = record?;
-        samples.push(sample(&record));
+        samples.push((record.values().len(), sample(&record)));
     }
-    samples.sort_by_key(|sample| sample.name_en.is_none() && sample.name_zh.is_none());
+    // The sort keeps the order of those that are alike.
+    samples.sort_by_key(|(values, sample)| {
+        let is_named = sample.name_en.is_some() || sample.name_zh.is_some();
+        Reverse(if is_named { *values } else { 0 })
+    });
     samples.truncate(SAMPLES_MAX);
-    Ok(samples)
+    Ok(samples.into_iter().map(|(_, sample)| sample).collect())
 }
 
 fn sample(record: &StoredRecord) -> Sample {

@@ -19,9 +19,13 @@ pub(super) const POINTS_MAX: usize = 400;
 const SPAN_DAYS_MAX: i32 = 80 * 366;
 /// Largest magnitude that is drawn.
 const MAGNITUDE_MAX: f64 = 1e18;
-/// Width of one character of a label; CJK characters count twice.
+/// Width of one character of a label; Chinese ones are nearly twice as wide.
 const CHAR_WIDTH: f64 = 6.6;
 const LABEL_HEIGHT: f64 = 14.0;
+/// Least room for the marks of the axis of values.
+const MARGIN_MIN: f64 = 24.0;
+/// Space between a mark and its axis.
+const MARK_GAP: f64 = 8.0;
 
 //----------- Series ---------------------------------------------------------
 
@@ -82,7 +86,6 @@ struct Frame {
     id: &'static str,
     width: f64,
     height: f64,
-    left: f64,
     right: f64,
     top: f64,
     bottom: f64,
@@ -92,7 +95,6 @@ const WIDE: Frame = Frame {
     id: "wide",
     width: 640.0,
     height: 310.0,
-    left: 56.0,
     right: 24.0,
     top: 34.0,
     bottom: 44.0,
@@ -102,7 +104,6 @@ const NARROW: Frame = Frame {
     id: "narrow",
     width: 336.0,
     height: 280.0,
-    left: 46.0,
     right: 14.0,
     top: 34.0,
     bottom: 44.0,
@@ -111,6 +112,8 @@ const NARROW: Frame = Frame {
 /// Maps days and values to pixels.
 struct Scale<'f> {
     frame: &'f Frame,
+    /// Where the axis of values is; its marks stand left of it.
+    left: f64,
     first_day: f64,
     last_day: f64,
     low: f64,
@@ -119,8 +122,8 @@ struct Scale<'f> {
 
 impl Scale<'_> {
     fn x(&self, day: f64) -> f64 {
-        let width = self.frame.width - self.frame.left - self.frame.right;
-        self.frame.left + (day - self.first_day) / (self.last_day - self.first_day) * width
+        let width = self.frame.width - self.left - self.frame.right;
+        self.left + (day - self.first_day) / (self.last_day - self.first_day) * width
     }
 
     fn y(&self, value: f64) -> f64 {
@@ -194,8 +197,12 @@ fn draw(series: &Series<'_>, frame: &Frame, lang: Lang) -> Markup {
     };
     let quarters = quarters(first, last);
     let marks = value_marks(series);
+    let widest = marks
+        .iter()
+        .map(|&mark| text_width(&number::short(mark, lang)));
     let scale = Scale {
         frame,
+        left: widest.fold(MARGIN_MIN, f64::max) + MARK_GAP,
         first_day: quarters.first().map_or(0.0, |q| q.2),
         last_day: quarters.last().map_or(1.0, |q| q.3),
         low: marks.first().copied().unwrap_or(0.0),
@@ -249,16 +256,13 @@ fn value_marks(series: &Series<'_>) -> Vec<f64> {
 }
 
 fn value_axis(scale: &Scale<'_>, marks: &[f64], lang: Lang) -> Markup {
-    let (left, right) = (
-        px(scale.frame.left),
-        px(scale.frame.width - scale.frame.right),
-    );
+    let (left, right) = (px(scale.left), px(scale.frame.width - scale.frame.right));
     html! {
         @for &value in marks {
             @let y = scale.y(value);
             line class={ "grid" @if value == 0.0 { " zero" } }
                 x1=(left) x2=(right) y1=(px(y)) y2=(px(y)) {}
-            text class="tick" text-anchor="end" x=(px(scale.frame.left - 8.0)) y=(px(y + 4.0)) {
+            text class="tick" text-anchor="end" x=(px(scale.left - MARK_GAP)) y=(px(y + 4.0)) {
                 (number::short(value, lang))
             }
         }
@@ -365,6 +369,12 @@ pub(super) fn shape(bound: Bound, x: f64, y: f64) -> Markup {
     }
 }
 
+/// Roughly the width of a text in pixels.
+fn text_width(text: &str) -> f64 {
+    let columns = text.chars().map(|c| if c.is_ascii() { 1.0 } else { 1.9 });
+    columns.sum::<f64>() * CHAR_WIDTH
+}
+
 //----------- Labels ---------------------------------------------------------
 
 struct Label {
@@ -401,9 +411,8 @@ fn labels(scale: &Scale<'_>, points: &[Point], lang: Lang) -> Vec<Label> {
             vocabulary::bound_sign(point.bound),
             number::short(point.value, lang)
         );
-        let units: usize = text.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum();
-        let width = units as f64 * CHAR_WIDTH;
-        let x = x.clamp(frame.left + width / 2.0, frame.width - width / 2.0 - 2.0);
+        let width = text_width(&text);
+        let x = x.clamp(scale.left + width / 2.0, frame.width - width / 2.0 - 2.0);
         let free = [y - 11.0, y + 21.0].into_iter().find_map(|label_y| {
             let label = Label {
                 x,

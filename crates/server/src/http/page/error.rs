@@ -33,7 +33,9 @@ pub(in crate::http) fn error(page: &ErrorPage<'_>, view: &View<'_>) -> Markup {
             h1 { (title) }
             @if let Some(handle) = page.handle { p class="name" { code { (handle) } } }
             @if !lead.is_empty() { p class="lead-text" { (lead) } }
-            @if !page.message.is_empty() { p class="cause" { (page.message) } }
+            @if !page.message.is_empty() && needs_cause(page) {
+                p class="cause" { (page.message) }
+            }
             h2 { (text.try_next) }
             ul class="advice" {
                 @for advice in advice(page, view) { li { (advice) } }
@@ -42,7 +44,7 @@ pub(in crate::http) fn error(page: &ErrorPage<'_>, view: &View<'_>) -> Markup {
             p class="hint" { (text.request_id) " " code { (page.request_id) } " · " (page.code) }
         }
     };
-    document(view, title, page.handle.unwrap_or_default(), &content)
+    document(view, title, None, &content)
 }
 
 /// Title and lead.
@@ -69,6 +71,17 @@ fn words(page: &ErrorPage<'_>, view: &View<'_>) -> (&'static str, &'static str) 
         ResponseCode::ERROR => (text.broken, text.broken_lead),
         _ => (text.other_error, ""),
     }
+}
+
+/// Whether the title and the lead leave the cause open.
+fn needs_cause(page: &ErrorPage<'_>) -> bool {
+    let is_said = matches!(
+        page.code,
+        ResponseCode::SERVER_NOT_RESPONSIBLE
+            | ResponseCode::AUTHENTICATION_NEEDED
+            | ResponseCode::INSUFFICIENT_PERMISSIONS
+    );
+    page.is_inactive || !is_said
 }
 
 fn advice(page: &ErrorPage<'_>, view: &View<'_>) -> Vec<Markup> {

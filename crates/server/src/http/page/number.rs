@@ -47,6 +47,7 @@ pub(super) fn short(value: f64, lang: Lang) -> String {
 }
 
 fn scaled(value: f64, scales: &[(f64, &str)]) -> String {
+    // The largest that is not smaller than one; Chinese writes 7120亿 without a comma.
     match scales.iter().find(|(scale, _)| value.abs() >= *scale) {
         Some((scale, word)) => format!("{}{word}", significant(value / scale)),
         None => full(value),
@@ -61,11 +62,7 @@ fn significant(value: f64) -> String {
         v if v >= 10.0 => 2,
         _ => 3,
     };
-    full_of(&decimal(value, decimals))
-}
-
-fn full_of(text: &str) -> String {
-    text.parse().map_or_else(|_| text.to_owned(), full)
+    decimal(value, decimals)
 }
 
 /// At most so many decimals, without trailing zeros.
@@ -125,9 +122,9 @@ pub(super) fn period(start: Date, end: Date, lang: Lang) -> String {
     match (months.filter(|_| is_month_end), lang) {
         (Some(3), Lang::En) => format!("Q1 {year}"),
         (Some(3), Lang::Zh) => format!("{year}年一季度"),
-        (Some(6), Lang::En) => format!("first half of {year}"),
+        (Some(6), Lang::En) => format!("H1 {year}"),
         (Some(6), Lang::Zh) => format!("{year}年上半年"),
-        (Some(9), Lang::En) => format!("first three quarters of {year}"),
+        (Some(9), Lang::En) => format!("Q1–Q3 {year}"),
         (Some(9), Lang::Zh) => format!("{year}年前三季度"),
         (Some(12), Lang::En) => format!("{year}"),
         (Some(12), Lang::Zh) => format!("{year}年"),
@@ -211,10 +208,7 @@ mod tests {
         ];
         for (value, en, zh, letter) in cases {
             assert_eq!(compact(value, Lang::En), en);
-            assert_eq!(
-                compact(value, Lang::Zh).replace(',', ""),
-                zh.replace(',', "")
-            );
+            assert_eq!(compact(value, Lang::Zh), zh);
             assert_eq!(short(value, Lang::En), letter);
         }
     }
@@ -226,10 +220,7 @@ mod tests {
         };
         assert_eq!(name("2023-01-01", "2023-12-31", Lang::En), "2023");
         assert_eq!(name("2024-01-01", "2024-03-31", Lang::Zh), "2024年一季度");
-        assert_eq!(
-            name("2023-01-01", "2023-06-30", Lang::En),
-            "first half of 2023"
-        );
+        assert_eq!(name("2023-01-01", "2023-06-30", Lang::En), "H1 2023");
         assert_eq!(
             name("2024-01-01", "2024-02-29", Lang::En),
             "January–February 2024"

@@ -59,7 +59,7 @@ pub(in crate::http) fn record(page: &RecordPage<'_>, view: &View<'_>) -> Markup 
             (facts(page, view))
         }
     };
-    document(view, heading, page.handle, &content)
+    document(view, heading, Some(page.handle), &content)
 }
 
 /// The name in the language of the page, and the other one.
@@ -148,14 +148,14 @@ fn values(page: &RecordPage<'_>, view: &View<'_>) -> Markup {
                             th scope="col" { (text.changed) }
                         }
                     }
-                    tbody { @for value in page.values { (row(value, view)) } }
+                    tbody { @for value in page.values { (row(value, page.handle, view)) } }
                 }
             }
         }
     }
 }
 
-fn row(value: &Value, view: &View<'_>) -> Markup {
+fn row(value: &Value, handle: &str, view: &View<'_>) -> Markup {
     let (lang, text) = (view.lang, view.text());
     let changed = match value.timestamp {
         0 => None,
@@ -174,7 +174,7 @@ fn row(value: &Value, view: &View<'_>) -> Markup {
                             (value::block(&value::pretty_json(&json).unwrap_or_default(), view))
                         }
                     }
-                    None => { (value::data(value, view)) }
+                    None => { (value::data(value, handle, view)) }
                 }
                 @if !value.references.is_empty() {
                     p class="hint" { (text.references) }

@@ -65,7 +65,7 @@ pub(in crate::http) fn start(page: &StartPage, view: &View<'_>) -> Markup {
             (for_programs(page, view))
         }
     };
-    document(view, text.start_title, "", &content)
+    document(view, text.start_title, None, &content)
 }
 
 fn homed((prefix, records): &(String, Option<u64>), view: &View<'_>) -> Markup {

@@ -140,6 +140,7 @@ catalogue! {
     changed: "Changed", "更新时间";
     lifetime: "Lifetime", "缓存时间";
     references: "Refers to", "引用";
+    as_text: "As text", "查看原文";
     no_values: "This record has no value that anyone may read.", "此记录没有可公开读取的值。";
     none_selected: "The record has none of the values asked for.", "记录中没有所请求的值。";
     selected_only: "Only the values asked for are shown.", "仅显示所请求的值。";
@@ -208,12 +209,12 @@ catalogue! {
     // Start page.
     start_title: "Identifier node", "标识解析节点";
     start_lead:
-        "Every thing has one name, and this node says what is known under the names it homes.",
-        "万物皆有唯一标识。本节点提供其负责标识的权威解析。";
+        "Every thing has one name. This node answers for the names under its prefixes.",
+        "万物皆有唯一标识。本节点为其负责的前缀提供权威解析。";
     start_how:
-        "Enter a handle to see its record. The same record answers over UDP and TCP on port 2641, \
-         as JSON, and here.",
-        "输入标识即可查看其记录。同一记录可通过 2641 端口的 UDP 与 TCP、JSON 接口以及本页面获取。";
+        "Enter a handle to see its record. Programs get the same record by the native protocol over \
+         UDP and TCP, and as JSON.",
+        "输入标识即可查看其记录。程序可通过 UDP、TCP 原生协议或 JSON 接口获取同一记录。";
     homed: "Homed prefixes", "本节点负责的前缀";
     homed_none: "No prefix is homed yet.", "尚未负责任何前缀。";
     homed_hint: "Home one with `guantong prefix home 88.118.5`.",

@@ -3,9 +3,10 @@
 
 use std::fmt::Write;
 
+use guantong_core::location::{self, Location, Locations};
 use guantong_proto::data::site::{Interface, InterfaceKind, Server};
 use guantong_proto::data::{Admin, AdminPermissions, Data, PublicKey, Site};
-use guantong_proto::{Permissions, Reference, Ttl, Value, is_of_type};
+use guantong_proto::{HandleRef, Permissions, Reference, Ttl, Value, is_of_type};
 use maud::{Markup, html};
 use ring::digest;
 
@@ -40,7 +41,7 @@ const PERMISSIONS_ZH: [&str; AdminPermissions::NAMES.len()] = [
 //----------- Data -----------------------------------------------------------
 
 /// The data of a value.
-pub(super) fn data(value: &Value, view: &View<'_>) -> Markup {
+pub(super) fn data(value: &Value, handle: &str, view: &View<'_>) -> Markup {
     match Data::decode(&value.kind, &value.data) {
         Data::Admin(data) => admin(&data, view),
         Data::List(list) => references(&list.0, view),
@@ -49,6 +50,9 @@ pub(super) fn data(value: &Value, view: &View<'_>) -> Markup {
         Data::SecretKey(_) => html! { em { (view.text().secret_held_back) } },
         Data::Service(target) | Data::Alias(target) => handle_link(target.handle().as_str(), view),
         Data::Namespace(namespace) => block(namespace.as_str(), view),
+        Data::Opaque(octets) if value.kind.eq_ignore_ascii_case(location::TYPE) => {
+            locations(&octets, handle, view).unwrap_or_else(|| opaque(&value.kind, &octets, view))
+        }
         Data::Opaque(octets) => opaque(&value.kind, &octets, view),
         _ => octets_as_hex(&value.data, view.lang),
     }
@@ -66,9 +70,7 @@ fn opaque(kind: &str, octets: &[u8], view: &View<'_>) -> Markup {
         return octets_as_hex(octets, view.lang);
     };
     if is_web_address(text) {
-        return html! {
-            a href=(text) rel="noopener noreferrer nofollow" { (shortened(text).0) }
-        };
+        return web_address(text);
     }
     if let Some(address) = text
         .strip_prefix("mailto:")
@@ -87,6 +89,46 @@ fn opaque(kind: &str, octets: &[u8], view: &View<'_>) -> Markup {
                 span class="text" { (text) }
                 @if cut { " " em { (view.text().shortened) } }
             }
+        }
+    }
+}
+
+/// The places of a 10320/loc value, and its text.
+fn locations(octets: &[u8], handle: &str, view: &View<'_>) -> Option<Markup> {
+    let handle = HandleRef::parse(handle).ok()?;
+    let locations = Locations::parse(octets, handle).ok()?;
+    let text = std::str::from_utf8(octets).ok()?;
+    Some(html! {
+        ul class="plain places" {
+            @for place in locations.list.iter().take(ELEMENTS_MAX) {
+                li {
+                    (web_address(&place.href))
+                    p class="hint" { (attributes(place)) }
+                }
+            }
+        }
+        details { summary class="hint" { (view.text().as_text) } (block(text, view)) }
+    })
+}
+
+/// What a location says besides its address: `weight 1 · country cn`.
+fn attributes(place: &Location) -> String {
+    let others = place
+        .attributes
+        .iter()
+        .filter(|(name, _)| !name.starts_with("href"));
+    let words = others.map(|(name, value)| format!("{} {}", shortened(name).0, shortened(value).0));
+    words.collect::<Vec<_>>().join(" · ")
+}
+
+/// A link if a browser may open it, else text.
+fn web_address(text: &str) -> Markup {
+    let shown = shortened(text).0;
+    html! {
+        @if is_web_address(text) {
+            a href=(text) rel="noopener noreferrer nofollow" { (shown) }
+        } @else {
+            span class="text" { (shown) }
         }
     }
 }
@@ -336,7 +378,7 @@ mod tests {
 
     fn shown(kind: &str, data: &[u8]) -> String {
         let value = Value::new(1, kind, data);
-        super::data(&value, &View::sample(Lang::En)).into_string()
+        super::data(&value, "1/x", &View::sample(Lang::En)).into_string()
     }
 
     #[test]
@@ -372,6 +414,22 @@ mod tests {
             );
             assert!(!html.contains("\"onmouseover"), "{html}");
         }
+    }
+
+    #[test]
+    fn places_are_listed_with_their_attributes() {
+        let xml = r#"<locations><location href="https://a/" weight="0" country="cn"/>
+            <location href="javascript:alert(1)" x="&lt;script>"/></locations>"#;
+        let html = shown("10320/loc", xml.as_bytes());
+        assert!(
+            html.contains("<a href=\"https://a/\"") && html.contains("country cn"),
+            "{html}"
+        );
+        assert!(
+            !html.contains("href=\"javascript") && !html.contains("<script"),
+            "{html}"
+        );
+        assert!(shown("10320/loc", b"<a>no list</a>").contains("&lt;a&gt;"));
     }
 
     #[test]

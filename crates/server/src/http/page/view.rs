@@ -61,11 +61,12 @@ impl View<'_> {
 
 //----------- Frame ----------------------------------------------------------
 
-/// The whole document around `content`. `search` is what the search box holds.
+/// The whole document around `content`. `search` is what the search box at the top holds; without
+/// it there is no such box.
 pub(in crate::http) fn document(
     view: &View<'_>,
     title: &str,
-    search: &str,
+    search: Option<&str>,
     content: &Markup,
 ) -> Markup {
     let text = view.text();
@@ -88,7 +89,7 @@ pub(in crate::http) fn document(
                             (logo())
                             span { "Guantong" } span class="brand-zh" lang="zh-CN" { "贯通" }
                         }
-                        (search_form(view, search, "bar-search"))
+                        @if let Some(search) = search { (search_form(view, search, "bar-search")) }
                         a class="switch" href=(view.switch) lang=(view.lang.other().tag())
                             hreflang=(view.lang.other().tag()) { (text.other_language) }
                     }
@@ -143,7 +144,8 @@ mod tests {
     #[test]
     fn titles_and_search_text_are_escaped() {
         let view = View::sample(Lang::En);
-        let html = document(&view, "</title><script>", "\"><script>", &html! {}).into_string();
+        let html =
+            document(&view, "</title><script>", Some("\"><script>"), &html! {}).into_string();
         assert!(!html.contains("<script"));
     }
 }

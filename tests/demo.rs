@@ -1,0 +1,63 @@
+//! The demonstration as a stranger runs it: the program, real sockets, real figures.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Runs `guantong demo --once` on free ports.
+fn demo(data: Option<&Path>) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_guantong"));
+    command.args(["demo", "--once", "--port", "0"]);
+    if let Some(folder) = data {
+        command.arg("--data").arg(folder);
+    }
+    command.output().expect("the program can be started")
+}
+
+#[track_caller]
+fn text(output: &Output) -> String {
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    String::from_utf8(output.stdout.clone()).expect("the tour is text")
+}
+
+#[test]
+fn tour_asks_in_every_way_and_ends_well() {
+    let text = text(&demo(None));
+    for words in [
+        "298 records",
+        "udp://127.0.0.1:",
+        "tcp://127.0.0.1:",
+        "2024-03-31   3647000 station",
+        "2023-03-31  >2640000 station",
+        "截至3月底，我国累计建成5G基站超过264万个",
+        "\"handle\":\"88.118.5/5g-base-stations\"",
+        "5G base stations, cumulative",
+        "HS_SITE",
+        "https://www.rfc-editor.org/rfc/rfc3650.html",
+        "\"responseCode\":100",
+        "as they should be",
+    ] {
+        assert!(text.contains(words), "{words} is missing in:\n{text}");
+    }
+}
+
+#[test]
+fn node_that_is_kept_is_used_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("demo");
+    text(&demo(Some(&dir)));
+    let key = std::fs::read(dir.join("server_key.pem")).unwrap();
+    text(&demo(Some(&dir)));
+    assert_eq!(std::fs::read(dir.join("server_key.pem")).unwrap(), key);
+}
+
+#[test]
+fn folder_with_other_things_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("letter.txt"), "mine").unwrap();
+    let output = demo(Some(folder.path()));
+    assert_eq!(output.status.code(), Some(2));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("empty"), "{told}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
