@@ -24,6 +24,13 @@ import net.handle.hdllib.Util;
  * nothing but these addresses: site, keys and interfaces come from the node itself.
  */
 final class Node {
+    /** Asked for once, without a key to check the answer with. */
+    private static byte[] publishedKey;
+
+    static {
+        publishedKey = askForKey();
+    }
+
     /** How a request travels. */
     enum Transport {
         UDP(Interface.SP_HDL_UDP, "GUANTONG_UDP"),
@@ -111,14 +118,12 @@ final class Node {
         byte[] loopback = loopback().getAddress();
         System.arraycopy(loopback, 0, server.ipAddress, 12, loopback.length);
         server.interfaces = new Interface[] {transport.toInterface()};
-        if (transport == Transport.HTTPS) {
-            server.publicKey = publishedKey();
-        }
+        server.publicKey = publishedKey;
         return server;
     }
 
-    /** The key that an HTTPS client of this library expects: the one in the site record. */
-    private static byte[] publishedKey() {
+    /** The key in the site record: with it this library checks certificates and signatures. */
+    private static byte[] askForKey() {
         try {
             return site(Transport.TCP).servers[0].publicKey;
         } catch (HandleException e) {

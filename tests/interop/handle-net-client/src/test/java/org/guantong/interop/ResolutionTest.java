@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.security.PublicKey;
 import java.util.Arrays;
 import net.handle.hdllib.AbstractMessage;
 import net.handle.hdllib.AbstractResponse;
@@ -146,6 +147,28 @@ class ResolutionTest {
         request.ignoreRestrictedValues = false;
         AbstractResponse response = Node.ask(request, transport);
         assertEquals(AbstractMessage.RC_INSUFFICIENT_PERMISSIONS, response.responseCode);
+    }
+
+    @ParameterizedTest
+    @EnumSource(Transport.class)
+    void restrictedValueAsksForAnIdentity(Transport transport) throws HandleException {
+        ResolutionRequest request = Node.request(RESTRICTED, null, new int[] {2});
+        request.ignoreRestrictedValues = false;
+        AbstractResponse response = Node.ask(request, transport);
+        assertEquals(AbstractMessage.RC_AUTHENTICATION_NEEDED, response.responseCode);
+        byte[] expected = Util.doDigest(response.rdHashType, request.getEncodedMessageBody());
+        assertArrayEquals(expected, response.requestDigest, "a challenge bears the digest");
+    }
+
+    @ParameterizedTest
+    @EnumSource(Transport.class)
+    void certifiedAnswerIsSignedWithTheKeyOfTheSite(Transport transport) throws Exception {
+        ResolutionRequest request = Node.request(PLAIN, null, null);
+        request.certify = true;
+        AbstractResponse response = Node.ask(request, transport);
+        assertEquals(AbstractMessage.RC_SUCCESS, response.responseCode);
+        PublicKey key = Node.site(Transport.TCP).servers[0].getPublicKey();
+        assertTrue(response.verifyMessage(key));
     }
 
     @Test
