@@ -1,9 +1,10 @@
 //! Files with mistakes: each mistake is named with its place, and what is sound is not lost.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
-use crate::node::{guantong, make};
+use crate::node::{Node, guantong, make};
 
 /// All that a command said.
 fn said(output: &std::process::Output) -> String {
@@ -48,4 +49,42 @@ fn three_mistakes_in_a_configuration_are_told_at_once() {
             "the nearest known key is not named:\n{said}"
         );
     }
+}
+
+#[test]
+fn broken_line_of_an_import_is_named_and_the_others_are_not_lost() {
+    const LINES: usize = 100_000;
+    const BROKEN: usize = 70_000;
+    let node = Node::start();
+    let path = node.file("records.jsonl");
+    let mut file = fs::File::create(&path).expect("the directory is ours");
+    let mut lines = String::new();
+    for number in 1..=LINES {
+        let end = if number == BROKEN { "" } else { "]}" };
+        lines.push_str(&format!(
+            "{{\"handle\":\"88.118.5/n{number}\",\"values\":[{{\"index\":1,\"type\":\"N\",\
+             \"data\":\"{number}\"}}{end}\n"
+        ));
+    }
+    file.write_all(lines.as_bytes()).expect("the disk has room");
+    let config = node.config();
+    let output = guantong(["import", text(&path), "--config", text(&config)]);
+    let told = said(&output);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("70000") || told.contains("70,000"), "{told}");
+    for (handle, found) in [
+        ("88.118.5/n69999", true),
+        ("88.118.5/n70000", false),
+        ("88.118.5/n100000", true),
+    ] {
+        let at = node.tcp.to_string();
+        let output = guantong(["resolve", handle, "--at", &format!("tcp://{at}"), "--json"]);
+        assert_eq!(
+            output.status.success(),
+            found,
+            "{handle}: {}",
+            said(&output)
+        );
+    }
+    assert!(node.stops_in_order());
 }

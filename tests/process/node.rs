@@ -24,8 +24,7 @@ const ANSWERS: &str = "the node answers";
 /// A running node; dropping it kills it.
 pub(crate) struct Node {
     process: Child,
-    /// Held because dropping it deletes the node's files.
-    _directory: TempDir,
+    directory: TempDir,
     /// Where it answers UDP.
     pub(crate) udp: SocketAddr,
     /// Where it answers TCP.
@@ -79,8 +78,18 @@ impl Node {
             process,
             udp: address("udp"),
             tcp: address("tcp"),
-            _directory: directory,
+            directory,
         }
+    }
+
+    /// Its configuration file.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.directory.path().join("node/guantong.toml")
+    }
+
+    /// A file beside the node's directory.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
     }
 
     /// Sends octets over UDP, then a sound request from the same port; what came back to the octets
