@@ -67,6 +67,7 @@ fn wide_line_is_found_unless_it_holds_a_url() {
         &format!("//! A.\nconst A: &str = \"{wide}\";\n"),
         &[],
     );
+    check_text("a.rs", &format!("//! ```\n//! {wide}\n//! ```\n"), &[]);
     check_text("a.md", &format!("{wide}\n"), &[]);
     check_text("a.rs", &format!("//! {}\n", "标".repeat(96)), &[]);
 }

@@ -26,6 +26,7 @@ const PRIVATE_HOSTS: &[&str] = &[".internal", ".local", ".lan", ".corp", ".intra
 pub(crate) fn check(file: &TextFile) -> Vec<Finding> {
     let mut findings = Vec::new();
     let source = SOURCE_ENDINGS.contains(&file.ending());
+    let mut drawn = false;
     for (number, line) in file.text.lines().enumerate() {
         let mut add = |rule, what: String, fix: &str| {
             let (path, line, fix) = (file.path.clone(), number + 1, fix.to_owned());
@@ -44,8 +45,9 @@ pub(crate) fn check(file: &TextFile) -> Vec<Finding> {
                 "Delete it.",
             );
         }
+        drawn ^= is_fence(line);
         let width = line.chars().count();
-        if source && width > COLUMNS_MAX && !cannot_wrap(line) {
+        if source && width > COLUMNS_MAX && !drawn && !cannot_wrap(line) {
             let what = format!("{width} columns, at most {COLUMNS_MAX}");
             add("line-width", what, "Wrap the line, or name a part of it.");
         }
@@ -74,16 +76,19 @@ pub(crate) fn check(file: &TextFile) -> Vec<Finding> {
     findings
 }
 
-/// Whether the line holds something that is one piece: a URL, a raw string, or a text that alone
-/// takes most of the line, such as the message of an error.
+/// Whether the line holds something that is one piece: a URL, a raw string, a text with quotes in
+/// it, or a text that alone takes most of the line, such as the message of an error.
 fn cannot_wrap(line: &str) -> bool {
-    let long_text = || {
-        line.split('"')
-            .skip(1)
-            .step_by(2)
-            .any(|text| text.chars().count() > 60)
-    };
-    line.contains("://") || line.contains("r#\"") || long_text()
+    let quoted = line.contains("r#\"") || line.matches("\\\"").count() >= 4;
+    let texts = || line.split('"').skip(1).step_by(2);
+    let long_text = || texts().any(|text| text.chars().count() > 60);
+    line.contains("://") || quoted || long_text()
+}
+
+/// Whether the line opens or closes a drawing or an example in a documentation comment.
+fn is_fence(line: &str) -> bool {
+    let line = line.trim_start();
+    line.starts_with("//! ```") || line.starts_with("/// ```")
 }
 
 /// Rules about the file as a whole.

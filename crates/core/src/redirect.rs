@@ -174,8 +174,8 @@ fn is_allowed(url: &str) -> bool {
     })
 }
 
-/// The URL as a header field carries it: octets outside of printable ASCII are escaped, so that none
-/// of them can end the field.
+/// The URL as a header field carries it: octets outside of printable ASCII are escaped, so that
+/// none of them can end the field.
 fn target_url(href: &str, append: &str) -> Option<String> {
     use std::fmt::Write as _;
     let mut url = String::with_capacity(href.len() + append.len());

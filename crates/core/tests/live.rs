@@ -145,7 +145,8 @@ impl Recorded {
         }
     }
 
-    /// The values of a prefix referral are in the nearest parent whose record is not seen elsewhere.
+    /// The values of a prefix referral are in the nearest parent whose record is not seen
+    /// elsewhere.
     fn learn_referral(&mut self, request: &[u8], response: &[u8]) {
         let (Ok(request), Ok(response)) = (Message::decode(request), Message::decode(response))
         else {

@@ -1,7 +1,7 @@
 //! Reads everything and says what is wrong: `store check`.
 //!
-//! Three passes over one view: records, change log, and the small tables and indexes. Memory does not
-//! grow with the number of records: each record is looked up in the log by its version, and the
+//! Three passes over one view: records, change log, and the small tables and indexes. Memory does
+//! not grow with the number of records: each record is looked up in the log by its version, and the
 //! log is proved complete by its numbers and by its balance of creations and deletions.
 
 use std::collections::BTreeMap;

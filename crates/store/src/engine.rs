@@ -1,10 +1,10 @@
 //! The embedded engine, behind the few operations that the store needs.
 //!
-//! This is the only file that names the engine. It gives ordered key spaces, point reads, snapshots,
-//! and atomic durable transactions; it knows nothing of records. Everything the engine may do to us
-//! is dealt with here: its panics on damaged files become errors, its memtables are rotated by our
-//! own setting, and its back-pressure is applied by us, where we can see that nobody is left to
-//! relieve it (`docs/internals/storage.md`, section 2.1).
+//! This is the only file that names the engine. It gives ordered key spaces, point reads,
+//! snapshots, and atomic durable transactions; it knows nothing of records. Everything the engine
+//! may do to us is dealt with here: its panics on damaged files become errors, its memtables are
+//! rotated by our own setting, and its back-pressure is applied by us, where we can see that nobody
+//! is left to relieve it (`docs/internals/storage.md`, section 2.1).
 
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};

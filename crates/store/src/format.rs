@@ -1,4 +1,5 @@
-//! Names, numbers and key encodings of the disk format; `docs/internals/storage.md` has the reasons.
+//! Names, numbers and key encodings of the disk format; `docs/internals/storage.md` has the
+//! reasons.
 
 use std::collections::BTreeMap;
 

@@ -1,9 +1,9 @@
 //! The cache of hot records in front of the engine.
 //!
 //! Hits touch neither the engine nor a lock of ours. The danger is in the miss: a reader fetches an
-//! old record from the engine, is overtaken by a write, and then puts the old record into the cache,
-//! where it would stay. So each key belongs to a *gate*, a counter under a lock, odd while a write
-//! of one of its keys is under way:
+//! old record from the engine, is overtaken by a write, and then puts the old record into the
+//! cache, where it would stay. So each key belongs to a *gate*, a counter under a lock, odd while a
+//! write of one of its keys is under way:
 //!
 //! ```text
 //! reader:  miss ── note gate ── read engine ─────────────── insert if the gate is even and as noted

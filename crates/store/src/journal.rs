@@ -1,11 +1,11 @@
 //! Cutting a torn end off the engine's journal.
 //!
 //! A group that was being written when the power went may be on the disk in part, and not only as a
-//! beginning: sectors in its middle can be missing while its end is there. The engine refuses to open
-//! then, because the checksum of the last batch does not agree. Such a batch was never acknowledged,
-//! so it has to go. This module finds out whether the damage is of that kind, with nothing valid
-//! behind it, and cuts it off. Whether something acknowledged was lost all the same is for `HEAD`
-//! to say, when the engine is open.
+//! beginning: sectors in its middle can be missing while its end is there. The engine refuses to
+//! open then, because the checksum of the last batch does not agree. Such a batch was never
+//! acknowledged, so it has to go. This module finds out whether the damage is of that kind, with
+//! nothing valid behind it, and cuts it off. Whether something acknowledged was lost all the same
+//! is for `HEAD` to say, when the engine is open.
 //!
 //! The journal's form is that of engine version 3; integers are little-endian:
 //!

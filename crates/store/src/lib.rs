@@ -9,9 +9,9 @@
 //! ```
 //!
 //! A [`Store`] is opened once and shared. Writes are [`Batch`]es of [`Change`]s, atomic, with
-//! expectations about what is there; the [`Ticket`] of a batch tells when it is on the medium. Every
-//! change gets a number and an [`Entry`] in the change log, in the same transaction. Reads never
-//! wait for writes; what spans records is read from a snapshot.
+//! expectations about what is there; the [`Ticket`] of a batch tells when it is on the medium.
+//! Every change gets a number and an [`Entry`] in the change log, in the same transaction. Reads
+//! never wait for writes; what spans records is read from a snapshot.
 //!
 //! ```
 //! use guantong_proto::wire::Writer;

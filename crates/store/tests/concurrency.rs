@@ -1,4 +1,5 @@
-//! Readers beside the writer: whole records only, never an old one after a new one was acknowledged.
+//! Readers beside the writer: whole records only, never an old one after a new one was
+//! acknowledged.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 

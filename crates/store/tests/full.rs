@@ -1,8 +1,8 @@
 //! A disk that is full, at different moments of the engine's life.
 //!
 //! A child gets a small disk of its own (a tmpfs in its own mount namespace) and writes until the
-//! store refuses. It must refuse with a clear error and in good time, go on reading, close, and after
-//! some room has been made open again with everything that was acknowledged.
+//! store refuses. It must refuse with a clear error and in good time, go on reading, close, and
+//! after some room has been made open again with everything that was acknowledged.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 

@@ -2,8 +2,8 @@
 //!
 //! A child imports batches into a store and prints the number of each change that it was told is
 //! committed. It is killed at a random moment. Afterwards everything it printed must be there, no
-//! batch may be half there, and the check must find nothing wrong. Then the next child goes on where
-//! this one was interrupted.
+//! batch may be half there, and the check must find nothing wrong. Then the next child goes on
+//! where this one was interrupted.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 

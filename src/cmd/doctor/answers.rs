@@ -43,7 +43,8 @@ pub(super) async fn ask(visit: &mut Visit, question: &Question<'_>) -> Result<()
     Ok(())
 }
 
-/// Over HTTPS the node must prove itself by the key in its site record, as Handle clients ask of it.
+/// Over HTTPS the node must prove itself by the key in its site record, as Handle clients ask of
+/// it.
 fn trust(site: Option<&Site>) -> Trust {
     let key = site.and_then(|site| site.servers.first()?.key().ok());
     key.map_or(Trust::Anybody, Trust::Key)
@@ -66,7 +67,8 @@ async fn site_info(
                 visit.doubtful(
                     about,
                     "the certificate has another key than the site record, so Handle clients \
-                     refuse it\nbrowsers do not mind; to serve both, make a certificate for site.key",
+                     refuse it\nbrowsers do not mind; to serve both, make a certificate for \
+                     site.key",
                 )?;
                 return Ok(false);
             }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use guantong_proto::Value;
 use guantong_proto::json::ValueForm;
 
-/// Lines that start with `-` for values of `before` that are gone or changed, and with `+` for those
-/// of `after` that are new or changed. Times of change are left out of account, since the node sets
-/// them.
+/// Lines that start with `-` for values of `before` that are gone or changed, and with `+` for
+/// those of `after` that are new or changed. Times of change are left out of account, since the
+/// node sets them.
 pub(super) fn diff(before: &[Value], after: &[Value]) -> Vec<String> {
     let mut indexes: BTreeMap<i32, (Option<&Value>, Option<&Value>)> = BTreeMap::new();
     for value in before {

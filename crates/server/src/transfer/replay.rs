@@ -3,8 +3,8 @@
 //! Between two saves of the state file, batches are committed whose outcomes nobody noted down. The
 //! change log has noted them: every change, in order, with the record that it replaced. So the
 //! lines behind the mark are judged once more, each against the record that was there *then*; a
-//! line whose verdict is to write, and whose change the log has, is done. Nothing is imported twice,
-//! and each line gets the outcome that it had.
+//! line whose verdict is to write, and whose change the log has, is done. Nothing is imported
+//! twice, and each line gets the outcome that it had.
 //!
 //! The log does not say which import a change belongs to. Two imports of the same handles at the
 //! same time are therefore told apart only if neither is resumed.

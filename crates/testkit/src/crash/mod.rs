@@ -2,16 +2,16 @@
 //!
 //! The program under test runs in a child process under `strace`, which writes down every file
 //! operation. The recording is replayed in memory against a model of a disk that knows what has
-//! been synced and what has not, and at any point an [`Image`] can be taken: the directory tree as it
-//! might be found after a crash at that point. The test opens each image with the program and looks
-//! whether everything that was acknowledged is there.
+//! been synced and what has not, and at any point an [`Image`] can be taken: the directory tree as
+//! it might be found after a crash at that point. The test opens each image with the program and
+//! looks whether everything that was acknowledged is there.
 //!
 //! ```text
 //! child under strace ──► Recording (events) ──► Replay ──► Image ──► directory ──► open and check
 //! ```
 //!
-//! The model works below the program, so it needs no seam in it, and it is itself checked: the replay
-//! of the whole recording must give the directory that the child has left behind
+//! The model works below the program, so it needs no seam in it, and it is itself checked: the
+//! replay of the whole recording must give the directory that the child has left behind
 //! ([`Recording::verify`]). It models files that are written with `write` and `pwrite`; a program
 //! that maps files for writing is not seen, and the check would say so.
 
