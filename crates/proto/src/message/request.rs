@@ -5,7 +5,7 @@
 
 use super::code::OpCode;
 use super::{Envelope, Header, Message, OpFlags, Version};
-use crate::error::DecodeError;
+use crate::error::{DecodeError, Reason};
 use crate::limits::NONCE_LEN_MAX;
 use crate::value::{Value, Values};
 use crate::wire::{Reader, Writer};
@@ -533,8 +533,16 @@ pub enum TxnPosition<'a> {
 impl<'a> TxnPosition<'a> {
     fn decode(version: Version, r: &mut Reader<'a>) -> Result<Self, DecodeError> {
         // Version 2.9 put a form octet in front.
-        if version.at_least(2, 9) && r.u8("form")? != 0 {
-            return Ok(Self::State(r.bytes("replication state")?));
+        if version.at_least(2, 9) {
+            let at = r.position();
+            match r.u8("form")? {
+                0 => {}
+                1 => return Ok(Self::State(r.bytes("replication state")?)),
+                _ => {
+                    let reason = Reason::Invalid("is neither 0 nor 1");
+                    return Err(DecodeError::new("form", at, reason));
+                }
+            }
         }
         let last_txn = r.i64("last transaction")?;
         Ok(Self::Single {

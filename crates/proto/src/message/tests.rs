@@ -149,3 +149,19 @@ fn referral_with_and_without_values_decodes() {
         assert_eq!(Writer::to_vec(|w| response.encode(layout, w)), body);
     }
 }
+
+#[test]
+fn unknown_form_of_a_replication_position_is_refused() {
+    let body = Writer::to_vec(|w| {
+        w.u8(0x81);
+        w.bytes(b"{}");
+        w.raw(&[0; 9]);
+    });
+    let error = Request::decode(OpCode::RETRIEVE_TXN, Version::OURS, &body).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .ends_with("form at octet 0: is neither 0 nor 1"),
+        "{error}"
+    );
+}

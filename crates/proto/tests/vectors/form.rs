@@ -88,6 +88,7 @@ pub(crate) fn value_fields(case: &Case<'_>, value: &Value) {
 /// Fields that speak of a site record.
 pub(crate) fn site_fields(case: &Case<'_>, site: &Site) {
     case.same_int("serial", site.serial);
+    case.same_int("flags", site.flags);
     case.same_bool("primary", site.is_primary());
     case.same_bool("multiPrimary", site.is_multi_primary());
     case.same_int("hashOption", site.hash_option.to_wire());

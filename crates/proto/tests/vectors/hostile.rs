@@ -20,10 +20,10 @@ const NASTY: [u8; 6] = [0x00, 0x01, 0x7f, 0x80, 0xfe, 0xff];
 /// Changed copies of one vector besides the cut ones.
 const CHANGES: usize = 300;
 
-pub(crate) fn attack(octets: &[u8], session_key: Option<&(i32, SessionKey)>) {
+pub(crate) fn attack(octets: &[u8], sessions: &[(i32, SessionKey)]) {
     let step = octets.len() / 2_000 + 1;
     for len in (0..=octets.len()).step_by(step) {
-        decode_all(&octets[..len], session_key);
+        decode_all(&octets[..len], sessions);
     }
     let mut random = Random(0x9e37_79b9_7f4a_7c15 ^ octets.len() as u64);
     for _ in 0..CHANGES {
@@ -31,13 +31,13 @@ pub(crate) fn attack(octets: &[u8], session_key: Option<&(i32, SessionKey)>) {
         for _ in 0..random.below(4) + 1 {
             random.change(&mut changed);
         }
-        decode_all(&changed, session_key);
+        decode_all(&changed, sessions);
     }
 }
 
 /// Every decoder must return, whatever it says; what it accepts it must be able to encode.
-fn decode_all(octets: &[u8], session_key: Option<&(i32, SessionKey)>) {
-    messages(octets, session_key);
+fn decode_all(octets: &[u8], sessions: &[(i32, SessionKey)]) {
+    messages(octets, sessions);
     for kind in [
         "HS_ADMIN",
         "HS_VLIST",
@@ -85,7 +85,7 @@ fn decode_all(octets: &[u8], session_key: Option<&(i32, SessionKey)>) {
     }
 }
 
-fn messages(octets: &[u8], session_key: Option<&(i32, SessionKey)>) {
+fn messages(octets: &[u8], sessions: &[(i32, SessionKey)]) {
     if let Ok(message) = Message::decode(octets) {
         let mut encoded = Vec::new();
         message.encode(&mut encoded);
@@ -96,8 +96,10 @@ fn messages(octets: &[u8], session_key: Option<&(i32, SessionKey)>) {
             let _ = credential.verify_mac(&message, b"key");
         }
     }
-    if let (Ok(packet), Some((_, key))) = (Packet::decode(octets), session_key) {
-        let _ = key.decrypt(packet.envelope.version, packet.octets);
+    if let Ok(packet) = Packet::decode(octets) {
+        for (_, key) in sessions {
+            let _ = key.decrypt(packet.envelope.version, packet.octets);
+        }
     }
     let mut reassembly = Reassembly::new();
     let _ = reassembly.on_datagram((), octets, 0);

@@ -4,6 +4,7 @@ use guantong_proto::crypto::jws::Jws;
 use guantong_proto::crypto::session::{Cipher, SessionKey};
 use guantong_proto::data::{PublicKey, Site};
 use guantong_proto::message::{Body, Message, Request, Response};
+use serde_json::Value as Json;
 
 use crate::case::{Case, Vector, Vectors, unhex};
 
@@ -75,22 +76,30 @@ pub(crate) fn named_key(case: &Case<'_>) -> Option<PublicKey> {
     }
 }
 
-/// The session that the live vectors were recorded in: its id and its key.
-pub(crate) fn live_session_key(known: &Vectors) -> Option<(i32, SessionKey)> {
-    let vector = known.iter().find(|vector| {
-        vector.name.ends_with("session-key") && vector.fields.contains_key("sessionId")
-    })?;
-    let id = vector.fields.get("sessionId")?.as_i64()?;
-    let code = vector
-        .fields
-        .get("algorithm")
-        .and_then(|json| json.as_i64())
-        .unwrap_or(3);
-    let cipher = Cipher::from_code(i32::try_from(code).ok()?).ok()?;
-    Some((
-        i32::try_from(id).ok()?,
-        SessionKey::new(cipher, &vector.octets).ok()?,
-    ))
+/// The sessions whose keys are stated: id and key of each.
+pub(crate) fn live_sessions(known: &Vectors) -> Vec<(i32, SessionKey)> {
+    let read = |vector: &Vector| {
+        let id = vector.fields.get("sessionId")?.as_i64()?;
+        let code = vector
+            .fields
+            .get("algorithm")
+            .and_then(Json::as_i64)
+            .unwrap_or(3);
+        let cipher = Cipher::from_code(i32::try_from(code).ok()?).ok()?;
+        let key = SessionKey::new(cipher, &vector.octets).ok()?;
+        Some((i32::try_from(id).ok()?, key))
+    };
+    let stated = known.iter().filter(|vector| vector.name.ends_with("-key"));
+    stated.filter_map(read).collect()
+}
+
+/// The key of one session.
+pub(crate) fn live_session(known: &Vectors, id: i32) -> Option<SessionKey> {
+    let sessions = live_sessions(known).into_iter();
+    sessions
+        .filter(|(found, _)| *found == id)
+        .map(|(_, key)| key)
+        .next()
 }
 
 /// Every identity that logs in or answers a challenge in any vector.
