@@ -2,16 +2,19 @@
 
 #![no_main]
 
+use guantong_proto::crypto::Credential;
 use guantong_proto::crypto::challenge::{KeyAnswer, verify_secret_answer};
 use guantong_proto::crypto::session::{Cipher, SessionKey};
-use guantong_proto::crypto::Credential;
 use guantong_proto::data::SecretKey;
 use guantong_proto::message::{Message, Version};
 
 libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
     if let Ok(credential) = Credential::decode(octets) {
         let encoded = credential.encode();
-        assert_eq!(Credential::decode(&encoded).expect("its own octets"), credential);
+        assert_eq!(
+            Credential::decode(&encoded).expect("its own octets"),
+            credential
+        );
     }
     if let Ok(message) = Message::decode(octets)
         && let Ok(Some(credential)) = Credential::of(&message)

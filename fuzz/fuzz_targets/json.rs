@@ -2,7 +2,9 @@
 
 #![no_main]
 
-use guantong_proto::json::{Record, SiteForm, key_from_json, key_to_json, parse_site, parse_values};
+use guantong_proto::json::{
+    Record, SiteForm, key_from_json, key_to_json, parse_site, parse_values,
+};
 
 libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
     if let Ok(record) = Record::parse(octets) {

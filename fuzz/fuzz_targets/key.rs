@@ -8,13 +8,19 @@ use guantong_proto::data::{PrivateKey, PublicKey};
 
 libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
     if let Ok(key) = PublicKey::decode(octets) {
-        assert_eq!(PublicKey::decode(&key.encode()).expect("its own octets"), key);
+        assert_eq!(
+            PublicKey::decode(&key.encode()).expect("its own octets"),
+            key
+        );
         if let Ok(key) = VerifyingKey::new(&key) {
             let _ = key.verify(Hash::Sha256, b"message", &[0x30, 6, 2, 1, 1, 2, 1, 1]);
         }
     }
     if let Ok(key) = PrivateKey::decode(octets) {
-        assert_eq!(PrivateKey::decode(&key.encode()).expect("its own octets"), key);
+        assert_eq!(
+            PrivateKey::decode(&key.encode()).expect("its own octets"),
+            key
+        );
         let _ = SigningKey::new(&key);
     }
     let _ = VerifyingKey::from_spki(octets);
@@ -23,7 +29,10 @@ libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
         Ok(KeyFile::Derived { rounds, .. }) if rounds > 10 => {}
         Ok(file) => {
             let _ = file.open(b"passphrase");
-            assert_eq!(KeyFile::decode(&file.encode()).expect("its own octets"), file);
+            assert_eq!(
+                KeyFile::decode(&file.encode()).expect("its own octets"),
+                file
+            );
         }
         Err(_) => {}
     }

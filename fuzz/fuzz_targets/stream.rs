@@ -6,7 +6,9 @@ use guantong_proto::stream::{StreamDecoder, StreamKind};
 use guantong_proto::wire::Writer;
 
 libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
-    let Some((step, octets)) = octets.split_first() else { return };
+    let Some((step, octets)) = octets.split_first() else {
+        return;
+    };
     let step = usize::from(*step) * 8 + 1;
     for kind in [StreamKind::Transactions, StreamKind::Dump] {
         let mut decoder = StreamDecoder::new(kind);
