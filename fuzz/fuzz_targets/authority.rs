@@ -1,0 +1,76 @@
+//! Packets put to the authority: every one gets a reply that decodes, or none.
+
+#![no_main]
+
+use std::convert::Infallible;
+use std::sync::LazyLock;
+
+use guantong_core::authority::{self, Challenge, Homed, Moment, RecordView, Site};
+use guantong_proto::data::site::{Server, Site as SiteRecord};
+use guantong_proto::message::{Envelope, Message, Response};
+use guantong_proto::wire::{Reader, Writer};
+use guantong_proto::{CaseRule, Handle, Permissions, Value, Values};
+
+/// Stands in the data of the value that is not public.
+const HIDDEN: &[u8] = b"never to be seen";
+
+/// A site that is part of the global registry and homes the prefix of the vectors.
+static SITE: LazyLock<Site> = LazyLock::new(|| {
+    let server = Server {
+        id: 1,
+        address: [127, 0, 0, 1].into(),
+        public_key: Vec::new(),
+        interfaces: Vec::new(),
+    };
+    let record = SiteRecord {
+        servers: vec![server],
+        ..SiteRecord::default()
+    };
+    let homed = ["0.NA", "20.500.12345"].map(|p| Handle::of_prefix(p).expect("it is a prefix"));
+    Site::new(
+        record.encode(),
+        1,
+        CaseRule::Insensitive,
+        Homed::new(&homed),
+    )
+    .expect("the site has its server")
+});
+
+/// The values of every record that exists.
+static RECORD: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut values = ["URL", "HS_SERV.PREFIX", "SECRET"]
+        .map(|kind| Value::new(i32::try_from(kind.len()).unwrap_or(1), kind, "0.SERV/x"));
+    values[2].data = HIDDEN.to_vec();
+    values[2].permissions = Permissions(Permissions::ADMIN_READ);
+    Writer::to_vec(|w| Values::encode(&values, w))
+});
+
+libfuzzer_sys::fuzz_target!(|packet: &[u8]| {
+    let mut challenge = || Challenge {
+        session_id: 1,
+        nonce: [7; 16],
+    };
+    let mut moment = Moment {
+        now_secs: 1_700_000_000,
+        challenge: &mut challenge,
+    };
+    let (mut key, mut out) = (Vec::new(), Vec::new());
+    // Names of odd length exist, the others do not.
+    let fetch = |key: &[u8]| Ok::<_, Infallible>((key.len() % 2 == 1).then_some(&*RECORD));
+    let view = |values: &&'static Vec<u8>| RecordView {
+        handle: "",
+        values,
+        all_public: false,
+    };
+    let Ok(()) = authority::answer(&SITE, packet, &mut moment, &mut key, &mut out, fetch, |r| {
+        view(r)
+    });
+    assert!(!out.windows(HIDDEN.len()).any(|part| part == HIDDEN));
+    if out.is_empty() {
+        return;
+    }
+    let asked = Envelope::decode(&mut Reader::new(packet)).expect("a reply means an envelope");
+    let reply = Message::decode(&out).expect("a reply decodes");
+    assert_eq!(reply.envelope.request_id, asked.request_id);
+    Response::of(&reply).expect("the body of a reply decodes");
+});
