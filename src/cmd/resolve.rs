@@ -14,6 +14,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde::Serialize;
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::{NodeArgs, block_on, local};
 use crate::failed::{Exit, Failed, Report};
@@ -418,8 +419,9 @@ pub(crate) fn note_attempt(attempt: &Attempt) {
 
 /// A moment given in seconds since 1970.
 fn moment(seconds: u32) -> String {
-    OffsetDateTime::from_unix_timestamp(seconds.into())
-        .map_or_else(|_| seconds.to_string(), |moment| moment.to_string())
+    let moment = OffsetDateTime::from_unix_timestamp(seconds.into()).ok();
+    let text = moment.and_then(|moment| moment.format(&Rfc3339).ok());
+    text.unwrap_or_else(|| seconds.to_string())
 }
 
 fn time(elapsed: Duration) -> String {

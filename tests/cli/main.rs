@@ -235,6 +235,21 @@ fn doctor_says_where_it_breaks() {
 }
 
 #[test]
+fn doctor_looks_at_a_node_from_outside() {
+    let node = Node::start();
+    let look = |handle: &str| {
+        let at = format!("tcp://{}", node.address("tcp"));
+        guantong(&["doctor", handle, "--at", &at])
+    };
+    let run = look(node::SMALL);
+    assert_eq!(run.code, 0, "{}", run.out);
+    assert!(run.out.contains("gives 3 values"), "{}", run.out);
+    assert_eq!(look("88.118.5/none").code, 1);
+    let run = guantong(&["doctor", "--at", &format!("tcp://{}", node.address("udp"))]);
+    assert_eq!(run.code, 3, "{}", run.out);
+}
+
+#[test]
 fn doctor_and_check_look_at_a_node_that_does_not_run() {
     let node = Node::new();
     let run = guantong_in(node.folder(), &["check"]);

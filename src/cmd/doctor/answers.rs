@@ -1,43 +1,74 @@
 //! What the running node says, by every transport: does it answer, does it say the same everywhere,
 //! and is that what its store says.
 
-use guantong_client::{Attempt, Client, Error, Fault, Outcome, Query, Server, Trace, Trust};
+use guantong_client::{
+    Attempt, Client, Endpoint, Error, Fault, Outcome, Query, Server, Trace, Trust,
+};
 use guantong_proto::data::Site;
 use guantong_proto::limits::EXPIRATION_DEFAULT_SECS;
 use guantong_proto::{Handle, Value};
-use guantong_server::site::Addresses;
 use time::OffsetDateTime;
 
 use super::visit::Visit;
-use crate::cmd::local::endpoints_of;
 use crate::failed::{Exit, Failed};
 
 /// Seconds by which two clocks may differ before somebody should look at them.
 const SKEW_MAX_SECS: i64 = 300;
 
+/// What is known about a record before anybody is asked.
+pub(super) enum Known {
+    /// Nothing: there was no store to look into. The first answer becomes the measure.
+    Nothing,
+    /// The store has no such record.
+    Absent,
+    /// The store, or the first answer, has these values, of which some may not be public.
+    Values(Vec<Value>),
+}
+
 /// What is asked of a running node, and what it should say.
 pub(super) struct Question<'a> {
     /// Where it listens.
-    pub(super) addresses: &'a Addresses,
-    /// The site record that it should publish.
-    pub(super) site: Option<&'a Site>,
+    pub(super) endpoints: Vec<Endpoint>,
+    /// The site record that it should publish; the first answer is the measure if it is not known.
+    pub(super) site: Option<Site>,
     /// The handle that is in question.
     pub(super) handle: Option<&'a Handle>,
-    /// What is stored under the handle.
-    pub(super) stored: Option<&'a [Value]>,
+    /// What is known about its record.
+    pub(super) known: Known,
 }
 
-/// Asks at every address.
-pub(super) async fn ask(visit: &mut Visit, question: &Question<'_>) -> Result<(), Failed> {
-    for endpoint in endpoints_of(question.addresses) {
+/// Asks at every endpoint.
+pub(super) async fn ask(visit: &mut Visit, mut question: Question<'_>) -> Result<(), Failed> {
+    for endpoint in std::mem::take(&mut question.endpoints) {
         let about = endpoint.to_string();
+        let is_guess = question
+            .site
+            .as_ref()
+            .is_some_and(|site| !publishes(site, &endpoint));
         let client = Client::builder(Server::new([endpoint]))
-            .trust(trust(question.site))
+            .trust(trust(question.site.as_ref()))
             .build();
-        if site_info(visit, &about, &client, question.site).await?
-            && let Some(handle) = question.handle
-        {
-            record(visit, &about, &client, handle, question.stored).await?;
+        let expected = question.site.as_ref();
+        let site = match site_info(visit, &about, &client, expected).await? {
+            Ok(site) => site,
+            Err(Error::Unreachable { .. }) if is_guess => {
+                visit.good(
+                    &about,
+                    "nobody is there, and the site record names no such port",
+                )?;
+                continue;
+            }
+            Err(error) => {
+                unanswered(visit, &about, &error)?;
+                continue;
+            }
+        };
+        question.site.get_or_insert(site);
+        if let Some(handle) = question.handle {
+            let seen = record(visit, &about, &client, handle, &question.known).await?;
+            if let (Some(values), Known::Nothing) = (seen, &question.known) {
+                question.known = Known::Values(values);
+            }
         }
     }
     Ok(())
@@ -50,35 +81,47 @@ fn trust(site: Option<&Site>) -> Trust {
     key.map_or(Trust::Anybody, Trust::Key)
 }
 
-/// Whether the node answers there and says of itself what it should; `false` if it does not answer.
+/// Whether a site record names this way to reach it.
+fn publishes(site: &Site, endpoint: &Endpoint) -> bool {
+    let mut interfaces = site.servers.iter().flat_map(|server| &server.interfaces);
+    interfaces.any(|interface| {
+        let name = interface.protocol.name().unwrap_or_default();
+        name.eq_ignore_ascii_case(endpoint.transport.name())
+            && interface.port() == Some(endpoint.port)
+    })
+}
+
+/// Says why nobody answers, and what to do.
+fn unanswered(visit: &mut Visit, about: &str, error: &Error) -> Result<(), Failed> {
+    let is_tls = |attempt: &Attempt| matches!(attempt.outcome, Outcome::Misbehaved(Fault::Tls(_)));
+    match error {
+        Error::Misbehaved { attempts } if attempts.iter().any(is_tls) => visit.doubtful(
+            about,
+            "the certificate has another key than the site record, so Handle clients refuse it\n\
+             browsers do not mind; to serve both, make a certificate for site.key",
+        ),
+        Error::Unreachable { .. } => {
+            let what_to_do = "does a firewall stand in between? see the node's log";
+            visit.bad(Exit::Network, about, error, what_to_do)
+        }
+        _ => {
+            let what_to_do = "does another program answer there? see the node's log";
+            visit.bad(Exit::Network, about, error, what_to_do)
+        }
+    }
+}
+
+/// Whether the node says of itself there what it should.
 async fn site_info(
     visit: &mut Visit,
     about: &str,
     client: &Client,
     expected: Option<&Site>,
-) -> Result<bool, Failed> {
+) -> Result<Result<Site, Error>, Failed> {
     let mut trace = Trace::default();
     let site = match client.site_info_traced(&mut trace).await {
         Ok(site) => site,
-        Err(error) => {
-            let is_tls =
-                |attempt: &Attempt| matches!(attempt.outcome, Outcome::Misbehaved(Fault::Tls(_)));
-            if trace.attempts.iter().any(is_tls) {
-                visit.doubtful(
-                    about,
-                    "the certificate has another key than the site record, so Handle clients \
-                     refuse it\nbrowsers do not mind; to serve both, make a certificate for \
-                     site.key",
-                )?;
-                return Ok(false);
-            }
-            let what_to_do = match error {
-                Error::Unreachable { .. } => "does a firewall stand in between? see the node's log",
-                _ => "does another program answer there? see the node's log",
-            };
-            visit.bad(Exit::Network, about, error, what_to_do)?;
-            return Ok(false);
-        }
+        Err(error) => return Ok(Err(error)),
     };
     let took = trace
         .attempts
@@ -100,7 +143,7 @@ async fn site_info(
         )?,
     }
     skew(visit, about, &trace)?;
-    Ok(true)
+    Ok(Ok(site))
 }
 
 /// Whether the clock of whoever answered is ours, as far as the expiration of the answer shows.
@@ -120,53 +163,59 @@ fn skew(visit: &mut Visit, about: &str, trace: &Trace) -> Result<(), Failed> {
     )
 }
 
-/// Whether the node gives the record there as it is stored.
+/// Whether the node gives the record there as it should; returns the values that it gives.
 async fn record(
     visit: &mut Visit,
     about: &str,
     client: &Client,
     handle: &Handle,
-    stored: Option<&[Value]>,
-) -> Result<(), Failed> {
-    let readable: Option<Vec<&Value>> = stored.map(|values| {
-        values
-            .iter()
-            .filter(|value| value.permissions.public_read())
-            .collect()
-    });
-    match (client.query(&Query::new(handle.clone())).await, readable) {
-        (Ok(answer), Some(readable)) if answer.values().iter().eq(readable.iter().copied()) => {
-            visit.good(
-                about,
-                format_args!("gives the {} public values", readable.len()),
-            )
-        }
-        (Ok(answer), Some(readable)) => visit.bad(
-            Exit::Network,
-            about,
-            format_args!(
-                "gives other values than the store holds ({} against {})",
-                answer.values().len(),
-                readable.len()
-            ),
-            "if the record was just changed, try again; else another node answers there",
-        ),
-        (Ok(answer), None) => visit.bad(
-            Exit::Network,
-            about,
-            format_args!(
-                "gives {} values that this store does not hold",
-                answer.values().len()
-            ),
-            "another node answers there",
-        ),
-        (Err(Error::NoSuchValues { .. }), Some(readable)) if readable.is_empty() => {
-            visit.good(about, "keeps the values to itself, none of which is public")
+    known: &Known,
+) -> Result<Option<Vec<Value>>, Failed> {
+    let is_public = |value: &&Value| value.permissions.public_read();
+    let answer = match (client.query(&Query::new(handle.clone())).await, known) {
+        (Ok(answer), _) => answer,
+        (Err(Error::NoSuchValues { .. }), Known::Values(values))
+            if !values.iter().any(|value| is_public(&value)) =>
+        {
+            visit.good(about, "keeps the values to itself, none of which is public")?;
+            return Ok(None);
         }
         // The reason has been found in the store already; the node only agrees.
-        (Err(error @ (Error::NotFound { .. } | Error::Refused { .. })), None) => {
-            visit.good(about, format_args!("says so too: {error}"))
+        (Err(error @ (Error::NotFound { .. } | Error::Refused { .. })), Known::Absent) => {
+            visit.good(about, format_args!("says so too: {error}"))?;
+            return Ok(None);
         }
-        (Err(error), _) => visit.bad(Exit::Network, about, error, "see the findings above"),
+        (Err(error), _) => {
+            let exit = match error.code() {
+                Some(_) => Exit::Refused,
+                None => Exit::Network,
+            };
+            visit.bad(exit, about, error, "")?;
+            return Ok(None);
+        }
+    };
+    let found = answer.values();
+    let count = found.len();
+    match known {
+        Known::Nothing => visit.good(about, format_args!("gives {count} values"))?,
+        Known::Values(values) if found.iter().eq(values.iter().filter(is_public)) => {
+            visit.good(about, format_args!("gives the {count} public values"))?;
+        }
+        Known::Values(values) => visit.bad(
+            Exit::Network,
+            about,
+            format_args!(
+                "gives other values than there should be ({count}, not {})",
+                values.iter().filter(is_public).count()
+            ),
+            "if the record was just changed, try again; else another node answers there",
+        )?,
+        Known::Absent => visit.bad(
+            Exit::Network,
+            about,
+            format_args!("gives {count} values that this store does not hold"),
+            "another node answers there",
+        )?,
     }
+    Ok(Some(found.to_vec()))
 }

@@ -5,13 +5,17 @@
 //!     ─► node runs? ─► each address answers? ─► same answer as the store?
 //! ```
 //!
-//! Each step prints one finding. A step that fails does not end the walk if a later one can still
+//! Without settings there is no store to look into: the node is asked from outside, and the answers
+//! of its transports are compared with each other. Each step prints one finding. A step that fails does not end the walk if a later one can still
 //! tell something; the first one that is bad decides the exit code.
 
 mod answers;
 mod record;
 mod visit;
 
+use std::net::Ipv4Addr;
+
+use guantong_client::Server;
 use guantong_proto::Handle;
 use guantong_proto::data::Site;
 use guantong_server::config::{self, Config, Judgement};
@@ -19,15 +23,17 @@ use guantong_server::key::ServerKey;
 use guantong_server::running::addresses_of_running;
 use guantong_server::site::{Addresses, site_record};
 
-use super::local::control_of;
+use super::local::{control_of, endpoints_of};
 use super::{NodeArgs, block_on};
 use crate::failed::{Exit, Failed, Report};
+use answers::{Known, Question};
 use visit::Visit;
 
 const EXAMPLES: &str = "\
 Examples:
   guantong doctor --config node
   guantong doctor 88.118.5/5g-base-stations --config node
+  guantong doctor 88.118.5/5g-base-stations --at node.example
 
 Exit codes:
   0  everything is in order
@@ -42,6 +48,11 @@ pub(crate) struct Args {
     /// The handle that does not resolve as it should; without it the node is looked at
     handle: Option<String>,
 
+    /// Look at the node at this address, from outside; by default at the node of --config if there
+    /// is one, else at 127.0.0.1:2641
+    #[arg(long, value_name = "ADDR", env = "GUANTONG_AT")]
+    at: Option<Server>,
+
     #[command(flatten)]
     node: NodeArgs,
 }
@@ -54,46 +65,63 @@ pub(crate) fn run(args: &Args) -> Result<(), Failed> {
             .cause(error)
             .fail()
     })?;
-    let file = args.node.file();
-    let config = args.node.load()?;
     let mut visit = Visit::new();
-    visit.good("settings", file.display())?;
-    machine(&mut visit, &config)?;
-    visit::clock(&mut visit)?;
-    let site = own_site(&config);
-    let stored = match control_of(&config) {
-        Ok(mut control) => {
-            let (control, handle) = (control.as_mut(), handle.as_ref());
-            record::look(&mut visit, &config, control, site.as_ref(), handle)?
-        }
-        Err(error) => {
-            visit.bad(
-                Exit::Usage,
-                "store",
-                &error,
-                "see the finding about node.data above",
-            )?;
-            None
-        }
+    let config = match args.at {
+        Some(_) => None,
+        None => args.node.load_if_any()?,
     };
-    match addresses_of_running(&config) {
-        Some(addresses) => {
-            let question = answers::Question {
-                addresses: &addresses,
-                site: site.as_ref(),
+    match config {
+        Some(config) => local(&mut visit, args, &config, handle.as_ref())?,
+        None => {
+            visit::clock(&mut visit)?;
+            let server = args.at.clone();
+            let server = server.unwrap_or_else(|| Server::native(Ipv4Addr::LOCALHOST.into()));
+            let question = Question {
+                endpoints: server.endpoints().to_vec(),
+                site: None,
                 handle: handle.as_ref(),
-                stored: stored.as_deref(),
+                known: Known::Nothing,
             };
-            block_on(answers::ask(&mut visit, &question))??;
+            block_on(answers::ask(&mut visit, question))??;
         }
-        None => visit.bad(
-            Exit::Network,
-            "node",
-            "it does not run",
-            format_args!("start it: guantong serve --config {}", file.display()),
-        )?,
     }
     visit.finish()
+}
+
+/// Walks from the settings to the answers of the node of this machine.
+fn local(
+    visit: &mut Visit,
+    args: &Args,
+    config: &Config,
+    handle: Option<&Handle>,
+) -> Result<(), Failed> {
+    let file = args.node.file();
+    visit.good("settings", file.display())?;
+    machine(visit, config)?;
+    visit::clock(visit)?;
+    let site = own_site(config);
+    let known = match control_of(config) {
+        Ok(mut control) => record::look(visit, config, control.as_mut(), site.as_ref(), handle)?,
+        Err(error) => {
+            let what_to_do = "see the finding about node.data above";
+            visit.bad(Exit::Usage, "store", &error, what_to_do)?;
+            Known::Nothing
+        }
+    };
+    let Some(addresses) = addresses_of_running(config) else {
+        let what_to_do = format!("start it: guantong serve --config {}", file.display());
+        return visit.bad(Exit::Network, "node", "it does not run", what_to_do);
+    };
+    let endpoints = endpoints_of(&addresses);
+    block_on(answers::ask(
+        visit,
+        Question {
+            endpoints,
+            site,
+            handle,
+            known,
+        },
+    ))?
 }
 
 /// What `guantong check` finds.

@@ -11,22 +11,24 @@ use guantong_server::control::{Control, Fault};
 use guantong_server::site::SERVER_ID;
 use time::OffsetDateTime;
 
+use super::answers::Known;
 use super::visit::Visit;
 use crate::failed::{Exit, Failed};
 
-/// Looks at the prefixes and, if there is a handle, at its record; returns the stored values.
+/// Looks at the prefixes and, if there is a handle, at its record; returns what is
+/// known of the record now.
 pub(super) fn look(
     visit: &mut Visit,
     config: &Config,
     control: &mut dyn Control,
     site: Option<&Site>,
     handle: Option<&Handle>,
-) -> Result<Option<Vec<Value>>, Failed> {
+) -> Result<Known, Failed> {
     let prefixes = match prefixes(control) {
         Ok(prefixes) => prefixes,
         Err(fault) => {
             visit.bad(Exit::Usage, "store", fault, "try `guantong store check`")?;
-            return Ok(None);
+            return Ok(Known::Nothing);
         }
     };
     match handle {
@@ -39,7 +41,7 @@ pub(super) fn look(
             if prefixes.is_empty() {
                 visit.doubtful("prefix", "none is homed; see `guantong prefix home`")?;
             }
-            Ok(None)
+            Ok(Known::Nothing)
         }
         Some(handle) => {
             homed(visit, config, site, &prefixes, handle)?;
@@ -116,11 +118,7 @@ fn homed(
 }
 
 /// Whether the record is there and can be read and cached.
-fn record(
-    visit: &mut Visit,
-    control: &mut dyn Control,
-    handle: &Handle,
-) -> Result<Option<Vec<Value>>, Failed> {
+fn record(visit: &mut Visit, control: &mut dyn Control, handle: &Handle) -> Result<Known, Failed> {
     let values = match get(control, handle.as_str()) {
         Ok(Some(values)) => values,
         Ok(None) => {
@@ -130,11 +128,11 @@ fn record(
                 "there is none under this handle",
                 "check the spelling, or register it with `guantong record put`",
             )?;
-            return Ok(None);
+            return Ok(Known::Absent);
         }
         Err(text) => {
             visit.bad(Exit::Usage, "record", text, "try `guantong store check`")?;
-            return Ok(None);
+            return Ok(Known::Nothing);
         }
     };
     let public = values
@@ -151,7 +149,13 @@ fn record(
             format_args!("{} values, {public} public", values.len()),
         )?,
     }
-    for value in &values {
+    sane(visit, &values)?;
+    Ok(Known::Values(values))
+}
+
+/// Whether values can be cached, and are what their types say.
+pub(super) fn sane(visit: &mut Visit, values: &[Value]) -> Result<(), Failed> {
+    for value in values {
         if let Some(text) = odd_ttl(value) {
             visit.doubtful("TTL", text)?;
         }
@@ -159,7 +163,7 @@ fn record(
             visit.doubtful("value", format_args!("index {}: {error}", value.index))?;
         }
     }
-    Ok(Some(values))
+    Ok(())
 }
 
 /// What is odd about the time that a value may be cached.
