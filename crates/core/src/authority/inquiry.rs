@@ -1,6 +1,6 @@
 //! The native face: a packet in, a whole reply packet out.
 
-use guantong_proto::limits::{HEADER_LEN, NONCE_LEN};
+use guantong_proto::limits::NONCE_LEN;
 use guantong_proto::message::{
     Envelope, Header, Message, OpCode, OpFlags, Packet, Request, Resolve, ResponseCode,
 };
@@ -158,13 +158,13 @@ fn open<'a>(packet: &'a [u8], reply: &mut Reply<'a>) -> Result<Message<'a>, Refu
         .get(guantong_proto::limits::ENVELOPE_LEN..)
         .unwrap_or_default();
     let in_clear = !envelope.compressed && !envelope.encrypted;
-    if in_clear && let Ok(header) = Header::decode(&mut Reader::new(octets)) {
+    // Behind an announced length that no message can have there is no header to be believed.
+    let has_header = in_clear && envelope.message_len().is_ok();
+    if has_header && let Ok(header) = Header::decode(&mut Reader::new(octets)) {
         if header.code != ResponseCode::RESERVED {
             return Err(Refusal::Silence);
         }
-        // An announced length without room for a header means that there is none.
-        let announced = usize::try_from(envelope.message_len).unwrap_or(usize::MAX);
-        reply.header = (announced >= HEADER_LEN).then_some(header);
+        reply.header = Some(header);
     }
     if envelope.compressed {
         return Err(Refusal::say(ResponseCode::PROTOCOL_ERROR, COMPRESSED));

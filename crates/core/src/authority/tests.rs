@@ -504,6 +504,15 @@ fn malformed_input_is_4_with_the_cause_and_the_ids() {
         at(16, &[0, 4, 0, 1]),
         "4: message length at octet 16: is 262145, the limit",
     );
+    // What follows such a length is not read as a header, even if it looks like a response.
+    check(
+        &node,
+        |packet| {
+            packet[16..20].copy_from_slice(&(-1i32).to_be_bytes());
+            packet[20..].fill(b'x');
+        },
+        "4: message length at octet 16: is negative (-1)",
+    );
     check(
         &node,
         at(16, &[0xff; 4]),

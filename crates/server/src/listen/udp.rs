@@ -50,9 +50,10 @@ use crate::node::{Node, Scratch, Via, replace_by_error};
 
 /// Datagrams that one system call takes. More would add latency and leave the first-level cache.
 pub const BATCH: usize = 64;
-/// Room for one datagram. Clients send 512 octets at most; what is longer than this is cut off by
-/// the system, fails to decode, and is answered as malformed.
-const RECEIVE_LEN: usize = 2_048;
+/// Room for one datagram. Clients send 512 octets at most; this leaves room for one that carries the
+/// longest handle uncut. What is longer still is cut off by the system, fails to decode, and is
+/// answered as malformed.
+const RECEIVE_LEN: usize = 4_096;
 /// Buffer that the system keeps for arriving and leaving datagrams, so that a burst of some ten
 /// thousand requests survives a pause of the thread. The system may grant less.
 const SOCKET_BUFFER_LEN: usize = 8 * 1024 * 1024;
