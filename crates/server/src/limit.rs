@@ -1,23 +1,26 @@
 //! Limits on what one peer can make the node do: rates and connections.
 //!
-//! [`Meter`] counts what a network or an address costs per second, in a table of fixed size without
-//! allocation. [`Connections`] counts open connections. Which limits apply is configuration
-//! ([`crate::config::Limits`]); limits of the protocol itself are in `guantong_proto::limits`.
+//! [`Meter`] counts what a network or an address costs per second, in a table of fixed size, without
+//! allocation and without locks. [`Connections`] counts open connections. Which limits apply is
+//! configuration ([`crate::config::Limits`]); limits of the protocol itself are in
+//! `guantong_proto::limits`.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::config::Limits;
 
-/// Sources that one meter remembers. With 24 octets each a table has 192 KiB, which stays in the
-/// cache of a core; when it is full the source that was quiet for longest is forgotten.
+/// Sources that one meter remembers. With 16 octets each a table has 128 KiB; when it is full, the
+/// source that has used least lately is forgotten.
 pub const METER_SOURCES_MAX: usize = 8_192;
-/// Sources that share a slot of the table; a source is searched among so many.
+/// Sources that share a slot of the table; a source is searched among so many. They fill one cache
+/// line.
 const WAYS: usize = 4;
-/// Parts of the meter that TCP and HTTP share, so that threads seldom wait for each other.
-const SHARDS: usize = 16;
+/// What may be spent at once: the budget of so many microseconds.
+const BURST_US: u64 = 1_000_000;
 
 //----------- Sources --------------------------------------------------------
 
@@ -45,22 +48,24 @@ fn high_half(bits: u128) -> u64 {
 
 //----------- Meter ----------------------------------------------------------
 
-/// Token buckets by source. A bucket holds what may be spent in one second.
+/// Budgets by source, shared by all threads.
 ///
-/// Not shared: each UDP thread has its own, see [`SharedMeter`] for the rest.
+/// Of each source one number is kept: the moment at which its spending will be made good. A cost
+/// moves that moment on by the time in which the budget earns it, and is allowed if the moment then
+/// lies at most one second ahead. Threads that bring a new source into the table at the same moment
+/// may give it a few costs more; that does no harm, and a lock would.
 #[derive(Debug)]
 pub struct Meter {
-    buckets: Box<[Bucket]>,
+    entries: Box<[Entry]>,
     /// Keyed by a secret, so that nobody can choose sources that push each other out.
     hasher: RandomState,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Bucket {
-    source: u64,
-    tokens: u64,
-    /// When the tokens were counted; 0: the bucket is free.
-    at_ms: u64,
+#[derive(Debug, Default)]
+struct Entry {
+    source: AtomicU64,
+    /// When the spending is made good, in microseconds; 0: nothing was spent.
+    settled_us: AtomicU64,
 }
 
 impl Meter {
@@ -71,47 +76,53 @@ impl Meter {
 
     fn with_sources(sources: usize) -> Self {
         Self {
-            buckets: vec![Bucket::default(); sources].into(),
+            entries: std::iter::repeat_with(Entry::default)
+                .take(sources)
+                .collect(),
             hasher: RandomState::new(),
         }
     }
 
     /// Spends `cost` for `source` if a budget of `per_second` allows it. A single cost above the
-    /// whole budget is allowed when nothing else was spent for a second.
-    pub fn spend(&mut self, source: u64, cost: u64, per_second: u64, now_ms: u64) -> bool {
-        let now_ms = now_ms.max(1);
-        let bucket = self.bucket(source, per_second, now_ms);
-        let elapsed_ms = now_ms.saturating_sub(bucket.at_ms);
-        let earned = per_second.saturating_mul(elapsed_ms) / 1_000;
-        if earned > 0 {
-            bucket.tokens = bucket.tokens.saturating_add(earned).min(per_second);
-            bucket.at_ms = now_ms;
-        }
-        let cost = cost.min(per_second);
-        let allowed = bucket.tokens >= cost;
-        if allowed {
-            bucket.tokens -= cost;
-        }
-        allowed
+    /// budget of a second is allowed when nothing else was spent for a second.
+    pub fn spend(&self, source: u64, cost: u64, per_second: u64, now_ms: u64) -> bool {
+        let now_us = now_ms.saturating_mul(1_000);
+        let takes_us = cost.saturating_mul(1_000_000) / per_second.max(1);
+        let takes_us = takes_us.min(BURST_US);
+        let entry = self.entry(source);
+        let spent = entry
+            .settled_us
+            .fetch_update(Relaxed, Relaxed, |settled_us| {
+                let settled_us = settled_us.max(now_us) + takes_us;
+                (settled_us <= now_us + BURST_US).then_some(settled_us)
+            });
+        spent.is_ok()
     }
 
-    /// The bucket of a source: its own, or a full one in place of the quietest of its slot.
-    fn bucket(&mut self, source: u64, per_second: u64, now_ms: u64) -> &mut Bucket {
-        let slots = self.buckets.len() / WAYS;
+    /// Counts a request of `peer` and says whether it may be served now.
+    pub fn admits(&self, peer: IpAddr, limits: &Limits, now_ms: u64) -> bool {
+        let per_second = u64::from(limits.requests_per_second_per_address);
+        per_second == 0 || limits.trusts(peer) || self.spend(host_of(peer), 1, per_second, now_ms)
+    }
+
+    /// The entry of a source: its own, or in place of the one of its slot that is settled first.
+    fn entry(&self, source: u64) -> &Entry {
+        let slots = self.entries.len() / WAYS;
         let hash = self.hasher.hash_one(source);
         let slot = usize::try_from(hash % slots as u64).unwrap_or(0);
-        let ways = &mut self.buckets[slot * WAYS..(slot + 1) * WAYS];
-        let known = ways.iter().position(|b| b.source == source && b.at_ms > 0);
-        let position = known.unwrap_or_else(|| {
-            let quietest = (0..WAYS).min_by_key(|&n| ways[n].at_ms).unwrap_or(0);
-            ways[quietest] = Bucket {
-                source,
-                tokens: per_second,
-                at_ms: now_ms,
-            };
-            quietest
-        });
-        &mut ways[position]
+        let ways = &self.entries[slot * WAYS..(slot + 1) * WAYS];
+        if let Some(known) = ways.iter().find(|e| e.source.load(Relaxed) == source) {
+            return known;
+        }
+        let mut first = &ways[0];
+        for entry in &ways[1..] {
+            if entry.settled_us.load(Relaxed) < first.settled_us.load(Relaxed) {
+                first = entry;
+            }
+        }
+        first.source.store(source, Relaxed);
+        first.settled_us.store(0, Relaxed);
+        first
     }
 }
 
@@ -121,43 +132,12 @@ impl Default for Meter {
     }
 }
 
-//----------- SharedMeter ----------------------------------------------------
-
-/// A meter for many threads.
-#[derive(Debug)]
-pub struct SharedMeter(Box<[Mutex<Meter>]>);
-
-impl SharedMeter {
-    /// Nothing spent yet.
-    pub fn new() -> Self {
-        let shard = || Mutex::new(Meter::with_sources(METER_SOURCES_MAX / SHARDS));
-        Self(std::iter::repeat_with(shard).take(SHARDS).collect())
-    }
-
-    /// Counts a request of `peer` and says whether it may be served now.
-    pub fn admits(&self, peer: IpAddr, limits: &Limits, now_ms: u64) -> bool {
-        let per_second = u64::from(limits.requests_per_second_per_address);
-        if per_second == 0 || limits.trusts(peer) {
-            return true;
-        }
-        let source = host_of(peer);
-        let shard = usize::try_from(source % SHARDS as u64).unwrap_or(0);
-        locked(&self.0[shard]).spend(source, 1, per_second, now_ms)
-    }
-}
-
-impl Default for SharedMeter {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+//----------- Connections ----------------------------------------------------
 
 /// What a lock guards stays whole even if a holder panicked: each change is one assignment.
-pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-//----------- Connections ----------------------------------------------------
 
 /// Counts open connections, all together and by address.
 #[derive(Debug, Default)]
@@ -239,8 +219,8 @@ mod tests {
     }
 
     #[test]
-    fn bucket_empties_and_fills_again() {
-        let mut meter = Meter::new();
+    fn budget_is_spent_and_earned_again() {
+        let meter = Meter::new();
         assert!((0..10).all(|_| meter.spend(1, 10, 100, 5_000)));
         assert!(!meter.spend(1, 10, 100, 5_000));
         assert!(meter.spend(1, 10, 100, 5_100));
@@ -251,7 +231,7 @@ mod tests {
 
     #[test]
     fn short_pauses_add_up() {
-        let mut meter = Meter::new();
+        let meter = Meter::new();
         assert!(meter.spend(1, 10, 10, 1_000));
         // Ten tokens a second are one in 100 ms; asking every 10 ms must not lose the time between.
         let allowed = (1..=100)
@@ -262,7 +242,7 @@ mod tests {
 
     #[test]
     fn sources_are_metered_apart() {
-        let mut meter = Meter::new();
+        let meter = Meter::new();
         assert!(meter.spend(1, 100, 100, 1));
         assert!(!meter.spend(1, 1, 100, 1));
         assert!(meter.spend(2, 1, 100, 1));
@@ -270,7 +250,7 @@ mod tests {
 
     #[test]
     fn cost_above_the_budget_is_allowed_once_a_second() {
-        let mut meter = Meter::new();
+        let meter = Meter::new();
         assert!(meter.spend(1, 5_000, 100, 1_000));
         assert!(!meter.spend(1, 5_000, 100, 1_500));
         assert!(meter.spend(1, 5_000, 100, 2_500));
@@ -278,22 +258,39 @@ mod tests {
 
     #[test]
     fn flood_of_sources_stays_in_its_table() {
-        let mut meter = Meter::new();
+        let meter = Meter::new();
         for source in 0..100_000 {
             assert!(meter.spend(source, 1, 1, 1_000));
         }
-        assert_eq!(meter.buckets.len(), METER_SOURCES_MAX);
+        assert_eq!(meter.entries.len(), METER_SOURCES_MAX);
     }
 
     #[test]
     fn active_source_is_not_pushed_out_by_quiet_ones() {
-        let mut meter = Meter::with_sources(WAYS);
+        let meter = Meter::with_sources(WAYS);
         for other in 0..50 {
             let now_ms = 1_000 + other;
             meter.spend(1 << 40, 10_000, 10_000, now_ms);
             meter.spend(other, 1, 10_000, now_ms);
         }
         assert!(!meter.spend(1 << 40, 10_000, 10_000, 1_051));
+    }
+
+    #[test]
+    fn threads_share_one_budget() {
+        let meter = Meter::new();
+        let spent = AtomicU64::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let allowed = (0..1_000).filter(|_| meter.spend(1, 1, 100, 5_000)).count();
+                    spent.fetch_add(allowed as u64, Relaxed);
+                });
+            }
+        });
+        // The first cost of each thread may go lost while the source is new.
+        let spent = spent.into_inner();
+        assert!((100..=104).contains(&spent), "{spent}");
     }
 
     #[test]
@@ -313,7 +310,7 @@ mod tests {
     #[test]
     fn requests_above_the_rate_are_refused_except_from_trusted_networks() {
         let limits = limits(|l| l.requests_per_second_per_address = 2);
-        let meter = SharedMeter::new();
+        let meter = Meter::new();
         let admits = |peer: &str| meter.admits(address(peer), &limits, 1_000);
         assert!(admits("192.0.2.1") && admits("192.0.2.1") && !admits("192.0.2.1"));
         assert!(admits("192.0.2.2"));

@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::{ArcSwap, Guard};
@@ -24,7 +24,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::config::Config;
 use crate::key::{KeyError, ServerKey};
-use crate::limit::{Connections, Meter, SharedMeter, locked};
+use crate::limit::{Connections, Meter};
 use crate::log::Throttle;
 use crate::metrics::{Drop as Dropped, Metrics, Snapshot, Transport};
 use crate::site::{Addresses, SERVER_ID, site_record};
@@ -52,12 +52,14 @@ pub struct Node {
     /// Open connections of all stream listeners.
     pub connections: Arc<Connections>,
     /// Requests by address, over TCP and HTTP.
-    pub requests: SharedMeter,
+    pub requests: Meter,
+    /// Octets sent over UDP, by network.
+    pub(crate) udp_octets: Meter,
     config: ArcSwap<Config>,
     site: ArcSwap<Site>,
     key: ArcSwap<ServerKey>,
     addresses: ArcSwap<Addresses>,
-    signatures: Arc<Mutex<Meter>>,
+    signatures: Arc<Meter>,
     random: SystemRandom,
     begun: Instant,
     throttle: Throttle,
@@ -84,7 +86,8 @@ impl Node {
             store,
             metrics: Arc::new(Metrics::new(wall_clock_ms() / 1_000)),
             connections: Arc::default(),
-            requests: SharedMeter::new(),
+            requests: Meter::new(),
+            udp_octets: Meter::new(),
             config: ArcSwap::from_pointee(config),
             site: ArcSwap::from_pointee(site),
             key: ArcSwap::new(key),
@@ -198,7 +201,7 @@ impl Node {
             let now_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
             // Everybody's signatures are one account.
             let source = 0;
-            if per_second == 0 || !locked(&meter).spend(source, 1, per_second, now_ms) {
+            if per_second == 0 || !meter.spend(source, 1, per_second, now_ms) {
                 metrics.dropped(Dropped::SignatureRate);
                 return None;
             }

@@ -170,3 +170,29 @@ fn native_and_http_connections_share_their_limit() {
     assert!(answer.is_empty());
     assert_eq!(node.node().metrics.drops(Dropped::AddressFull), 1);
 }
+
+#[test]
+fn address_that_asks_too_fast_is_told_to_wait() {
+    let mut place = Place::new();
+    place.config.limits.trusted.clear();
+    place.config.limits.requests_per_second_per_address = 1;
+    let node = place.start();
+    let mut answers = Vec::new();
+    // A slow machine may earn a request now and then; it cannot earn every one.
+    while !answers
+        .iter()
+        .any(|answer: &String| answer.starts_with("HTTP/1.1 503 "))
+    {
+        answers.push(get(&mut connect(node.addresses().http[0]), "/live"));
+    }
+    let refused = answers.pop().unwrap();
+    assert!(refused.contains("retry-after: 1"), "{refused}");
+    assert!(refused.contains("\"responseCode\":3"), "{refused}");
+    assert!(
+        answers
+            .iter()
+            .all(|answer| answer.starts_with("HTTP/1.1 200 "))
+    );
+    let console = node.addresses().console.unwrap();
+    assert!(get(&mut connect(console), "/live").starts_with("HTTP/1.1 200 "));
+}

@@ -129,7 +129,7 @@ pub struct Limits {
     pub requests_per_second_per_address: u32,
     /// Largest answer over UDP, in octets of the message.
     pub udp_response_max: usize,
-    /// Octets per second over UDP to one network, each thread; 0 for no limit.
+    /// Octets per second over UDP to one network; 0 for no limit.
     pub udp_octets_per_second_per_network: u64,
     /// Answers signed per second, all clients together.
     pub signatures_per_second: u32,

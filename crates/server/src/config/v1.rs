@@ -201,8 +201,8 @@ settings! {
         requests_per_second_per_address: u32 = 10_000, 0 => 10_000_000;
         /// Largest answer sent over UDP. Above it the client is told to ask over TCP.
         udp_response_max: Size = Size::kib(4), Size(512) => Size::kib(256);
-        /// Most octets per second sent over UDP to one network (IPv4 /24, IPv6 /56), by each
-        /// thread. 0 means no limit.
+        /// Most octets per second sent over UDP to one network (IPv4 /24, IPv6 /56). 0 means no
+        /// limit.
         udp_octets_per_second_per_network: Size = Size::mib(1), Size(0) => Size(1 << 40);
         /// Most answers signed per second, all clients together. A signature takes half a
         /// millisecond of a core; above the limit, answers that should be signed go out unsigned.

@@ -7,9 +7,11 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use axum::Router;
 use axum::extract::ConnectInfo;
-use axum::http::Request;
+use axum::http::{Request, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
+use guantong_proto::message::ResponseCode;
 use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -148,23 +150,50 @@ impl Http {
     }
 }
 
-/// Tells every request who its peer is, and counts its answer.
+/// Tells every request who its peer is, counts its answer, and refuses those above the rate.
 struct WithPeer {
     inner: TowerToHyperService<Router>,
     node: Arc<Node>,
     peer: Peer,
 }
 
+impl WithPeer {
+    /// Whether the peer's address may ask now. The console is for the operator.
+    fn admits(&self) -> bool {
+        let limits = &self.node.config().limits;
+        let peer = self.peer.address.ip();
+        self.peer.console
+            || self
+                .node
+                .requests
+                .admits(peer, limits, self.node.uptime_ms())
+    }
+}
+
+/// The answer to a request above the rate, in the form of the JSON API.
+fn too_fast() -> Response {
+    let body = serde_json::json!({
+        "responseCode": ResponseCode::SERVER_TOO_BUSY.0,
+        "message": "too many requests from this address; wait a second",
+    });
+    let wait = [(header::RETRY_AFTER, "1")];
+    (StatusCode::SERVICE_UNAVAILABLE, wait, Json(body)).into_response()
+}
+
 type Answered = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
 
 impl Service<Request<Incoming>> for WithPeer {
-    type Response = axum::response::Response;
+    type Response = Response;
     type Error = std::convert::Infallible;
     type Future = std::pin::Pin<
         Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send + 'static>,
     >;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        if !self.admits() {
+            self.node.metrics.dropped(Dropped::RequestRate);
+            return Box::pin(std::future::ready(Ok(too_fast())));
+        }
         request.extensions_mut().insert(self.peer);
         request
             .extensions_mut()

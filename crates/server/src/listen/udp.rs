@@ -44,7 +44,7 @@ use nix::sys::socket::{
 
 use super::canonical;
 use crate::config::Limits;
-use crate::limit::{Meter, network_of};
+use crate::limit::network_of;
 use crate::metrics::{Drop as Dropped, Transport};
 use crate::node::{Node, Scratch, Via, replace_by_error};
 
@@ -295,7 +295,6 @@ fn socket_address(address: &SockaddrStorage) -> Option<SocketAddr> {
 
 struct Answer {
     reassembly: Reassembly<SocketAddr>,
-    meter: Meter,
     scratch: Scratch,
     /// An answer that has to be cut.
     whole: Vec<u8>,
@@ -307,7 +306,6 @@ impl Answer {
     fn new() -> Self {
         Self {
             reassembly: Reassembly::new(),
-            meter: Meter::new(),
             scratch: Scratch::default(),
             whole: Vec::new(),
             tell: false,
@@ -385,7 +383,8 @@ impl Answer {
         }
         let cost = (send.octets.len() - start) as u64;
         let source = network_of(peer);
-        if self.meter.spend(source, cost, per_second, moment.now_ms) {
+        let budgets = &moment.node.udp_octets;
+        if budgets.spend(source, cost, per_second, moment.now_ms) {
             return;
         }
         self.tell = !self.tell;
