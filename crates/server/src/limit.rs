@@ -1,8 +1,8 @@
 //! Limits on what one peer can make the node do: rates and connections.
 //!
-//! [`Meter`] counts what a network or an address costs per second, in a table of fixed size, without
-//! allocation and without locks. [`Connections`] counts open connections. Which limits apply is
-//! configuration ([`crate::config::Limits`]); limits of the protocol itself are in
+//! [`Meter`] counts what a network or an address costs per second, in a table of fixed size,
+//! without allocation and without locks. [`Connections`] counts open connections. Which limits
+//! apply is configuration ([`crate::config::Limits`]); limits of the protocol itself are in
 //! `guantong_proto::limits`.
 
 use std::collections::HashMap;

@@ -279,7 +279,9 @@ impl Streams {
                     "connections were cut: their requests took longer than limits.stop_timeout"
                 );
             }
-            runtime.shutdown_background();
+            // Waits until every task is dropped and with it its hold on the node, so that the store
+            // is free for the next one when `stop` returns.
+            runtime.shutdown_timeout(bound);
         })?;
         Ok(Self { tell, thread })
     }

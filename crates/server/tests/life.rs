@@ -16,7 +16,7 @@ use guantong_server::node::{Node, StartError};
 use guantong_server::reload::ReloadError;
 use guantong_server::site::Addresses;
 use guantong_server::{InitOptions, Made, init, start};
-use support::{Place, Tcp, Udp, ask, decode, put};
+use support::{Place, Tcp, Udp, ask, decode, eventually, put};
 
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -165,9 +165,7 @@ fn stopped_node_has_answered_what_it_had_received_and_starts_again() {
     let mut busy = Tcp::to(node.addresses().tcp[0]);
     let request = ask("88.118.5/x", 2);
     busy.send(&request[..40]);
-    while node.node().connections.open() < 2 {
-        std::thread::yield_now();
-    }
+    eventually(|| (node.node().connections.open() == 2).then_some(()));
     // Half a message keeps the connection through the stop, within its bound.
     let stopping = std::thread::spawn(move || node.stop());
     idle.expect_close();
@@ -192,9 +190,7 @@ fn peer_that_never_finishes_does_not_hold_up_the_stop_for_ever() {
     let node = place.start();
     let mut tcp = Tcp::to(node.addresses().tcp[0]);
     tcp.send(&ask("88.118.5/x", 1)[..30]);
-    while node.node().connections.open() == 0 {
-        std::thread::yield_now();
-    }
+    eventually(|| (node.node().connections.open() > 0).then_some(()));
     node.stop();
     tcp.expect_close();
 }

@@ -4,8 +4,6 @@
 
 mod support;
 
-use std::time::Instant;
-
 use guantong_proto::message::{
     Body, Envelope, Message, OpCode, OpFlags, RequestBuilder, Response, Version,
 };
@@ -13,19 +11,7 @@ use guantong_server::config::FILE_NAME;
 use guantong_server::run;
 use guantong_server::site::Addresses;
 use nix::sys::signal::{Signal, raise};
-use support::{PATIENCE, Place, Udp};
-
-/// Repeats `attempt` until it succeeds, within the patience of a test.
-fn eventually<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(found) = attempt() {
-            return found;
-        }
-        assert!(begun.elapsed() < PATIENCE, "it did not come to pass");
-        std::thread::yield_now();
-    }
-}
+use support::{Place, Udp, eventually};
 
 /// The serial of the site record that the node gives out.
 fn serial(udp: &Udp) -> u16 {
@@ -37,10 +23,10 @@ fn serial(udp: &Udp) -> u16 {
     udp.send(&builder.named(OpCode::GET_SITE_INFO, "/"));
     let reply = udp.receive();
     let message = Message::decode(&reply).unwrap();
-    match Response::of(&message).unwrap().body {
-        Body::SiteInfo(octets) => u16::from_be_bytes([octets[4], octets[5]]),
-        other => panic!("{other:?}"),
-    }
+    let Body::SiteInfo(octets) = Response::of(&message).unwrap().body else {
+        unreachable!("the reply to GET_SITE_INFO is a site record");
+    };
+    u16::from_be_bytes([octets[4], octets[5]])
 }
 
 #[test]

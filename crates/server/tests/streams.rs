@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use guantong_server::config::Span;
 use guantong_server::metrics::Drop as Dropped;
-use support::{PATIENCE, Place, Tcp};
+use support::{PATIENCE, Place, Tcp, eventually, expect_drop};
 use tokio_rustls::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
 };
@@ -120,7 +120,7 @@ fn connection_that_says_nothing_is_given_up() {
     place.config.limits.message_timeout = Span(50);
     let node = place.start();
     Tcp::to(node.addresses().http[0]).expect_close();
-    assert_eq!(node.node().metrics.drops(Dropped::Idle), 1);
+    expect_drop(&node, Dropped::Idle);
     // Half a head, and a handshake that goes no further.
     let mut half = Tcp::to(node.addresses().http[0]);
     half.send(b"GET / HT");
@@ -130,7 +130,7 @@ fn connection_that_says_nothing_is_given_up() {
     let mut tls = Tcp::to(node.addresses().http[0]);
     tls.send(&[0x16, 3, 1]);
     tls.expect_close();
-    assert_eq!(node.node().metrics.drops(Dropped::Slow), 1);
+    expect_drop(&node, Dropped::Slow);
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn handshake_that_is_none_is_counted() {
     tcp.send(&[0x16; 200]);
     let mut alert = Vec::new();
     let _ = tcp.0.read_to_end(&mut alert);
-    assert_eq!(node.node().metrics.drops(Dropped::TlsFailed), 1);
+    expect_drop(&node, Dropped::TlsFailed);
 }
 
 #[test]
@@ -159,16 +159,14 @@ fn native_and_http_connections_share_their_limit() {
     place.config.limits.connections_per_address = 1;
     let node = place.start();
     let _held = Tcp::to(node.addresses().tcp[0]);
-    while node.node().connections.open() == 0 {
-        std::thread::yield_now();
-    }
+    eventually(|| (node.node().connections.open() > 0).then_some(()));
     let mut stream = TcpStream::connect(node.addresses().http[0]).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let _ = stream.write_all(b"GET /live HTTP/1.1\r\n\r\n");
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
     assert!(answer.is_empty());
-    assert_eq!(node.node().metrics.drops(Dropped::AddressFull), 1);
+    expect_drop(&node, Dropped::AddressFull);
 }
 
 #[test]

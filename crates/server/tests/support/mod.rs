@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use guantong_proto::message::{
     Body, Envelope, Message, OpCode, OpFlags, RequestBuilder, Response, ResponseCode, Version,
@@ -15,6 +15,7 @@ use guantong_proto::message::{
 use guantong_proto::wire::Writer;
 use guantong_proto::{CaseRule, Handle, Permissions, Ttl, Value};
 use guantong_server::config::Config;
+use guantong_server::metrics::Drop as Dropped;
 use guantong_server::{Running, key, start};
 use guantong_store::{Batch, Change, CreateOptions, Expect, Options, Origin, Store};
 
@@ -137,6 +138,26 @@ pub(crate) fn decode(packet: &[u8]) -> Reply {
         request_id: message.envelope.request_id,
         text: String::from_utf8_lossy(&text).into_owned(),
     }
+}
+
+/// Repeats `attempt` until it succeeds, within the patience of a test.
+#[track_caller]
+pub(crate) fn eventually<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = attempt() {
+            return found;
+        }
+        assert!(begun.elapsed() < PATIENCE, "it did not come to pass");
+        std::thread::yield_now();
+    }
+}
+
+/// Waits until something was dropped for `why`; a peer may notice before the node has counted.
+#[track_caller]
+pub(crate) fn expect_drop(node: &Running, why: Dropped) {
+    eventually(|| (node.node().metrics.drops(why) > 0).then_some(()));
+    assert_eq!(node.node().metrics.drops(why), 1, "{}", why.name());
 }
 
 //----------- UDP ------------------------------------------------------------
