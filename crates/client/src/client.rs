@@ -250,13 +250,9 @@ impl Client {
     /// By TCP, through a connection kept from an earlier question if there is one.
     async fn tcp(&self, address: SocketAddr, request: &Request) -> Result<Vec<Vec<u8>>, Outcome> {
         let settings = &self.inner.settings;
-        let kept = self
-            .connections()
-            .get(&address)
-            .filter(|c| c.is_open())
-            .cloned();
-        if let Some(connection) = kept {
-            match connection.exchange(request, settings.stream_timeout).await {
+        let kept = self.connections().get(&address).cloned();
+        if let Some(connection) = kept.filter(Connection::is_open) {
+            match self.through(&connection, address, request).await {
                 // The server may have closed it as idle, or after one answer as some do.
                 Err(Outcome::Closed | Outcome::Incomplete) => {}
                 result => return result,
@@ -266,7 +262,23 @@ impl Client {
             .await
             .map_err(|error| Outcome::Io(error.to_string()))?;
         self.keep(address, &connection);
-        connection.exchange(request, settings.stream_timeout).await
+        self.through(&connection, address, request).await
+    }
+
+    /// Through `connection`, which is not used again if it gives no answer in time.
+    async fn through(
+        &self,
+        connection: &Connection,
+        address: SocketAddr,
+        request: &Request,
+    ) -> Result<Vec<Vec<u8>>, Outcome> {
+        let result = connection
+            .exchange(request, self.inner.settings.stream_timeout)
+            .await;
+        if let Err(Outcome::NoAnswer(_)) = result {
+            self.connections().remove(&address);
+        }
+        result
     }
 
     fn keep(&self, address: SocketAddr, connection: &Connection) {

@@ -140,6 +140,25 @@ async fn late_answer_is_not_taken_for_a_foreign_one() {
 }
 
 #[tokio::test]
+async fn connection_without_an_answer_is_not_used_again() {
+    let address = peer::tcp(|mut stream, number| async move {
+        while let Some(request) = stream.request().await {
+            if number > 0 {
+                stream.send(&Script::default().answer(&request)).await;
+            }
+        }
+    })
+    .await;
+    let server = format!("tcp://{address}");
+    let client = impatient(&server)
+        .stream_timeout(Duration::from_secs(2))
+        .build();
+    let gave_up = client.resolve(HANDLE).await;
+    assert_eq!(outcome(gave_up.unwrap_err()), Outcome::NoAnswer(None));
+    client.resolve(HANDLE).await.unwrap();
+}
+
+#[tokio::test]
 async fn length_of_two_gibibytes_is_refused_at_once() {
     let address = peer::tcp(|mut stream, _| async move {
         let request = stream.request().await.unwrap();

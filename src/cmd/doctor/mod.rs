@@ -6,8 +6,9 @@
 //! ```
 //!
 //! Without settings there is no store to look into: the node is asked from outside, and the answers
-//! of its transports are compared with each other. Each step prints one finding. A step that fails does not end the walk if a later one can still
-//! tell something; the first one that is bad decides the exit code.
+//! of its transports are compared with each other. Each step prints one finding. A step that fails
+//! does not end the walk if a later one can still tell something; the first one that is bad decides
+//! the exit code.
 
 mod answers;
 mod record;
