@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::Duration;
 
+use guantong_store::Origin;
+
 use super::{Node, line, texts, with_and_without_a_running_node};
 
 /// For each line of a result file its outcome.
@@ -186,11 +188,17 @@ fn killed_import_loses_and_repeats_nothing(mut node: Node) {
     node.stop();
     whole.stop();
     let imported = |node: &Node| {
-        let changes = node.store().changes(0, LINES * 2).unwrap();
-        let imported = changes
-            .iter()
-            .filter(|c| c.origin == guantong_store::Origin::Import);
-        imported.count()
+        let store = node.store();
+        let (mut imported, mut after) = (0, 0);
+        loop {
+            let page = store.changes(after, 10_000).unwrap();
+            let Some(last) = page.last() else {
+                return imported;
+            };
+            after = last.number;
+            let is_ours = |change: &&guantong_store::Entry| change.origin == Origin::Import;
+            imported += page.iter().filter(is_ours).count();
+        }
     };
     assert_eq!(imported(&node), imported(&whole));
 }

@@ -12,6 +12,9 @@ use crate::control::{BATCH_OCTETS_MAX, BATCH_RECORDS_MAX, NewRecord, RecordError
 /// Longest line: a record of the largest size with every octet escaped fits.
 pub(super) const LINE_LEN_MAX: usize = 4 * 1024 * 1024;
 
+/// What a line must be.
+const EXPECTED: &str = "expected one record `{\"handle\":…,\"values\":[…]}` on the line";
+
 //----------- Batch ----------------------------------------------------------
 
 /// Lines that are imported together.
@@ -101,9 +104,10 @@ fn parse_line(line: &Line<'_>) -> Result<NewRecord, Broken> {
     };
     match line {
         Line::Text(text) => NewRecord::parse(text).map_err(|error| match error {
-            RecordError::Json(JsonError::Syntax { column, reason, .. }) => {
-                broken(Some(column), format!("not valid JSON: {reason}"))
-            }
+            RecordError::Json(JsonError::Syntax { column, reason, .. }) => broken(
+                Some(column),
+                format!("not valid JSON: {reason}; {EXPECTED}"),
+            ),
             error => Broken {
                 handle: handle_of(text),
                 ..broken(None, error.to_string())
