@@ -27,7 +27,9 @@ Examples:
   guantong import parts.jsonl --results parts.results.jsonl --resume
   zcat parts.jsonl.gz | guantong import - --on-conflict skip
 
-Each line is a record: {\"handle\":\"88.118.5/SN1\",\"values\":[{\"index\":1,\"type\":\"URL\",\"data\":\"…\"}]}
+Each line is a record:
+  {\"handle\":\"88.118.5/SN1\",\"values\":[{\"index\":1,\"type\":\"URL\",\"data\":\"…\"}]}
+
 A line that is refused does not stop the import. Exit code 1 says that there was one.
 An import that was interrupted goes on with --resume; without it, it starts over.";
 

@@ -11,7 +11,7 @@
 //!
 //! ```text
 //! -> {"version":1,"id":1,"ask":{"get":{"handle":"88.118.5/SN1"}}}
-//! <- {"version":1,"id":1,"body":{"done":{"record":{"version":7,"record":{"handle":"88.118.5/SN1","values":[…]}}}}}
+//! <- {"version":1,"id":1,"body":{"done":{"record":{"version":7,"record":{"handle":…,"values":…}}}}}
 //! ```
 
 use serde::{Deserialize, Serialize};
