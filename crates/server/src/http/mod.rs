@@ -28,19 +28,16 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Extension, Request, State};
-use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use guantong_core::authority::{HttpOperation, http_status};
 use guantong_proto::message::ResponseCode;
 
 use self::answer::Failure;
 use self::asked::Asked;
 use self::path::Target;
 use crate::listen::{Peer, console};
-use crate::metrics::Drop as Dropped;
 use crate::node::Node;
 
 /// The header that tells the number of a request.
@@ -73,9 +70,6 @@ async fn metrics(State(node): State<Arc<Node>>, peer: Option<Extension<Peer>>) -
 
 async fn answer(State(node): State<Arc<Node>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    if let Some(refusal) = refuse_rate(&node, parts.extensions.get()) {
-        return refusal;
-    }
     let asked = match Asked::read(&node, parts, body).await {
         Ok(asked) => asked,
         Err((asked, failure)) => return finish(&asked, failure.into_json(&asked)),
@@ -108,19 +102,6 @@ async fn answer(State(node): State<Arc<Node>>, request: Request) -> Response {
         Target::Robots => own::robots(),
     };
     finish(&asked, response)
-}
-
-/// Refuses a peer that has asked as often as it may in this second.
-fn refuse_rate(node: &Node, peer: Option<&Peer>) -> Option<Response> {
-    let address = peer?.address.ip();
-    let limits = &node.config().limits;
-    if node.requests.admits(address, limits, node.uptime_ms()) {
-        return None;
-    }
-    node.metrics.dropped(Dropped::RequestRate);
-    let status = http_status(ResponseCode::SERVER_TOO_BUSY, HttpOperation::Resolve, false);
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-    Some((status, [(RETRY_AFTER, "1")]).into_response())
 }
 
 /// The headers of every answer.

@@ -150,6 +150,8 @@ pub(super) fn in_query(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[track_caller]
@@ -231,6 +233,19 @@ mod tests {
                 other => panic!("{path} is {other:?}"),
             }
             assert!(!path.contains(['"', '<', '>', ' ', '?', '#']), "{path}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_name_survives_the_way_through_a_link(name in "\\PC{1,40}", path in "/?\\PC{0,60}") {
+            let is_led = LEADS.iter().any(|lead| begins_with(name.as_bytes(), lead));
+            if let (false, Target::Handle(encoded)) = (is_led, Target::of(&link(&name))) {
+                let found = proxied(encoded).unwrap();
+                prop_assert_eq!(found.as_str(), name.as_str());
+            }
+            // Whatever a browser sends is a handle or an error.
+            let _ = (handle(&path), proxied(&path), Target::of(&path));
         }
     }
 

@@ -12,7 +12,9 @@
 use std::net::IpAddr;
 
 use axum::http::StatusCode;
-use axum::http::header::{ACCEPT, EXPIRES, HeaderValue, LOCATION, VARY};
+use axum::http::header::{
+    ACCEPT, CACHE_CONTROL, EXPIRES, HeaderValue, LOCATION, REFERRER_POLICY, VARY,
+};
 use axum::response::Response;
 use guantong_core::authority::{Outcome, Query, Selection};
 use guantong_core::location::Visitor;
@@ -187,8 +189,10 @@ fn sent_on(node: &Node, asked: &Asked, target: &Target) -> Response {
     {
         headers.insert(EXPIRES, expires);
     }
-    headers.remove(axum::http::header::CACHE_CONTROL);
+    headers.remove(CACHE_CONTROL);
     headers.remove(VARY);
+    // Where a visitor came from is between the two sites.
+    headers.remove(REFERRER_POLICY);
     if target.varies_by_accept {
         headers.insert(VARY, HeaderValue::from_static("Accept"));
     }

@@ -164,8 +164,8 @@ fn row(value: &Value, handle: &str, view: &View<'_>) -> Markup {
     html! {
         tr id={ "value-" (value.index) } {
             th scope="row" class="number" { (value.index) }
-            td data-label=(text.kind) { span class="type" { (value.kind) } }
-            td data-label=(text.data) class="data" {
+            td { span class="type" { (value.kind) } }
+            td class="data" {
                 @match series::summary(value, lang) {
                     Some(summary) => {
                         details {
@@ -181,8 +181,8 @@ fn row(value: &Value, handle: &str, view: &View<'_>) -> Markup {
                     (value::references(&value.references, view))
                 }
             }
-            td data-label=(text.access) class="small" { (value::access(value.permissions, lang)) }
-            td data-label=(text.changed) class="small" {
+            td class="small" { (value::access(value.permissions, lang)) }
+            td data-label=(text.changed) class="small labelled" {
                 @match changed {
                     Some(changed) => span class="nowrap" { (changed) },
                     None => (text.never),

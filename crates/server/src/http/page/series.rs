@@ -209,10 +209,10 @@ fn table(figures: &[Figure], view: &View<'_>) -> Markup {
                                 span class="hint" { (text.inferred) }
                             }
                         }
-                        td class="number" data-label=(text.value) {
+                        td class="number" {
                             span class="nowrap" { (exact_figure(figure, lang)) }
                         }
-                        td data-label=(text.source) { (source(&figure.observation, view)) }
+                        td { (source(&figure.observation, view)) }
                     }
                 }
             }

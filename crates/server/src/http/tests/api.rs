@@ -358,24 +358,3 @@ async fn oversized_and_empty_native_messages_are_refused() {
     let answer = ask(post(44), far()).await;
     assert_eq!(answer.status, 200);
 }
-
-#[tokio::test]
-async fn peers_that_ask_too_often_are_told_to_wait() {
-    let peer = Peer {
-        address: ([203, 0, 113, 99], 50_000).into(),
-        ..NEAR
-    };
-    let limits = node().config().limits.clone();
-    // Spent in the future, so that nothing is earned back before the request below.
-    let later_ms = node().uptime_ms() + 3_600_000;
-    for _ in 0..limits.requests_per_second_per_address {
-        node().requests.admits(peer.address.ip(), &limits, later_ms);
-    }
-    let request = Request::get("/api/site").body(Body::empty()).unwrap();
-    let answer = ask(request, peer).await;
-    assert_eq!(
-        (answer.status.as_u16(), answer.header("retry-after")),
-        (503, "1")
-    );
-    assert_eq!(get("/api/site").await.status, 200);
-}
