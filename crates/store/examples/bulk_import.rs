@@ -9,7 +9,7 @@
 
 #![allow(clippy::print_stdout, reason = "a measuring tool prints")]
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -99,6 +99,10 @@ fn import(
         records as f64 / took.as_secs_f64(),
         batch,
     );
+    for (thread, secs) in cpu_secs() {
+        let each = secs * 1e6 / records as f64;
+        println!("processor time of {thread}: {secs:.1} s, {each:.2} us per record");
+    }
     println!("{:?}", store.stats()?);
     println!("peak resident memory: {} MiB", resident_mib().1);
     let start = Instant::now();
@@ -212,6 +216,28 @@ fn resident_mib() -> (u64, u64) {
     };
     let mib = |name| field(name).unwrap_or(0) / 1024;
     (mib("VmRSS:"), mib("VmHWM:"))
+}
+
+/// Processor time by name of thread, which does not depend on what else the machine does; empty where
+/// the system does not tell.
+fn cpu_secs() -> BTreeMap<String, f64> {
+    /// Unit of the fields, the same on all Linux systems.
+    const TICKS_PER_SEC: f64 = 100.0;
+    let mut secs = BTreeMap::new();
+    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten();
+    for thread in threads.flatten() {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        // The name stands in brackets and may hold spaces.
+        let Some((head, tail)) = stat.rsplit_once(')') else {
+            continue;
+        };
+        let name = head.split_once('(').map_or("", |(_, name)| name);
+        let fields: Vec<&str> = tail.split_whitespace().collect();
+        let field = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok());
+        let ticks = field(11).unwrap_or(0.0) + field(12).unwrap_or(0.0);
+        *secs.entry(name.to_owned()).or_insert(0.0) += ticks / TICKS_PER_SEC;
+    }
+    secs
 }
 
 fn disk_octets(dir: &Path) -> std::io::Result<u64> {

@@ -22,6 +22,7 @@ use fjall::{
 use crate::error::Cause;
 use crate::journal;
 use crate::options::Memory;
+use crate::precheck;
 
 pub(crate) use fjall::Slice;
 
@@ -112,6 +113,7 @@ impl Engine {
                 "the engine's version file is missing".into(),
             ));
         }
+        precheck::check(dir)?;
         Self::open_with(dir, memory, true)
     }
 
@@ -224,6 +226,21 @@ impl Engine {
             if space.tree.active_memtable().size() > limit {
                 guarded(|| space.rotate_memtable())?;
             }
+        }
+        Ok(())
+    }
+
+    /// Writes all memtables to tables, so that the journals hold nothing that is not in a table too.
+    /// For a store that is being closed: what is committed afterwards is in a memtable again.
+    pub(crate) fn flush_all(&self) -> Result<(), Cause> {
+        for space in &self.spaces {
+            if space.tree.active_memtable().size() > 0 {
+                guarded(|| space.rotate_memtable())?;
+            }
+        }
+        while self.spaces.iter().any(|s| s.sealed_memtable_count() > 0) {
+            guarded(|| self.db.persist(PersistMode::Buffer))?;
+            thread::sleep(BACKLOG_PAUSE);
         }
         Ok(())
     }

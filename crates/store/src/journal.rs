@@ -1,4 +1,7 @@
-//! Cutting a torn end off the engine's journal.
+//! The engine's journals: cutting off a torn end, and emptying them when a store is closed.
+//!
+//! Closing a store empties its journals once everything in them is in tables, so that opening it has
+//! nothing to replay.
 //!
 //! A group that was being written when the power went may be on the disk in part, and not only as a
 //! beginning: sectors in its middle can be missing while its end is there. The engine refuses to
@@ -51,9 +54,25 @@ pub(crate) fn cut_torn_tail(dir: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
+/// Empties the journals of the engine in `dir`, which must be closed and have everything in tables,
+/// so that there is nothing to be replayed when it is opened.
+pub(crate) fn clear(dir: &Path) -> io::Result<()> {
+    for (_, path) in journals(dir)? {
+        let file = OpenOptions::new().write(true).open(path)?;
+        file.set_len(0)?;
+        file.sync_all()?;
+    }
+    Ok(())
+}
+
 /// The journal with the highest number; older ones were synced whole before the next was begun.
 fn active_journal(dir: &Path) -> io::Result<Option<PathBuf>> {
-    let mut newest: Option<(u64, PathBuf)> = None;
+    Ok(journals(dir)?.pop().map(|(_, path)| path))
+}
+
+/// The journals with their numbers, the oldest first.
+fn journals(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+    let mut journals = Vec::new();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
         let number = path
@@ -61,13 +80,10 @@ fn active_journal(dir: &Path) -> io::Result<Option<PathBuf>> {
             .filter(|extension| *extension == "jnl")
             .and(path.file_stem())
             .and_then(|stem| stem.to_str()?.parse().ok());
-        if let Some(number) = number
-            && newest.as_ref().is_none_or(|(newest, _)| number > *newest)
-        {
-            newest = Some((number, path));
-        }
+        journals.extend(number.map(|number| (number, path)));
     }
-    Ok(newest.map(|(_, path)| path))
+    journals.sort();
+    Ok(journals)
 }
 
 /// Where the last batch begins, if it is complete in form but not what was written, and nothing

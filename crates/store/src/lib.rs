@@ -61,6 +61,7 @@ pub mod limits;
 mod open;
 mod options;
 mod page;
+mod precheck;
 mod prepare;
 mod progress;
 mod queue;

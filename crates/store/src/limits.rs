@@ -31,6 +31,9 @@ pub const INDEX_STEP_OCTETS: usize = 2 * 1024 * 1024;
 pub const MEMORY_BYTES_MIN: u64 = 32 * 1024 * 1024;
 /// Memory setting if none is given.
 pub const MEMORY_BYTES_DEFAULT: u64 = 256 * 1024 * 1024;
+/// Most octets of the memtables that are being filled, together: what is in them has to be replayed
+/// from the journals after a crash, and a start should take less than a second.
+pub const MEMTABLES_OCTETS_MAX: u64 = 64 * 1024 * 1024;
 /// Prefixes of which the writer remembers counter and end; beyond it starts afresh.
 pub const COUNTERS_CACHED_MAX: usize = 65_536;
 /// Octets of one block of a backup.

@@ -2,7 +2,7 @@
 
 use guantong_proto::CaseRule;
 
-use crate::limits::{MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MIN};
+use crate::limits::{MEMORY_BYTES_DEFAULT, MEMORY_BYTES_MIN, MEMTABLES_OCTETS_MAX};
 
 //----------- CreateOptions --------------------------------------------------
 
@@ -60,16 +60,17 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    /// Divides `bytes`: a quarter for hot records, three eighths for blocks, three eighths for
-    /// memtables. Of each memtable one is being filled and two may wait, so each gets a third of
-    /// its share.
+    /// Divides `bytes`: a quarter for hot records, three eighths for memtables up to their bound,
+    /// the rest for blocks. Of each memtable one is being filled and two may wait, so each gets a
+    /// third of its share.
     pub(crate) fn divide(bytes: u64) -> Self {
         let bytes = bytes.max(MEMORY_BYTES_MIN);
-        let memtables = bytes * 3 / 8 / 3;
+        let hot = bytes / 4;
+        let memtables = (bytes * 3 / 8 / 3).min(MEMTABLES_OCTETS_MAX);
         let share = |percent: u64| memtables * percent / 100;
         Self {
-            hot: bytes / 4,
-            block_cache: bytes * 3 / 8,
+            hot,
+            block_cache: bytes - hot - 3 * memtables,
             // A record is about four times its change entry, so both are full at about the
             // same time and journals become free together.
             memtables: [share(64), share(22), share(10), share(4)],
@@ -90,6 +91,7 @@ mod tests {
             assert!(total <= bytes.max(MEMORY_BYTES_MIN), "{bytes}: {total}");
             assert!(total >= bytes * 9 / 10, "{bytes}: {total}");
             assert!(memory.memtables.iter().all(|&octets| octets > 64 * 1024));
+            assert!(memtables <= MEMTABLES_OCTETS_MAX);
         }
     }
 }

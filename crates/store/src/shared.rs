@@ -1,6 +1,6 @@
 //! What the readers and the writer of one open store share.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use crate::engine::Engine;
@@ -23,6 +23,8 @@ pub(crate) struct Shared {
     pub(crate) records: AtomicU64,
     /// Why the writer takes no more batches, once it does not.
     pub(crate) stopped: OnceLock<Cause>,
+    /// The writer has ended, and everything is in tables.
+    pub(crate) flushed: AtomicBool,
     homed: RwLock<Arc<Homed>>,
     indexes: RwLock<Arc<[IndexDef]>>,
 }
@@ -43,6 +45,7 @@ impl Shared {
             last_change: AtomicU64::new(0),
             records: AtomicU64::new(0),
             stopped: OnceLock::new(),
+            flushed: AtomicBool::new(false),
             homed: RwLock::new(Arc::new(homed)),
             indexes: RwLock::new(indexes.into()),
         }

@@ -1,7 +1,7 @@
 //! The face of an open store.
 
 use std::ops::Bound;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
@@ -12,9 +12,12 @@ use crate::batch::Batch;
 use crate::engine::{Pairs, Space};
 use crate::entry::{self, Entry};
 use crate::error::{OpenError, StoreError, WriteError};
-use crate::format::{Scope, counter_key, decode_u64, end_of, index_value_start, record_key_of};
+use crate::format::{
+    ENGINE_DIR, Scope, counter_key, decode_u64, end_of, index_value_start, record_key_of,
+};
 use crate::hot::Hot;
 use crate::index::{IndexInfo, IndexState};
+use crate::journal;
 use crate::limits::{CHANGES_PAGE_LEN_MAX, INDEX_KIND_LEN_MAX, PAGE_LEN_MAX};
 use crate::open::{self, Found, Opened};
 use crate::options::{CreateOptions, Memory, Options};
@@ -73,8 +76,9 @@ impl Store {
             .map_err(|error| open::engine_error(dir, error.into()))?;
         Ok(Self {
             inner: Arc::new(Inner {
-                shared,
+                shared: Some(shared),
                 writer: Some(thread),
+                engine_dir: dir.join(ENGINE_DIR),
                 _lock: lock,
             }),
         })
@@ -364,7 +368,8 @@ impl Store {
     }
 
     pub(crate) fn shared(&self) -> &Shared {
-        &self.inner.shared
+        let shared = self.inner.shared.as_deref();
+        shared.expect("it is only taken when the last clone is dropped")
     }
 
     fn push(&self, job: Job) -> Result<(), Job> {
@@ -388,22 +393,34 @@ impl std::fmt::Debug for Store {
 //----------- Inner ----------------------------------------------------------
 
 struct Inner {
-    shared: Arc<Shared>,
+    /// `None` only while it is being dropped.
+    shared: Option<Arc<Shared>>,
     writer: Option<JoinHandle<()>>,
+    engine_dir: PathBuf,
     /// Held for as long as the store is open.
     _lock: std::fs::File,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.shared.queue.close();
-        let Some(writer) = self.writer.take() else {
+        let Some(shared) = self.shared.take() else {
             return;
         };
+        shared.queue.close();
         // The last clone may die in a ticket's callback, on the writer's own thread.
-        if writer.thread().id() != thread::current().id() {
-            // A writer that panicked has told so on its way out.
-            let _ = writer.join();
+        let writer = self.writer.take();
+        let writer = writer.filter(|writer| writer.thread().id() != thread::current().id());
+        let Some(writer) = writer else { return };
+        // A writer that panicked has told so on its way out.
+        let _ = writer.join();
+        let flushed = shared.flushed.load(Ordering::Acquire);
+        // The writer is gone, so this is the last reference, and dropping it closes the engine.
+        let last = Arc::into_inner(shared);
+        let closed = last.is_some();
+        drop(last);
+        if closed && flushed {
+            // If it fails, there is something to be replayed, which does no harm.
+            let _ = journal::clear(&self.engine_dir);
         }
     }
 }

@@ -101,8 +101,24 @@ impl Writer {
                 self.index_step();
             }
         }
+        self.finish();
+    }
+
+    /// Leaves nothing that would have to be replayed. If anything of it fails, replaying is safe.
+    fn finish(&mut self) {
+        let last = self.state.last_change;
+        let nothing_in_journals = Mark {
+            last,
+            floor: last + 1,
+        };
+        let flushed = self.shared.stopped.get().is_none()
+            && self.shared.engine.flush_all().is_ok()
+            && self.head.write(nothing_in_journals).is_ok();
         // What is lost here is only the proof of the last commits, and only if the power goes.
-        let _ = self.head.sync();
+        let synced = self.head.sync().is_ok();
+        self.shared
+            .flushed
+            .store(flushed && synced, Ordering::Release);
     }
 
     fn process(&mut self, jobs: Vec<Job>) {

@@ -423,6 +423,23 @@ fn only_the_owner_can_enter_a_store_or_read_a_backup() {
 }
 
 #[test]
+fn closing_leaves_nothing_to_be_replayed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = create(dir.path());
+    write(&store, vec![put("1/a", url("x"), Expect::Absent)]).unwrap();
+    drop(store);
+    let journal = dir.path().join("store/engine/0.jnl");
+    assert_eq!(std::fs::metadata(&journal).unwrap().len(), 0);
+    let store = open(dir.path());
+    assert_eq!(first_data(&store, "1/a").as_deref(), Some("x"));
+    write(&store, vec![put("1/a", url("y"), Expect::Version(1))]).unwrap();
+    drop(store);
+    let store = open(dir.path());
+    assert_eq!(first_data(&store, "1/a").as_deref(), Some("y"));
+    assert_eq!(store.last_change(), 2);
+}
+
+#[test]
 fn last_clone_may_be_dropped_in_a_callback() {
     let dir = tempfile::tempdir().unwrap();
     let store = create(dir.path());
