@@ -170,9 +170,12 @@ impl Findings {
                 self.add(about, Judgement::Good, text);
             }
             Err(error) => {
-                let text = format!(
-                    "{address} cannot be used ({error}); stop the program that has it, or choose another port"
-                );
+                let advice = match error.kind() {
+                    std::io::ErrorKind::AddrNotAvailable => "listen on an address of this machine",
+                    std::io::ErrorKind::PermissionDenied => "choose a port above 1023",
+                    _ => "stop the program that has it, or choose another port",
+                };
+                let text = format!("{address} cannot be used ({error}); {advice}");
                 self.add(about, Judgement::Bad, text);
             }
         }

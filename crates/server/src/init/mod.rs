@@ -247,7 +247,7 @@ fn next_steps(
     ];
     if let Some(prefix) = prefix {
         steps.push(format!(
-            "ask it:                        guantong resolve {prefix}"
+            "ask it:                        guantong resolve {prefix} --config {file}"
         ));
     } else {
         steps.push("take over a prefix:            guantong prefix home PREFIX".to_owned());
