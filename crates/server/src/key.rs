@@ -99,6 +99,8 @@ pub fn make(path: &Path) -> Result<ServerKey, KeyError> {
 }
 
 fn generate(bits: usize) -> Result<rsa::RsaPrivateKey, String> {
+    // The crate's face has no place for a source that fails, so it is tried first.
+    getrandom::fill(&mut [0]).map_err(|error| error.to_string())?;
     let mut rng = rsa::rand_core::UnwrapErr(getrandom::SysRng);
     rsa::RsaPrivateKey::new(&mut rng, bits).map_err(|error| error.to_string())
 }

@@ -79,6 +79,12 @@ impl Node {
     /// Opens the store and reads the key. Nothing listens yet.
     pub fn open(config: Config) -> Result<Arc<Self>, StartError> {
         let key = Arc::new(ServerKey::load(&config.site.key)?);
+        let random = SystemRandom::new();
+        // Shows now rather than in the middle of an answer that there are no random octets.
+        random.fill(&mut [0]).map_err(|_| StartError::System {
+            what: "random octets",
+            source: std::io::ErrorKind::Unsupported.into(),
+        })?;
         let store = open_store(&config)?;
         let addresses = Addresses::configured(&config.listen);
         let site = make_site(&config, &key, &addresses, &store, None)?;
@@ -93,7 +99,7 @@ impl Node {
             key: ArcSwap::new(key),
             addresses: ArcSwap::from_pointee(addresses),
             signatures: Arc::default(),
-            random: SystemRandom::new(),
+            random,
             begun: Instant::now(),
             throttle: Throttle::new(),
         };

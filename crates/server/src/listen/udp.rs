@@ -19,8 +19,8 @@
 //!   text instead. Handle.Net clients take code 2 as a failure of this transport and go on with the
 //!   next one, TCP, at once; silence would cost them three seconds.
 //! * To one network (IPv4 /24, IPv6 /56) at most `limits.udp_octets_per_second_per_network` octets
-//!   are sent. Above that every second request gets a bare code 2 of 52 octets, which is less than
-//!   any request has, and the others get nothing. A real client moves to TCP; a victim receives
+//!   are sent. Above that every second request gets a bare code 2 of 52 octets, fewer than any
+//!   resolution has, and the others get nothing. A real client moves to TCP; a victim receives
 //!   less than the attacker sends.
 //! * Networks in `limits.trusted` are exempt from the second rule.
 
@@ -50,8 +50,8 @@ use crate::node::{Node, Scratch, Via, replace_by_error};
 
 /// Datagrams that one system call takes. More would add latency and leave the first-level cache.
 pub const BATCH: usize = 64;
-/// Room for one datagram. Clients send 512 octets at most; this leaves room for one that carries the
-/// longest handle uncut. What is longer still is cut off by the system, fails to decode, and is
+/// Room for one datagram. Clients send 512 octets at most; this leaves room for one that carries
+/// the longest handle uncut. What is longer still is cut off by the system, fails to decode, and is
 /// answered as malformed.
 const RECEIVE_LEN: usize = 4_096;
 /// Buffer that the system keeps for arriving and leaving datagrams, so that a burst of some ten
@@ -330,8 +330,33 @@ impl Answer {
             Ok(Joined::Incomplete) => {}
             Ok(Joined::Refused) => moment.node.metrics.dropped(Dropped::Fragment),
             Err(_) if is_fragment(datagram) => moment.node.metrics.dropped(Dropped::Fragment),
-            // Malformed in itself: the rules for undecodable input apply.
-            Err(_) => self.packet(moment, datagram, peer, address, send),
+            Err(_) => self.malformed(moment, datagram, peer, address, send),
+        }
+    }
+
+    /// Answers octets that no client sends by itself. The answer says what is wrong only as far as
+    /// that does not make it longer than what came.
+    fn malformed(
+        &mut self,
+        moment: &Moment<'_>,
+        datagram: &[u8],
+        peer: SocketAddr,
+        address: &SockaddrStorage,
+        send: &mut Send,
+    ) {
+        let (start, sealed) = (send.octets.len(), send.ranges.len());
+        self.packet(moment, datagram, peer, address, send);
+        let Some(range) = send.ranges.get_mut(sealed) else {
+            return;
+        };
+        if range.1 - range.0 > datagram.len() {
+            let code = send
+                .octets
+                .get(start + ENVELOPE_LEN + 4..start + ENVELOPE_LEN + 8);
+            let code = code.and_then(|octets| octets.try_into().ok());
+            let code = ResponseCode(code.map_or(4, i32::from_be_bytes));
+            replace_by_error(&mut send.octets, start, code, "");
+            range.1 = send.octets.len();
         }
     }
 

@@ -166,7 +166,12 @@ pub(crate) struct Udp(pub(crate) UdpSocket);
 
 impl Udp {
     pub(crate) fn to(address: SocketAddr) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let any = if address.is_ipv6() {
+            "[::1]:0"
+        } else {
+            "127.0.0.1:0"
+        };
+        let socket = UdpSocket::bind(any).unwrap();
         socket.connect(address).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         Self(socket)
