@@ -359,11 +359,10 @@ impl Metrics {
 
     /// Counts the time that an answer took.
     pub fn took(&self, via: Transport, time: Duration) {
-        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        let bucket = BUCKETS_US.iter().position(|&bound| micros < bound);
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let bucket = BUCKETS_US.iter().position(|&bound| nanos <= bound * 1_000);
         let at = DURATION_AT + via.slot() * DURATION_SLOTS;
         self.add(at + bucket.unwrap_or(BUCKETS_US.len()), 1);
-        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.add(at + BUCKETS_US.len() + 1, nanos);
     }
 

@@ -85,7 +85,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
         udp = ?addresses.udp,
         tcp = ?addresses.tcp,
         http = ?addresses.http,
-        console = ?addresses.console,
+        console = addresses.console.map(tracing::field::display),
         prefixes = node.site().homed().len(),
         "the node answers"
     );
@@ -179,10 +179,19 @@ impl Sockets {
                 source,
             })?);
         }
+        // Where the system chooses, TCP takes the port of UDP if it is free, as people expect of
+        // one protocol.
+        let chosen: Vec<_> = udp.iter().filter_map(|s| s.local_addr().ok()).collect();
         let streams = |what: &'static str, addresses: &[SocketAddr]| {
             let mut listeners = Vec::new();
             for &address in addresses {
-                let listener = stream_socket(address);
+                let twin = chosen.iter().find(|udp| {
+                    what == "listen.tcp" && address.port() == 0 && udp.ip() == address.ip()
+                });
+                let listener = match twin.map(|&twin| stream_socket(twin)) {
+                    Some(Ok(listener)) => Ok(listener),
+                    _ => stream_socket(address),
+                };
                 listeners.push(listener.map_err(|source| StartError::Listen {
                     what,
                     address,
