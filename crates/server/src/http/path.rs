@@ -238,7 +238,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_name_survives_the_way_through_a_link(name in "\\PC{1,40}", path in "/?\\PC{0,60}") {
+        fn names_survive_the_way_through_links(name in "\\PC{1,40}", path in "/?\\PC{0,60}") {
             let is_led = LEADS.iter().any(|lead| begins_with(name.as_bytes(), lead));
             if let (false, Target::Handle(encoded)) = (is_led, Target::of(&link(&name))) {
                 let found = proxied(encoded).unwrap();
