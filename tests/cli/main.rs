@@ -67,15 +67,18 @@ fn every_mistake_of_a_configuration_is_named_with_its_line() {
 
 #[test]
 fn network_failure_exits_with_3_and_lists_the_attempts() {
-    // Nobody listens at a port that was just given back.
-    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let address = socket.local_addr().unwrap().to_string();
-    drop(socket);
+    let address = unused_address();
     let run = guantong(&["resolve", "1/a", "--json", "--at", &address]);
     assert_eq!((run.code, run.out.as_str()), (3, ""));
     for attempt in [format!("udp {address}"), format!("tcp {address}")] {
         assert!(run.err.contains(&attempt), "{}", run.err);
     }
+}
+
+/// An address at which nobody listens: its port was just given back.
+fn unused_address() -> String {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.local_addr().unwrap().to_string()
 }
 
 #[test]
@@ -136,12 +139,14 @@ fn what_does_not_exist_or_is_refused_exits_with_1() {
 #[test]
 fn answer_too_large_for_udp_is_fetched_by_tcp() {
     let node = Node::start();
+    let run = node.resolve("udp", node::HUGE, &[]);
+    assert_eq!(run.code, 1, "{}", run.out);
+    assert!(run.err.contains("ask over TCP"), "{}", run.err);
     let native = node.address("udp");
-    // UDP and TCP have ports of their own here, so each is asked by its own.
-    let run = node.resolve("udp", node::HUGE, &["--trace"]);
-    assert!(run.err.contains("declined"), "{native}: {}", run.err);
-    let run = node.resolve("tcp", node::HUGE, &["--trace"]);
-    assert_eq!(run.code, 0);
+    assert_eq!(native, node.address("tcp"));
+    let run = guantong(&["resolve", node::HUGE, "--at", &native, "--trace"]);
+    assert_eq!(run.code, 0, "{}", run.err);
+    assert!(run.err.contains("declined"), "{}", run.err);
     assert!(run.err.contains("code 1 (success)"), "{}", run.err);
 }
 
@@ -245,7 +250,8 @@ fn doctor_looks_at_a_node_from_outside() {
     assert_eq!(run.code, 0, "{}", run.out);
     assert!(run.out.contains("gives 3 values"), "{}", run.out);
     assert_eq!(look("88.118.5/none").code, 1);
-    let run = guantong(&["doctor", "--at", &format!("tcp://{}", node.address("udp"))]);
+    let at = format!("udp://{}", unused_address());
+    let run = guantong(&["doctor", "--at", &at]);
     assert_eq!(run.code, 3, "{}", run.out);
 }
 
