@@ -3,7 +3,7 @@
 //! Every indicator of `test-data/indicators` becomes a record under [`PREFIX`]: its names, unit,
 //! sort and topic, and one `OBSERVATION` value per figure with period, source and verbatim quote.
 //! A few more records show redirects. The node itself is an ordinary one, made by [`init`] and
-//! started by [`start`](crate::start); only its records and its ports are chosen here.
+//! started by [`start`]; only its records and its ports are chosen here.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;

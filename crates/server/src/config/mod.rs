@@ -1,8 +1,8 @@
 //! Configuration: what a node is told by its operator.
 //!
 //! [`Config`] is what the settings mean to the node: paths are whole, choices are made. How they
-//! are spelt in a file is [`v1`], read by [`read`] with all problems at once; [`template`] writes
-//! files. Whether a configuration fits this machine (files, ports, store) is judged by [`check`].
+//! are spelt in a file is `v1`, read by `read` with all problems at once; `template` writes
+//! files. Whether a configuration fits this machine (files, ports, store) is judged by [`check()`].
 
 mod check;
 mod read;
@@ -253,7 +253,7 @@ fn threads(set: u32) -> usize {
 /// Reads the configuration in `path`; a folder means the file [`FILE_NAME`] in it.
 ///
 /// Every problem of the file is reported, not only the first. The machine is not looked at; see
-/// [`check`].
+/// [`check()`].
 pub fn load(path: &Path) -> Result<Config, ConfigErrors> {
     let file = match path.is_dir() {
         true => path.join(FILE_NAME),

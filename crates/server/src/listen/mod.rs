@@ -1,4 +1,4 @@
-//! Listeners: octets in, [`Node`](crate::node::Node), octets out. No decisions.
+//! Listeners: octets in, [`Node`], octets out. No decisions.
 //!
 //! [`udp`] runs on plain threads with batched system calls, one per core: an answer from memory
 //! takes about a microsecond, less than any scheduler would add. [`tcp`] and [`http`] run on tokio,

@@ -9,7 +9,7 @@
 //! A line is a record in the Handle JSON form, `{"handle":…,"values":[…]}`. Memory is bounded by
 //! the batches that are under way. An import that was killed continues behind the last line whose
 //! fate is known: the state file says which line that is, and the node's change log says which of
-//! the lines behind it had been written already ([`replay`]).
+//! the lines behind it had been written already (`replay`).
 
 mod export;
 mod import;
