@@ -171,10 +171,12 @@ fn list(args: &ListArgs) -> Result<(), Failed> {
         output.line(text.map_err(|_| ask::strange())?)?;
     } else {
         for prefix in prefixes {
-            output.line(format_args!(
-                "{}\t{} records",
-                prefix.prefix, prefix.records
-            ))?;
+            let noun = if prefix.records == 1 {
+                "record"
+            } else {
+                "records"
+            };
+            output.line(format_args!("{}\t{} {noun}", prefix.prefix, prefix.records))?;
         }
     }
     output.finish()
