@@ -218,8 +218,8 @@ fn resident_mib() -> (u64, u64) {
     (mib("VmRSS:"), mib("VmHWM:"))
 }
 
-/// Processor time by name of thread, which does not depend on what else the machine does; empty where
-/// the system does not tell.
+/// Processor time by name of thread, which does not depend on what else the machine does; empty
+/// where the system does not tell.
 fn cpu_secs() -> BTreeMap<String, f64> {
     /// Unit of the fields, the same on all Linux systems.
     const TICKS_PER_SEC: f64 = 100.0;

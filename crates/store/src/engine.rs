@@ -230,8 +230,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Writes all memtables to tables, so that the journals hold nothing that is not in a table too.
-    /// For a store that is being closed: what is committed afterwards is in a memtable again.
+    /// Writes all memtables to tables, so that the journals hold nothing that is not in a table
+    /// too. For a store that is being closed: what is committed afterwards is in a memtable again.
     pub(crate) fn flush_all(&self) -> Result<(), Cause> {
         for space in &self.spaces {
             if space.tree.active_memtable().size() > 0 {

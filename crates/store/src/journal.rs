@@ -1,7 +1,7 @@
 //! The engine's journals: cutting off a torn end, and emptying them when a store is closed.
 //!
-//! Closing a store empties its journals once everything in them is in tables, so that opening it has
-//! nothing to replay.
+//! Closing a store empties its journals once everything in them is in tables, so that opening it
+//! has nothing to replay.
 //!
 //! A group that was being written when the power went may be on the disk in part, and not only as a
 //! beginning: sectors in its middle can be missing while its end is there. The engine refuses to

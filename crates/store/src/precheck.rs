@@ -1,9 +1,9 @@
 //! What has to be true of the engine's files before it may touch them.
 //!
-//! The engine writes down which tables belong to a key space in a file `vN`, and number and checksum
-//! of that file in `current`. It does not compare the checksum when it opens: on a damaged `vN` it
-//! may give up in a way that takes the process with it, and a key space without `current` it takes
-//! for one that was never finished, and *deletes*. So both are looked at here, first.
+//! The engine writes down which tables belong to a key space in a file `vN`, and number and
+//! checksum of that file in `current`. It does not compare the checksum when it opens: on a damaged
+//! `vN` it may give up in a way that takes the process with it, and a key space without `current`
+//! it takes for one that was never finished, and *deletes*. So both are looked at here, first.
 
 use std::fs;
 use std::io;
