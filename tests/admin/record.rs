@@ -99,7 +99,7 @@ fn record_of_a_prefix_that_is_not_homed_is_stored_with_a_note() {
         assert!(err.contains("`guantong prefix home 20.500`"), "{err}");
         node.run(&["prefix", "home", "20.500"], 0);
         let (out, _) = node.run(&["prefix", "list"], 0);
-        assert!(out.contains("20.500\t1 records"), "{out}");
+        assert!(out.contains("20.500\t1 record\n"), "{out}");
         node.run(&["prefix", "unhome", "20.500"], 0);
         assert!(!node.run(&["prefix", "list"], 0).0.contains("20.500"));
     });

@@ -128,6 +128,10 @@ pub enum Ask {
         /// Most entries wanted.
         limit: u32,
     },
+    /// Take the turn to import, and keep it until the connection ends: imports happen one after
+    /// another. Answered by [`Reply::Done`] when everything of earlier imports is in the store,
+    /// also of those whose client has gone.
+    BeginImport,
     /// Write many records. Answered by [`Reply::Imported`] when they are durable.
     Import {
         /// What to do with a record that is there already.

@@ -121,6 +121,8 @@ impl Desk {
             Ask::EnableIndex { kind } => done(self.store.index_enable(&kind)),
             Ask::DisableIndex { kind } => done(self.store.index_disable(&kind)),
             Ask::Changes { after, limit } => self.changes(after, limit),
+            // Whoever asks the desk directly has the store for itself.
+            Ask::BeginImport => Ok(Reply::Done),
             Ask::Import {
                 on_conflict,
                 mode,

@@ -12,9 +12,9 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use guantong_api::control::{Answer, Ask, Body, Question, Reason, Refusal, Reply, VERSION};
 use serde::Deserialize;
@@ -31,6 +31,10 @@ pub const CONNECTIONS_MAX: usize = 16;
 const READ_AHEAD: usize = 256 * 1024;
 /// Pause after the socket could not accept, so that the thread does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+/// Longest wait for the turn to import: what a killed client left behind takes less.
+const TURN_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Pause between two attempts to get it.
+const TURN_PAUSE: Duration = Duration::from_millis(5);
 /// Mode of the socket: its owner alone.
 const SOCKET_MODE: u32 = 0o600;
 /// Mode of a folder that is made for the socket.
@@ -54,6 +58,9 @@ struct Shared {
     listener: UnixListener,
     is_stopping: AtomicBool,
     connections: Mutex<HashMap<u64, UnixStream>>,
+    /// Held by the connection that imports. A client that was killed has batches under way here;
+    /// whoever resumes its import must not begin before they are written.
+    import_turn: Mutex<()>,
 }
 
 impl Listener {
@@ -72,6 +79,7 @@ impl Listener {
             listener,
             is_stopping: AtomicBool::new(false),
             connections: Mutex::new(HashMap::new()),
+            import_turn: Mutex::new(()),
         });
         let acceptor = thread::Builder::new().name("control".to_owned()).spawn({
             let shared = shared.clone();
@@ -160,7 +168,7 @@ impl Shared {
             let shared = self.clone();
             move || {
                 // A connection that fails has a client that has gone.
-                let _ = Connection::new(&shared.desk, &stream).run();
+                let _ = Connection::new(&shared, &stream).run();
                 shared.connections().remove(&id);
             }
         });
@@ -191,6 +199,8 @@ fn answer(id: u64, body: Body) -> Answer {
 /// One client.
 struct Connection<'a> {
     desk: &'a Desk,
+    import_turn: &'a Mutex<()>,
+    turn: Option<MutexGuard<'a, ()>>,
     input: BufReader<&'a UnixStream>,
     output: BufWriter<&'a UnixStream>,
     /// Batches of an import that are not answered yet, and the numbers of their questions.
@@ -199,9 +209,11 @@ struct Connection<'a> {
 }
 
 impl<'a> Connection<'a> {
-    fn new(desk: &'a Desk, stream: &'a UnixStream) -> Self {
+    fn new(shared: &'a Shared, stream: &'a UnixStream) -> Self {
         Self {
-            desk,
+            desk: &shared.desk,
+            import_turn: &shared.import_turn,
+            turn: None,
             input: BufReader::with_capacity(READ_AHEAD, stream),
             output: BufWriter::new(stream),
             import: None,
@@ -210,6 +222,35 @@ impl<'a> Connection<'a> {
     }
 
     fn run(mut self) -> io::Result<()> {
+        let served = self.serve();
+        // The turn to import is given up only when everything is in the store.
+        if let Some(import) = &mut self.import {
+            while import.outcomes().is_some() {}
+        }
+        served
+    }
+
+    /// Waits for the turn to import, and keeps it.
+    fn take_turn(&mut self) -> Result<(), Refusal> {
+        let asked = Instant::now();
+        while self.turn.is_none() {
+            match self.import_turn.try_lock() {
+                Ok(turn) => self.turn = Some(turn),
+                // The lock guards no data that a panic could have left half-changed.
+                Err(TryLockError::Poisoned(turn)) => self.turn = Some(turn.into_inner()),
+                Err(TryLockError::WouldBlock) if asked.elapsed() < TURN_WAIT_MAX => {
+                    thread::sleep(TURN_PAUSE);
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let message = "another import is under way: wait until it has ended";
+                    return Err(refusal(Reason::Busy, message));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn serve(&mut self) -> io::Result<()> {
         let mut text = Vec::new();
         loop {
             // While the client is sending the next batch, the disk may work on this one.
@@ -238,6 +279,11 @@ impl<'a> Connection<'a> {
 
     fn perform(&mut self, question: Question) -> io::Result<()> {
         let id = question.id;
+        if matches!(question.ask, Ask::BeginImport | Ask::Import { .. })
+            && let Err(refusal) = self.take_turn()
+        {
+            return self.say(id, Body::Refused(refusal));
+        }
         if let Ask::Import {
             on_conflict,
             mode,

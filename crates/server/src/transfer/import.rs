@@ -85,6 +85,8 @@ pub fn import<R: BufRead + Send>(
     job: ImportJob<R>,
     tell: &mut dyn FnMut(Happening<'_>),
 ) -> Result<Tally, TransferError> {
+    // Only then is the change log complete that a resumed import looks into.
+    control.ask(Ask::BeginImport, &mut |_| Ok(()))?;
     let Reply::Status(status) = control.ask(Ask::Status, &mut |_| Ok(()))? else {
         return Err(Fault::Strange.into());
     };

@@ -6,8 +6,9 @@
 //! line whose verdict is to write, and whose change the log has, is done. Nothing is imported
 //! twice, and each line gets the outcome that it had.
 //!
-//! The log does not say which import a change belongs to. Two imports of the same handles at the
-//! same time are therefore told apart only if neither is resumed.
+//! The log does not say which import a change belongs to, so it matters that imports happen one
+//! after another; see `Ask::BeginImport`. Of another import between a kill and the resumption, the
+//! changes of handles that both have would be taken for ours.
 
 use std::collections::{HashMap, VecDeque};
 
