@@ -178,8 +178,10 @@ fn is_allowed(url: &str) -> bool {
 /// none of them can end the field.
 fn target_url(href: &str, append: &str) -> Option<String> {
     use std::fmt::Write as _;
-    let mut url = String::with_capacity(href.len() + append.len());
-    for octet in href.trim().bytes().chain(append.bytes()) {
+    let href = href.trim();
+    let (between, append) = seam(href, append);
+    let mut url = String::with_capacity(href.len() + between.len() + append.len());
+    for octet in [href, between, append].into_iter().flat_map(str::bytes) {
         match octet {
             0x21..=0x7e
                 if !matches!(
@@ -194,6 +196,26 @@ fn target_url(href: &str, append: &str) -> Option<String> {
         }
     }
     (url.len() <= TARGET_LEN_MAX && is_allowed(&url)).then_some(url)
+}
+
+/// What stands between a URL and what is appended to it, and what may be appended.
+///
+/// The request must not choose the host: `.example` behind `https://host`, or `@example`, would lead
+/// to somebody else under this node's name. A URL that ends in its host therefore gets a slash, and
+/// nothing is appended to one without a host.
+fn seam<'a>(href: &str, append: &'a str) -> (&'static str, &'a str) {
+    let (scheme, rest) = href.split_once(':').unwrap_or_default();
+    let has_host = ["http", "https", "ftp"]
+        .iter()
+        .any(|known| scheme.eq_ignore_ascii_case(known));
+    // Browsers take any number of slashes in front of a host, none included.
+    let rest = rest.trim_start_matches('/');
+    let begins_anew = append.starts_with(['/', '?', '#']);
+    match has_host && !append.is_empty() && !rest.contains(['/', '?', '#']) {
+        true if rest.is_empty() => ("", ""),
+        true if !begins_anew => ("/", append),
+        _ => ("", append),
+    }
 }
 
 //----------- Aliases --------------------------------------------------------

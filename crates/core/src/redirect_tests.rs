@@ -126,6 +126,27 @@ fn nothing_in_a_target_can_end_its_header_field() {
 }
 
 #[test]
+fn nothing_appended_changes_the_host() {
+    let append = |url: &str, append: &str, expected: &str| {
+        let wish = Wish {
+            append,
+            ..Wish::default()
+        };
+        check(&[("URL", url)], &wish, expected);
+    };
+    append("https://a", ".b/x", "302 https://a/.b/x");
+    append("https://a", "@b", "302 https://a/@b");
+    append("https://a:8", "0", "302 https://a:8/0");
+    append("https://a", "?x=1", "302 https://a?x=1");
+    append("https://a", "/x", "302 https://a/x");
+    append("HTTP:a", ".b", "302 HTTP:a/.b");
+    append("https://", "b", "302 https://");
+    append("https:///", "b", "302 https:///");
+    append("https://a?q=", "b", "302 https://a?q=b");
+    append("urn:isbn:", "1", "302 urn:isbn:1");
+}
+
+#[test]
 fn alias_goes_first_unless_it_is_to_be_ignored() {
     let values = [("URL", "https://1/"), ("HS_ALIAS", "88.118.5/b")];
     check(&values, &Wish::default(), "alias 88.118.5/b");
