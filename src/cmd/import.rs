@@ -253,14 +253,19 @@ fn summarize(args: &Args, tally: &Tally, time: &str) -> Result<(), Failed> {
         return Ok(());
     }
     let shown = tally.refused.min(REFUSED_SHOWN_MAX);
+    let lines = if tally.refused == 1 {
+        "line was"
+    } else {
+        "lines were"
+    };
     match &args.results {
         Some(results) => note(format_args!(
-            "{} lines were refused; {} says which and why",
+            "{} {lines} refused; {} says which and why",
             tally.refused,
             results.display()
         )),
         None => note(format_args!(
-            "{} lines were refused, {shown} are shown; --results FILE notes all of them",
+            "{} {lines} refused, {shown} shown; --results FILE notes all of them",
             tally.refused
         )),
     }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use guantong_store::restore;
+use guantong_store::{BackupError, restore};
 
 use crate::failed::{Exit, Failed, Report};
 use crate::output::Output;
@@ -36,7 +36,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Failed> {
         ControlFlow::Continue(())
     });
     let manifest = restored.map_err(|error| {
-        Report::new(Exit::Refused, "the backup could not be restored")
+        let exit = match error {
+            // As with `init` and `backup`, a folder that is in use is a wrong argument.
+            BackupError::NotEmpty { .. } => Exit::Usage,
+            _ => Exit::Refused,
+        };
+        Report::new(exit, "the backup could not be restored")
             .causes_of(&error)
             .fail()
     })?;

@@ -530,7 +530,7 @@ fn parse_delegation(
 
 fn of_plan(handle: &Handle, conflict: &Conflict) -> Refusal {
     let advice = match conflict {
-        Conflict::NoRecord => "create it with `record put`",
+        Conflict::NoRecord => "check the spelling, or create it with `record put`",
         Conflict::NoValue { .. } => "look at the record with `record get`",
         Conflict::ValueExists { .. } => "use `record modify`, or another index",
         Conflict::ReadOnly { .. } => "write the record whole with `record put`",
