@@ -1,7 +1,9 @@
 //! Cross-origin access for scripts in browsers (8.1).
 //!
-//! Everything here is either public or needs a credential in the request itself; no cookies are
-//! used and no credentials are allowed across origins, so every origin may ask.
+//! Nearly everything here is either public or needs a credential in the request itself; no cookies
+//! are used and no credentials are allowed across origins, so every origin may ask. The exception
+//! are answers that an address is trusted with, such as the list of handles: they are
+//! [`OwnOrigin`], since any page that a browser on a trusted machine shows asks from its address.
 
 use axum::extract::Request;
 use axum::http::header::{
@@ -27,6 +29,10 @@ const EXPOSED: HeaderValue =
 /// How long a browser may remember the permission.
 const MAX_AGE_SECS: HeaderValue = HeaderValue::from_static("86400");
 
+/// Marks an answer, in its extensions, that scripts of other origins must not read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OwnOrigin;
+
 /// Answers OPTIONS, and adds the headers that let a script of another origin read the answer.
 pub(super) async fn layer(request: Request, next: Next) -> Response {
     let origin = request.headers().get(ORIGIN).cloned();
@@ -34,7 +40,8 @@ pub(super) async fn layer(request: Request, next: Next) -> Response {
         return options(origin);
     }
     let mut response = next.run(request).await;
-    if let Some(origin) = origin {
+    let is_shared = response.extensions().get::<OwnOrigin>().is_none();
+    if let Some(origin) = origin.filter(|_| is_shared) {
         let headers = response.headers_mut();
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);

@@ -16,6 +16,7 @@ use guantong_store::{Scope, StoreError};
 
 use super::answer::{Failure, json};
 use super::asked::Asked;
+use super::cors::OwnOrigin;
 use crate::listen::Peer;
 use crate::node::Node;
 
@@ -47,6 +48,11 @@ pub(super) async fn answer(node: &Arc<Node>, asked: &Asked) -> Result<Response, 
             message,
         ));
     }
+    if asked.params.callback()?.is_some() {
+        // A script of any origin could load this one, from the address of whoever looks at it.
+        let message = "lists of handles are not given as scripts; leave out `callback`";
+        return Err(Failure::new(ResponseCode::PROTOCOL_ERROR, message));
+    }
     let handle = Handle::of_prefix(prefix)?;
     if !node.store.is_homed(handle.borrow()) {
         let outcome: Outcome = Outcome::NotResponsible(Misdirected::NotHomed);
@@ -75,7 +81,9 @@ pub(super) async fn answer(node: &Arc<Node>, asked: &Asked) -> Result<Response, 
         page_size,
         handles,
     };
-    Ok(json(asked, StatusCode::OK, &form))
+    let mut response = json(asked, StatusCode::OK, &form);
+    response.extensions_mut().insert(OwnOrigin);
+    Ok(response)
 }
 
 /// How many handles to skip, and how many to give.

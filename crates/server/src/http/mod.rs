@@ -62,7 +62,9 @@ pub fn router(node: Arc<Node>) -> Router {
 async fn metrics(State(node): State<Arc<Node>>, peer: Option<Extension<Peer>>) -> Response {
     match peer {
         Some(Extension(peer)) if console::may_read_metrics(&node, &peer) => {
-            console::metrics(State(node)).await.into_response()
+            let mut response = console::metrics(State(node)).await.into_response();
+            response.extensions_mut().insert(cors::OwnOrigin);
+            response
         }
         _ => StatusCode::FORBIDDEN.into_response(),
     }

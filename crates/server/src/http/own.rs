@@ -10,6 +10,7 @@ use guantong_store::{Scope, StoredRecord};
 
 use super::answer::{self, Failure};
 use super::asked::Asked;
+use super::cors::OwnOrigin;
 use super::page::{self, Sample, StartPage};
 use super::{list, path};
 use crate::node::Node;
@@ -38,7 +39,11 @@ pub(super) fn start(node: &Node, asked: &Asked) -> Result<Response, Failure> {
     let config = node.config();
     let view = asked.view(&config.name);
     let start = StartPage { homed, samples };
-    Ok(answer::page(StatusCode::OK, page::start(&start, &view)))
+    let mut response = answer::page(StatusCode::OK, page::start(&start, &view));
+    if may_list {
+        response.extensions_mut().insert(OwnOrigin);
+    }
+    Ok(response)
 }
 
 /// The records with a name that say most, else the first ones.

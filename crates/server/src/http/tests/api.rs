@@ -238,6 +238,23 @@ async fn handles_are_listed_in_pages_for_those_who_may() {
 }
 
 #[tokio::test]
+async fn what_an_address_is_trusted_with_is_kept_from_other_origins() {
+    let origin = [("origin", "https://elsewhere.example")];
+    for path in ["/api/handles?prefix=88.118.5", "/metrics", "/"] {
+        let answer = get_with(path, &origin).await;
+        assert_eq!(answer.status, 200, "{path}");
+        assert_eq!(answer.header("access-control-allow-origin"), "", "{path}");
+    }
+    let script = get("/api/handles?prefix=88.118.5&callback=f").await.text();
+    assert!(!script.contains("handles\":["), "{script}");
+    let public = get_with("/api/handles/88.118.5/web", &origin).await;
+    assert_eq!(
+        public.header("access-control-allow-origin"),
+        "https://elsewhere.example"
+    );
+}
+
+#[tokio::test]
 async fn changes_are_refused_with_the_way_to_make_them() {
     let changes = [
         (Method::PUT, "/api/handles/88.118.5/new"),
