@@ -4,8 +4,9 @@
 //! A resumed export goes on behind the last whole line that was written; the lines in front of it
 //! are of the moment of the first run, the lines behind it of the moment of the second.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use guantong_api::control::{Ask, Body, Reply};
@@ -67,7 +68,12 @@ impl ExportFile {
     /// Begins the file `path`.
     pub fn create(path: &Path) -> Result<Self, TransferError> {
         let part = part_of(path);
-        let file = File::create(&part).map_err(TransferError::file(&part))?;
+        let open = || {
+            let file = open_private(&part)?;
+            file.set_len(0)?;
+            Ok(file)
+        };
+        let file = open().map_err(TransferError::file(&part))?;
         Ok(Self::new(path, part, file))
     }
 
@@ -75,13 +81,7 @@ impl ExportFile {
     pub fn resume(path: &Path) -> Result<(Self, Option<String>), TransferError> {
         let part = part_of(path);
         let open = || {
-            let mut options = OpenOptions::new();
-            let mut file = options
-                .create(true)
-                .read(true)
-                .write(true)
-                .truncate(false)
-                .open(&part)?;
+            let mut file = open_private(&part)?;
             let (end, line) = last_line(&mut file)?;
             file.set_len(end)?;
             file.seek(SeekFrom::End(0))?;
@@ -132,6 +132,16 @@ impl Write for ExportFile {
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
     }
+}
+
+/// Opens a file, new or not, that only its owner can read: records may hold secret keys.
+fn open_private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).read(true).write(true).truncate(false);
+    let file = options.mode(0o600).open(path)?;
+    // One that is there already may have been made by somebody less careful.
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
 }
 
 fn part_of(path: &Path) -> PathBuf {

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use guantong_api::control::{Imported, Mode, OnConflict};
@@ -343,6 +344,8 @@ fn file_gets_its_name_when_it_is_whole_and_goes_on_behind_its_last_whole_line() 
         export(&mut node, None, after, &mut file, &mut |_| {}).unwrap();
         assert!(!path.exists());
         file.finish().unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
         assert!(std::fs::read_to_string(&path).unwrap() == expected);
         assert!(!node.file("export.jsonl.part").exists());
         std::fs::remove_file(&path).unwrap();
