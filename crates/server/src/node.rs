@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::{ArcSwap, Guard};
@@ -57,6 +57,7 @@ pub struct Node {
     pub(crate) udp_octets: Meter,
     config: ArcSwap<Config>,
     site: ArcSwap<Site>,
+    remaking: Mutex<()>,
     key: ArcSwap<ServerKey>,
     addresses: ArcSwap<Addresses>,
     signatures: Arc<Meter>,
@@ -96,6 +97,7 @@ impl Node {
             udp_octets: Meter::new(),
             config: ArcSwap::from_pointee(config),
             site: ArcSwap::from_pointee(site),
+            remaking: Mutex::new(()),
             key: ArcSwap::new(key),
             addresses: ArcSwap::from_pointee(addresses),
             signatures: Arc::default(),
@@ -186,10 +188,17 @@ impl Node {
 
     /// Makes the site snapshot again, after homing or another change of what is published.
     pub fn refresh_site(&self) -> Result<(), StartError> {
+        let _alone = self.remaking();
         let (config, key) = (self.config(), self.key.load_full());
         let site = self.make_site(&config, &key)?;
         self.site.store(Arc::new(site));
         Ok(())
+    }
+
+    /// Held while a snapshot is made and put in force. Of two changes at a time, the later one must
+    /// not be undone by a snapshot that was begun before it.
+    fn remaking(&self) -> MutexGuard<'_, ()> {
+        self.remaking.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn make_site(&self, config: &Config, key: &Arc<ServerKey>) -> Result<Site, StartError> {
@@ -226,6 +235,7 @@ impl Node {
     /// Puts new settings in force, all or none of them.
     pub(crate) fn reconfigure(&self, config: Config, key: ServerKey) -> Result<(), StartError> {
         let key = Arc::new(key);
+        let _alone = self.remaking();
         let site = self.make_site(&config, &key)?;
         self.key.store(key);
         self.config.store(Arc::new(config));
@@ -334,7 +344,10 @@ pub(crate) fn replace_by_error(reply: &mut Vec<u8>, start: usize, code: Response
     };
     let header = Header {
         code,
-        flags: header.flags.without(OpFlags::RETURN_DIGEST),
+        flags: header
+            .flags
+            .without(OpFlags::RETURN_DIGEST)
+            .without(OpFlags::CERTIFIED),
         ..header
     };
     reply.truncate(start);

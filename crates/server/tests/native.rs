@@ -9,10 +9,14 @@ use std::net::Shutdown;
 
 use guantong_proto::crypto::Credential;
 use guantong_proto::frame::{Joined, Reassembly, split};
-use guantong_proto::message::{Message, OpCode, ResponseCode};
+use guantong_proto::message::{Message, OpCode, OpFlags, ResponseCode};
 use guantong_server::config::{Size, Span};
 use guantong_server::metrics::Drop as Dropped;
 use support::{Place, Tcp, Udp, ask, decode, eventually, expect_drop, put, put_values, value};
+
+/// Offset of the octet of a packet that has the flag CERT, and its bit there.
+const CERTIFIED_AT: usize = 20 + 8;
+const CERTIFIED_BIT: u8 = 0x40;
 
 //----------- UDP ------------------------------------------------------------
 
@@ -115,6 +119,23 @@ fn answer_too_large_for_udp_sends_the_client_to_tcp() {
     expect_drop(&node, Dropped::UdpTooLarge);
     let reply = Tcp::to(node.addresses().tcp[0]).ask(&ask("88.118.5/long", 4));
     assert_eq!(reply.text, text);
+}
+
+#[test]
+fn answer_replaced_for_udp_promises_no_signature() {
+    let mut place = Place::new();
+    place.config.limits.udp_response_max = 1_000;
+    let node = place.start();
+    put(&node, "88.118.5/long", &"x".repeat(2_000));
+    let mut request = ask("88.118.5/long", 3);
+    request[CERTIFIED_AT] |= CERTIFIED_BIT;
+    let udp = Udp::to(node.addresses().udp[0]);
+    udp.send(&request);
+    let reply = udp.receive();
+    let message = Message::decode(&reply).unwrap();
+    assert_eq!(message.header.code, ResponseCode::ERROR);
+    assert!(!message.header.flags.has(OpFlags::CERTIFIED));
+    assert!(Credential::of(&message).unwrap().is_none());
 }
 
 #[test]
@@ -223,8 +244,7 @@ fn certified_answer_is_signed_within_the_limit_of_signatures() {
     put(&node, "88.118.5/x", "one");
     let key = node.node().key().public();
     let mut request = ask("88.118.5/x", 1);
-    // CERT in the flags of the header.
-    request[20 + 8] |= 0x40;
+    request[CERTIFIED_AT] |= CERTIFIED_BIT;
     let mut tcp = Tcp::to(node.addresses().tcp[0]);
     let (mut signed, mut unsigned) = (0, 0);
     // A slow machine may earn a signature on the way; it cannot earn one for each.
