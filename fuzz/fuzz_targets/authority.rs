@@ -11,8 +11,9 @@ use guantong_proto::message::{Envelope, Message, Response};
 use guantong_proto::wire::{Reader, Writer};
 use guantong_proto::{CaseRule, Handle, Permissions, Value, Values};
 
-/// Stands in the data of the value that is not public.
-const HIDDEN: &[u8] = b"never to be seen";
+/// Stands in the data of the value that is not public. No letters, so that no folding of names
+/// makes it from something else.
+const HIDDEN: &[u8] = b"\xf8\x01\xf9\x02\xfa\x03\xfb\x04";
 
 /// A site that is part of the global registry and homes the prefix of the vectors.
 static SITE: LazyLock<Site> = LazyLock::new(|| {
@@ -45,6 +46,10 @@ static RECORD: LazyLock<Vec<u8>> = LazyLock::new(|| {
     Writer::to_vec(|w| Values::encode(&values, w))
 });
 
+fn holds_hidden(octets: &[u8]) -> bool {
+    octets.windows(HIDDEN.len()).any(|part| part == HIDDEN)
+}
+
 libfuzzer_sys::fuzz_target!(|packet: &[u8]| {
     let mut challenge = || Challenge {
         session_id: 1,
@@ -65,7 +70,9 @@ libfuzzer_sys::fuzz_target!(|packet: &[u8]| {
     let Ok(()) = authority::answer(&SITE, packet, &mut moment, &mut key, &mut out, fetch, |r| {
         view(r)
     });
-    assert!(!out.windows(HIDDEN.len()).any(|part| part == HIDDEN));
+    // The fuzzer learns what octets are compared with and asks for a name that has them; a reply
+    // repeats the name.
+    assert!(holds_hidden(packet) || !holds_hidden(&out));
     if out.is_empty() {
         return;
     }
