@@ -3,6 +3,7 @@
 //! ```text
 //!  packet ──► authority::Inquiry ──► "fetch this key" ──► (shell reads the store) ──► reply
 //!  query  ──► authority::Lookup  ──► "fetch this key" ──► (shell reads the store) ──► Outcome
+//!  handle ──► resolve::Resolver  ──► "send this packet" ─► (shell asks the network) ─► Answer
 //! ```
 //!
 //! Everything here is a pure function of what it is given: octets, records, a `now`, random octets.
@@ -11,6 +12,8 @@
 
 pub mod admin;
 pub mod authority;
+pub mod delegation;
 pub mod location;
 pub mod namespace;
 pub mod redirect;
+pub mod resolve;

@@ -1,0 +1,150 @@
+//! Under which names an answer is kept.
+
+use guantong_proto::{CaseRule, HandleRef};
+
+use super::super::question::Question;
+
+/// Set in the first octet of a key: the answers that led here were signed, and checked.
+const CERTIFIED: u8 = 1;
+
+//----------- Lookup ---------------------------------------------------------
+
+/// The names under which the cache may have the answer to one question. Its buffers are reused, so
+/// that a hit allocates nothing.
+///
+/// ```text
+/// flags u8 | length of the folded handle u32 | folded handle
+///          | count u32, indexes i32 each, in order | types in upper case and in order, each with
+///            its length
+/// ```
+///
+/// Prefixes and names that begin with `0.` fold; other suffixes are kept octet by octet, since some
+/// services tell `a` from `A`.
+#[derive(Clone, Debug, Default)]
+pub struct Lookup {
+    /// The selection; its first octet is patched for certified and plain.
+    exact: Vec<u8>,
+    /// The whole record.
+    whole: Vec<u8>,
+    certified: bool,
+}
+
+impl Lookup {
+    /// The names for a selection of a record.
+    pub fn set<'a>(
+        &mut self,
+        handle: HandleRef<'_>,
+        indexes: impl Iterator<Item = i32>,
+        types: impl Iterator<Item = &'a [u8]>,
+        trust: Trust,
+    ) {
+        self.certified = trust == Trust::Certified;
+        self.whole.clear();
+        self.whole.extend_from_slice(&[0; 5]);
+        handle.fold(CaseRule::Sensitive, &mut self.whole);
+        let len = u32::try_from(self.whole.len() - 5).unwrap_or(u32::MAX);
+        self.whole[1..5].copy_from_slice(&len.to_be_bytes());
+        self.exact.clear();
+        self.exact.extend_from_slice(&self.whole);
+        let head = self.exact.len();
+        append_indexes(indexes, &mut self.exact);
+        append_types(types, &mut self.exact);
+        if self.exact[head..] == [0; 4] {
+            // Neither indexes nor types: everything.
+            self.exact.truncate(head);
+        }
+    }
+
+    /// The names for a question.
+    pub(crate) fn of(question: &Question) -> Self {
+        let mut lookup = Self::default();
+        let trust = match question.certified {
+            true => Trust::Certified,
+            false => Trust::Any,
+        };
+        let types = question.types.iter().map(AsRef::as_ref);
+        let indexes = question.indexes.iter().copied();
+        lookup.set(question.name(), indexes, types, trust);
+        lookup
+    }
+
+    /// The name under which an answer is kept.
+    pub(crate) fn key(&mut self) -> &[u8] {
+        self.exact[0] = u8::from(self.certified) * CERTIFIED;
+        &self.exact
+    }
+
+    pub(super) fn is_selective(&self) -> bool {
+        self.exact.len() > self.whole.len()
+    }
+
+    /// The names under which an answer is looked for, best first: a plain question takes a
+    /// certified answer too (5.7), and a selection takes the whole record.
+    pub(super) fn find<T>(&mut self, mut look: impl FnMut(&[u8]) -> Option<T>) -> Option<T> {
+        let ways: &[u8] = match self.certified {
+            true => &[CERTIFIED],
+            false => &[0, CERTIFIED],
+        };
+        for &way in ways {
+            self.exact[0] = way;
+            if let Some(found) = look(&self.exact) {
+                return Some(found);
+            }
+            if self.is_selective() {
+                self.whole[0] = way;
+                if let Some(found) = look(&self.whole) {
+                    return Some(found);
+                }
+            }
+        }
+        None
+    }
+}
+
+/// What an answer must be worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Signed all the way.
+    Certified,
+    /// Signed or not.
+    Any,
+}
+
+fn append_indexes(indexes: impl Iterator<Item = i32>, key: &mut Vec<u8>) {
+    let at = key.len();
+    key.extend_from_slice(&[0; 4]);
+    for index in indexes {
+        key.extend_from_slice(&index.to_be_bytes());
+    }
+    let (chunks, _) = key[at + 4..].as_chunks_mut::<4>();
+    chunks.sort_unstable();
+    let count = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
+    key[at..at + 4].copy_from_slice(&count.to_be_bytes());
+}
+
+fn append_types<'a>(types: impl Iterator<Item = &'a [u8]>, key: &mut Vec<u8>) {
+    let mut types = types.peekable();
+    let Some(first) = types.next() else {
+        return;
+    };
+    if types.peek().is_none() {
+        return append_type(first, key);
+    }
+    let mut all: Vec<&[u8]> = std::iter::once(first).chain(types).collect();
+    all.sort_unstable_by(|a, b| {
+        let (a, b) = (a.iter(), b.iter());
+        a.map(u8::to_ascii_uppercase)
+            .cmp(b.map(u8::to_ascii_uppercase))
+    });
+    for kind in all {
+        append_type(kind, key);
+    }
+}
+
+fn append_type(kind: &[u8], key: &mut Vec<u8>) {
+    let len = u32::try_from(kind.len()).unwrap_or(u32::MAX);
+    key.extend_from_slice(&len.to_be_bytes());
+    let at = key.len();
+    key.extend_from_slice(kind);
+    key[at..].make_ascii_uppercase();
+}

@@ -1,0 +1,43 @@
+//! Resolving a handle anywhere: from the root down to the server that holds it, with a cache.
+//!
+//! ```text
+//!            start ──►┌──────────┐──► poll_transmit   datagrams and streams to send
+//!      on_datagram ──►│ Resolver │──► poll_answer     answers, with traces
+//!        on_stream ──►│          │──► poll_timeout    when on_timeout is due
+//!       on_timeout ──►└────┬─────┘──► poll_abandoned, poll_event
+//!                          │ owns no socket, no clock, no randomness
+//!                       ┌──┴──┐
+//!                       │Cache│◄── the threads that answer read it too
+//!                       └─────┘
+//! ```
+//!
+//! After each call the shell polls until nothing is left. Decisions and their reasons are told in
+//! `docs/internals/resolution.md`.
+
+#![expect(
+    dead_code,
+    reason = "the walk through the tree comes with the next commit"
+)]
+
+mod answer;
+mod cache;
+mod figures;
+pub mod limits;
+mod question;
+mod resolver;
+mod roots;
+mod settings;
+mod time;
+mod trace;
+mod transmit;
+
+pub use answer::{Answer, Freshness, Outcome, ResolveError, Tried};
+pub use cache::{Cache, Entry, EntryKind, Hit, Lookup, Trust};
+pub use figures::{ExchangeFigures, Figures};
+pub use question::{Question, Ticket, TraceWanted};
+pub use resolver::{Event, Random, Resolver};
+pub use roots::{Origin, RootError, Roots};
+pub use settings::{CacheSettings, RootRefresh, Settings};
+pub use time::{Now, Tick};
+pub use trace::{Hop, HopResult, HopServer, Mismatch, Trace, Why};
+pub use transmit::{ExchangeId, Route, StreamFault, Transmit, Transport};
