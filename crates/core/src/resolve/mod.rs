@@ -14,22 +14,28 @@
 //! After each call the shell polls until nothing is left. Decisions and their reasons are told in
 //! `docs/internals/resolution.md`.
 
-#![expect(
-    dead_code,
-    reason = "the walk through the tree comes with the next commit"
-)]
-
 mod answer;
+mod ask;
 mod cache;
+mod conclude;
+mod exchange;
+mod failure;
 mod figures;
+mod find;
+mod hint;
 pub mod limits;
+mod peer;
+mod place;
 mod question;
+mod react;
+mod refresh;
 mod resolver;
 mod roots;
 mod settings;
 mod time;
 mod trace;
 mod transmit;
+mod walk;
 
 pub use answer::{Answer, Freshness, Outcome, ResolveError, Tried};
 pub use cache::{Cache, Entry, EntryKind, Hit, Lookup, Trust};

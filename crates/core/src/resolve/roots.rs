@@ -7,6 +7,7 @@ use std::sync::Arc;
 use guantong_proto::data::Site;
 use guantong_proto::data::site::{Interface, InterfaceKind, Protocol, Server};
 use guantong_proto::file::{Bootstrap, decode_root_info, encode_root_info};
+use guantong_proto::message::Header;
 use guantong_proto::wire::Writer;
 use guantong_proto::{CaseRule, DecodeError, Handle, Key, Value, Values};
 
@@ -57,7 +58,7 @@ impl Roots {
             Some((handle.key(CaseRule::Sensitive), values.clone()))
         });
         let records: BTreeMap<Key, Vec<Value>> = named.collect();
-        let values = root_handle().and_then(|root| records.get(&root.key(CaseRule::Sensitive)));
+        let values = records.get(&root_handle().key(CaseRule::Sensitive));
         let values = values.ok_or(RootError::NoRootRecord)?.clone();
         Self::of_records(values, &records)
     }
@@ -152,8 +153,8 @@ impl Roots {
     }
 }
 
-pub(crate) fn root_handle() -> Option<Handle> {
-    Handle::parse(ROOT_HANDLE).ok()
+pub(crate) fn root_handle() -> Handle {
+    Handle::parse(ROOT_HANDLE).expect("the name is short and not empty")
 }
 
 fn site_at(address: SocketAddr) -> Site {
@@ -171,6 +172,7 @@ fn site_at(address: SocketAddr) -> Site {
     Site {
         // Authoritative questions need a primary site, and this may be one.
         flags: Site::PRIMARY,
+        serial: Header::NO_SERIAL,
         servers: vec![server],
         ..Site::default()
     }

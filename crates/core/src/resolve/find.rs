@@ -1,0 +1,552 @@
+//! Finding the sites that serve a name: where a walk begins, and what it asks of others (5.2).
+
+use std::sync::Arc;
+
+use guantong_proto::message::ResponseCode;
+use guantong_proto::{CaseRule, Handle};
+
+use super::answer::{Freshness, Outcome, ResolveError};
+use super::cache::{Entry, EntryKind, Hit};
+use super::limits::{DEPTH_MAX, SERVICE_DEPTH_MAX, SERVICES_MAX};
+use super::place::KnownSite;
+use super::question::Question;
+use super::resolver::{Resolver, Step};
+use super::roots::root_handle;
+use super::time::{Now, Tick};
+use super::trace::{Hop, HopResult, Why};
+use super::walk::{Finding, Found, Hops, Kind, Tag, Waiter, Walk, WalkId, walk_key};
+use crate::delegation::{Delegation, SERVICE_TYPES, Scope};
+
+/// The types by which a handle named in a prefix referral is asked.
+const DERIVED_TYPES: [&str; 3] = ["HS_SITE.PREFIX", "HS_NA_DELEGATE", "HS_SERV.PREFIX"];
+
+impl Resolver {
+    /// Lets a walk do what it can.
+    pub(super) fn advance(&mut self, walk: &mut Walk, now: Now) -> Step {
+        if !walk.has_begun {
+            walk.has_begun = true;
+            self.begin(walk, now);
+        }
+        while let Some((tag, found)) = walk.inbox.pop_front() {
+            walk.hops.extend(&found.hops);
+            match tag {
+                Tag::Alias => return self.on_alias(walk, found, now),
+                Tag::Roots => self.on_fresh_roots(walk, now),
+                Tag::Service {
+                    handle,
+                    scope,
+                    depth,
+                } => self.on_service(
+                    walk,
+                    &Service {
+                        handle,
+                        scope,
+                        depth,
+                    },
+                    found,
+                    now,
+                ),
+            }
+        }
+        self.pursue(walk, now)
+    }
+
+    /// Takes the first step: to the root sites, or to the prefix record.
+    fn begin(&mut self, walk: &mut Walk, now: Now) {
+        match &walk.kind {
+            Kind::Aliases(_) => {
+                let handle = walk.question.handle.clone();
+                self.ask_alias(walk, &handle, now);
+            }
+            Kind::Roots => self.begin_at_roots(walk),
+            Kind::Plain | Kind::SecondLook if walk.question.name().is_global() => {
+                if !self.begin_at_hint(walk, now) {
+                    self.begin_at_roots(walk);
+                }
+            }
+            Kind::Plain | Kind::SecondLook => {
+                let prefix = walk.question.name().prefix_handle();
+                walk.finding = Some(Finding::new(prefix.clone()));
+                let service = Service {
+                    handle: prefix,
+                    scope: Scope::Names,
+                    depth: 0,
+                };
+                self.ask_service(walk, &service, Kind::Plain, now);
+            }
+        }
+    }
+
+    fn begin_at_roots(&mut self, walk: &mut Walk) {
+        let mut finding = Finding::new(walk.question.handle.clone());
+        for site in self.roots.sites() {
+            finding.add(KnownSite {
+                site: site.clone(),
+                why: Why::Root,
+            });
+        }
+        walk.finding = Some(finding);
+    }
+
+    fn begin_at_hint(&mut self, walk: &mut Walk, now: Now) -> bool {
+        let question = &walk.question;
+        if walk.avoids_hints || question.do_not_refer {
+            return false;
+        }
+        let found = self
+            .hints
+            .find(question.certified, question.name(), now.tick);
+        let Some((parent, sites)) = found else {
+            return false;
+        };
+        let mut finding = Finding::new(question.handle.clone());
+        finding.sites = sites;
+        walk.finding = Some(finding);
+        walk.hint = Some(parent);
+        true
+    }
+
+    /// Goes on with what is known: asks, waits, or ends.
+    pub(super) fn pursue(&mut self, walk: &mut Walk, now: Now) -> Step {
+        if matches!(walk.kind, Kind::Aliases(_)) {
+            return Step::Wait;
+        }
+        let outstanding = walk.finding.as_ref().is_some_and(|f| f.outstanding > 0);
+        if walk.root_record.is_some() {
+            return match outstanding {
+                true => Step::Wait,
+                false => self.finish_roots(walk),
+            };
+        }
+        self.take_sites(walk, now);
+        if let Some(asking) = &walk.asking {
+            if !asking.in_flight.is_empty() {
+                return Step::Wait;
+            }
+            match self.ask_next(walk, now) {
+                Ok(true) => return Step::Wait,
+                Ok(false) => {}
+                Err(error) => return Step::Done(Found::failed(error)),
+            }
+        }
+        if outstanding || !walk.waits_on.is_empty() && walk.finding.is_none() {
+            return Step::Wait;
+        }
+        match walk.asking {
+            Some(_) => Step::Done(Found::failed(self.nobody_answered(walk))),
+            None => self.found_nobody(walk, now),
+        }
+    }
+
+    /// The prefix has no usable site: looks once more at a primary site, or ends.
+    fn found_nobody(&mut self, walk: &mut Walk, now: Now) -> Step {
+        let Some(mut finding) = walk.finding.take() else {
+            return Step::Done(Found::failed(self.nobody_answered(walk)));
+        };
+        // A handle that a referral names is not the prefix record.
+        let is_own_prefix = finding.why.is_none();
+        let may_look_again = std::mem::take(&mut finding.may_look_again) && is_own_prefix;
+        if may_look_again && !walk.question.authoritative {
+            let service = Service {
+                handle: finding.origin.clone(),
+                scope: Scope::Names,
+                depth: 0,
+            };
+            walk.finding = Some(finding);
+            self.ask_service(walk, &service, Kind::SecondLook, now);
+            return Step::Wait;
+        }
+        if let Some(error) = finding.failure {
+            return Step::Done(Found::failed_as(error));
+        }
+        if is_own_prefix && matches!(finding.origin_outcome, Some(Outcome::NotFound)) {
+            return Step::Done(Found::new(Outcome::NotFound, Freshness::Fresh));
+        }
+        let prefix = finding.origin;
+        Step::Done(Found::failed(ResolveError::NoSite { prefix }))
+    }
+
+    //--- Service information
+
+    /// Asks for the service information of a prefix or service handle.
+    pub(super) fn ask_service(&mut self, walk: &mut Walk, service: &Service, kind: Kind, now: Now) {
+        let Some(finding) = &mut walk.finding else {
+            return;
+        };
+        finding.outstanding += 1;
+        finding.seen.insert(service.handle.key(CaseRule::Sensitive));
+        let types: &[&str] = match service.scope {
+            Scope::Names => &SERVICE_TYPES,
+            Scope::DerivedPrefixes => &DERIVED_TYPES,
+        };
+        let question = Question {
+            certified: walk.question.certified,
+            authoritative: kind == Kind::SecondLook,
+            recursion_count: walk.question.recursion_count.saturating_add(1),
+            ..Question::new(service.handle.borrow().expanded()).with_types(types)
+        };
+        let tag = Tag::Service {
+            handle: service.handle.clone(),
+            scope: service.scope,
+            depth: service.depth,
+        };
+        self.ask(walk, tag, question, kind, now);
+    }
+
+    /// Takes the service information of a prefix or service handle.
+    fn on_service(&mut self, walk: &mut Walk, service: &Service, found: Found, now: Now) {
+        let Some(finding) = &mut walk.finding else {
+            return;
+        };
+        finding.outstanding = finding.outstanding.saturating_sub(1);
+        let entry = match found.outcome {
+            Outcome::Record(entry) => entry,
+            // The second look failed: what the first one saw stands.
+            Outcome::Failed(_) if service.depth == 0 && finding.has_origin => return,
+            Outcome::Failed(error) => {
+                finding.failure.get_or_insert(error);
+                return;
+            }
+            outcome => {
+                if service.depth == 0 {
+                    finding.may_look_again = !finding.has_origin && !found.is_authoritative;
+                    finding.has_origin = true;
+                    finding.origin_outcome = Some(outcome);
+                }
+                return;
+            }
+        };
+        finding.life_secs = finding.life_secs.min(entry.life_secs());
+        let delegation = Delegation::of(entry.values(), service.scope);
+        if service.depth == 0 {
+            finding.may_look_again = !finding.has_origin && !found.is_authoritative;
+            finding.has_origin = true;
+            finding.origin_outcome = None;
+            walk.namespace = walk.namespace.take().or(delegation.namespace.clone());
+        }
+        self.take_delegation(walk, service, delegation, now);
+    }
+
+    /// Takes the sites of a delegation, and asks for its service handles.
+    pub(super) fn take_delegation(
+        &mut self,
+        walk: &mut Walk,
+        service: &Service,
+        delegation: Delegation,
+        now: Now,
+    ) {
+        let Some(finding) = &mut walk.finding else {
+            return;
+        };
+        let why = match (&finding.why, service.depth) {
+            (Some(why), 0) => why.clone(),
+            (_, 0) => Why::PrefixRecord(service.handle.clone()),
+            _ => Why::Service(service.handle.clone()),
+        };
+        for site in delegation.sites {
+            let why = why.clone();
+            finding.add(KnownSite { site, why });
+        }
+        for handle in delegation.services {
+            self.take_service_handle(walk, handle, service.depth + 1, now);
+        }
+    }
+
+    fn take_service_handle(&mut self, walk: &mut Walk, handle: Handle, depth: u8, now: Now) {
+        let Some(finding) = &mut walk.finding else {
+            return;
+        };
+        let key = handle.key(CaseRule::Sensitive);
+        let is_root = root_handle().key(CaseRule::Sensitive) == key;
+        if is_root && walk.kind != Kind::Roots {
+            for site in self.roots.sites() {
+                finding.add(KnownSite {
+                    site: site.clone(),
+                    why: Why::Root,
+                });
+            }
+        } else if is_root || finding.seen.contains(&key) {
+            self.figures.loops += 1;
+        } else if depth > SERVICE_DEPTH_MAX || finding.seen.len() >= SERVICES_MAX {
+            let error = ResolveError::TooDeep { handle };
+            finding.failure.get_or_insert(Arc::new(error));
+        } else {
+            let scope = Scope::Names;
+            let service = Service {
+                handle,
+                scope,
+                depth,
+            };
+            self.ask_service(walk, &service, Kind::Plain, now);
+        }
+    }
+
+    //--- Sub-questions
+
+    /// Asks for a record that a walk needs: of the cache, of a walk under way, or of a new one.
+    pub(super) fn ask(
+        &mut self,
+        walk: &mut Walk,
+        tag: Tag,
+        question: Question,
+        kind: Kind,
+        now: Now,
+    ) {
+        let known = self.known(&question, &kind, now);
+        let found = match known {
+            Some(found) => Err(found),
+            None => self.ask_walk(walk, tag.clone(), question, kind, now),
+        };
+        match found {
+            Ok(id) => walk.waits_on.push(id),
+            Err(found) => {
+                walk.inbox.push_back((tag, found));
+                self.ready.push_back(walk.id);
+            }
+        }
+    }
+
+    fn ask_walk(
+        &mut self,
+        walk: &Walk,
+        tag: Tag,
+        question: Question,
+        kind: Kind,
+        now: Now,
+    ) -> Result<WalkId, Found> {
+        let waiter = Waiter::Walk { id: walk.id, tag };
+        let handle = question.handle.clone();
+        let key = walk_key(&question, &kind);
+        if let Some(&id) = self.by_key.get(&key) {
+            if id == walk.id || self.waits_for(id, walk.id) {
+                self.figures.loops += 1;
+                return Err(Found::failed(ResolveError::Loop { handle }));
+            }
+            if let Some(other) = self.walks.get_mut(&id) {
+                self.figures.coalesced += 1;
+                other.waiters.push(waiter);
+                return Ok(id);
+            }
+        }
+        if walk.depth >= DEPTH_MAX {
+            return Err(Found::failed(ResolveError::TooDeep { handle }));
+        }
+        // Sub-questions have a reserve of their own, so that what was taken on can be finished.
+        if self.walks.len() >= self.settings.pending_max.saturating_mul(2) {
+            return Err(Found::failed(ResolveError::TooBusy));
+        }
+        let place = Origin {
+            family: walk.family,
+            depth: walk.depth + 1,
+            deadline: walk.deadline,
+        };
+        Ok(self.begin_walk(question, kind, Some(waiter), Some(place), now))
+    }
+
+    /// Whether `from` waits for `target`, over any number of walks.
+    fn waits_for(&self, from: WalkId, target: WalkId) -> bool {
+        let mut seen = std::collections::BTreeSet::new();
+        let mut waiting = vec![from];
+        while let Some(id) = waiting.pop() {
+            if id == target {
+                return true;
+            }
+            if let Some(walk) = self.walks.get(&id)
+                && seen.insert(id)
+            {
+                waiting.extend(&walk.waits_on);
+            }
+        }
+        false
+    }
+
+    /// Joins the walk for an asker's question, or begins one.
+    pub(super) fn join_or_begin(
+        &mut self,
+        question: Question,
+        kind: Kind,
+        waiter: &Waiter,
+        now: Now,
+    ) {
+        let key = walk_key(&question, &kind);
+        let under_way = self.by_key.get(&key).copied();
+        let is_full = self.is_full();
+        let id = match under_way.and_then(|id| self.walks.get_mut(&id)) {
+            Some(walk) => {
+                self.figures.coalesced += 1;
+                walk.waiters.push(waiter.clone());
+                walk.id
+            }
+            None if is_full => {
+                self.figures.refused += 1;
+                let found = Found::failed(ResolveError::TooBusy);
+                return self.deliver_to_asker(&question, waiter, found, now);
+            }
+            None => self.begin_walk(question, kind, Some(waiter.clone()), None, now),
+        };
+        if let Waiter::Asker { ticket, .. } = waiter {
+            self.tickets.insert(*ticket, id);
+        }
+    }
+
+    /// Begins a walk without a waiter, unless the same is under way.
+    pub(super) fn begin_refresh(&mut self, question: Question, now: Now) {
+        let key = walk_key(&question, &Kind::Plain);
+        if !self.by_key.contains_key(&key) {
+            self.figures.refreshes += 1;
+            self.begin_walk(question, Kind::Plain, None, None, now);
+        }
+    }
+
+    pub(super) fn begin_walk(
+        &mut self,
+        question: Question,
+        kind: Kind,
+        waiter: Option<Waiter>,
+        origin: Option<Origin>,
+        now: Now,
+    ) -> WalkId {
+        let id = WalkId(self.next_id());
+        let key = walk_key(&question, &kind);
+        let origin = origin.unwrap_or(Origin {
+            family: id,
+            depth: 0,
+            deadline: now.tick + self.settings.timeout_ms,
+        });
+        let stale_at = self.stale_at(&question, &kind, now);
+        let family = self.families.entry(origin.family);
+        family.or_default().walks += 1;
+        let walk = Walk {
+            id,
+            key: key.clone(),
+            kind,
+            question,
+            family: origin.family,
+            depth: origin.depth,
+            is_background: waiter.is_none(),
+            waiters: waiter.into_iter().collect(),
+            started: now.tick,
+            deadline: origin.deadline,
+            stale_at,
+            timer: None,
+            has_begun: false,
+            finding: None,
+            asking: None,
+            root_record: None,
+            waits_on: Vec::new(),
+            inbox: Default::default(),
+            hops: Hops::default(),
+            tried: Vec::new(),
+            referrals: 0,
+            referred: Default::default(),
+            hint: None,
+            avoids_hints: false,
+            has_refreshed_roots: false,
+            namespace: None,
+        };
+        self.by_key.insert(key, id);
+        self.put_back(Box::new(walk));
+        self.ready.push_back(id);
+        id
+    }
+
+    /// Drops everything that a walk has found, so that it begins anew.
+    pub(super) fn begin_again(&mut self, walk: &mut Walk, now: Now) {
+        self.abandon_exchanges(walk, now);
+        let left = self.leave_walks(walk);
+        self.abort_unwanted(left);
+        walk.finding = None;
+        walk.asking = None;
+        walk.inbox.clear();
+        walk.tried.clear();
+        walk.referred.clear();
+        walk.referrals = 0;
+        walk.hint = None;
+        walk.has_begun = false;
+        self.ready.push_back(walk.id);
+    }
+}
+
+/// A prefix or service handle whose record says who serves.
+pub(super) struct Service {
+    pub(super) handle: Handle,
+    pub(super) scope: Scope,
+    /// Service handles above it.
+    pub(super) depth: u8,
+}
+
+/// Where a sub-question comes from.
+pub(super) struct Origin {
+    pub(super) family: WalkId,
+    pub(super) depth: u8,
+    pub(super) deadline: Tick,
+}
+
+//----------- Found from the cache -------------------------------------------
+
+impl Found {
+    /// What a hit of the cache says about a question.
+    pub(super) fn of_hit(question: &Question, hit: Hit, now: Now) -> Self {
+        let mut hops = Hops::default();
+        let why = match hit.freshness {
+            Freshness::Stale => Why::Stale,
+            _ => Why::Cached,
+        };
+        hops.push(now.tick, cached_hop(question, &hit.entry, why, now));
+        Self {
+            age_secs: hit.age_secs,
+            hops,
+            ..Self::new(outcome_of(question, hit.entry), hit.freshness)
+        }
+    }
+
+    pub(super) fn failed_as(error: Arc<ResolveError>) -> Self {
+        Self::new(Outcome::Failed(error), Freshness::Fresh)
+    }
+}
+
+/// What an entry says about a question that may select less than the entry holds.
+pub(super) fn outcome_of(question: &Question, entry: Arc<Entry>) -> Outcome {
+    match entry.kind() {
+        EntryKind::NotFound => Outcome::NotFound,
+        EntryKind::ValuesNotFound => Outcome::ValuesNotFound,
+        EntryKind::Record => {
+            let mut selected = entry.select(&question.indexes, &question.types);
+            match question.is_selective() && selected.next().is_none() {
+                true => Outcome::ValuesNotFound,
+                false => {
+                    drop(selected);
+                    Outcome::Record(entry)
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn cached_hop(question: &Question, entry: &Entry, why: Why, now: Now) -> Hop {
+    let code = match entry.kind() {
+        EntryKind::Record => ResponseCode::SUCCESS,
+        EntryKind::ValuesNotFound => ResponseCode::VALUES_NOT_FOUND,
+        EntryKind::NotFound => ResponseCode::HANDLE_NOT_FOUND,
+    };
+    let left_secs = entry.left_ms(now.tick).max(0) / 1_000;
+    Hop {
+        handle: question.handle.clone(),
+        types: question.types.clone(),
+        server: None,
+        why,
+        started_ms: 0,
+        elapsed_ms: 0,
+        retries: 0,
+        result: HopResult::Code(code, "".into()),
+        serial: None,
+        ttl_secs: u32::try_from(left_secs).ok(),
+        authoritative: false,
+        verified: question.certified,
+        reply_len: entry.wire().len(),
+        values: entry.values().len(),
+        behind_secs: 0,
+        dropped: 0,
+        dropped_because: None,
+    }
+}

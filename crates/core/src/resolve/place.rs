@@ -1,0 +1,160 @@
+//! Which servers can answer a question, and in which order they are asked (5.3, 5.4).
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use guantong_proto::HandleRef;
+use guantong_proto::data::Site;
+use guantong_proto::data::site::{InterfaceKind, Protocol, Server};
+
+use super::limits::{CANDIDATES_MAX, JITTER_MS, SITES_MAX};
+use super::peer::{PeerKey, Peers};
+use super::time::Tick;
+use super::trace::{HopServer, Why};
+use super::transmit::Route;
+
+/// The transports, in the order in which they are tried.
+const PROTOCOLS: [Protocol; 4] = [
+    Protocol::UDP,
+    Protocol::TCP,
+    Protocol::HTTP,
+    Protocol::HTTPS,
+];
+
+//----------- Place ----------------------------------------------------------
+
+/// A server, and one way to reach it.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) site: Arc<Site>,
+    /// Position of the server in the site.
+    pub(super) position: usize,
+    pub(super) protocol: Protocol,
+    pub(super) route: Route,
+    pub(super) why: Why,
+    /// Down or not, rank of the transport, time: the lower, the earlier it is asked.
+    pub(super) rank: (bool, usize, u64),
+}
+
+/// A site, and why it is asked.
+#[derive(Clone, Debug)]
+pub(super) struct KnownSite {
+    pub(super) site: Arc<Site>,
+    pub(super) why: Why,
+}
+
+impl Place {
+    pub(super) fn server(&self) -> &Server {
+        &self.site.servers[self.position]
+    }
+
+    pub(super) fn peer(&self) -> PeerKey {
+        PeerKey::new(&self.route, self.protocol)
+    }
+
+    /// Whether both are the same machine, whatever the transport.
+    pub(super) fn is_same_server(&self, other: &Self) -> bool {
+        self.route.address.ip() == other.route.address.ip()
+            && self.route.host == other.route.host
+            && self.server() == other.server()
+    }
+
+    pub(super) fn hop_server(&self) -> HopServer {
+        let server = self.server();
+        HopServer {
+            site: self.site.attribute("desc", Some(server)).map(Into::into),
+            site_serial: self.site.serial,
+            id: server.id,
+            servers: self.site.servers.len(),
+            primary: is_primary(&self.site),
+            address: self.route.address,
+            protocol: self.protocol,
+        }
+    }
+}
+
+pub(super) fn is_primary(site: &Site) -> bool {
+    site.is_primary() || site.is_multi_primary()
+}
+
+/// Who may be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Any site.
+    Any,
+    /// Primary sites only.
+    Primary,
+}
+
+/// The ways to reach the servers that are responsible for `handle`, best first.
+///
+/// By transport in the order of the protocol across all sites, and then by the time that the site
+/// took, plus a little that is random. What is down comes last, but comes. `jitter` gives random
+/// numbers below its argument.
+pub(super) fn places(
+    sites: &[KnownSite],
+    handle: HandleRef<'_>,
+    wanted: Wanted,
+    peers: &Peers,
+    now: Tick,
+    mut jitter: impl FnMut(u64) -> u64,
+) -> Vec<Place> {
+    let mut all = Vec::new();
+    let fit = |known: &&KnownSite| wanted == Wanted::Any || is_primary(&known.site);
+    for known in sites.iter().filter(fit).take(SITES_MAX) {
+        let Some(position) = known.site.server_position(handle) else {
+            continue;
+        };
+        for (rank, protocol) in PROTOCOLS.into_iter().enumerate() {
+            for route in routes(&known.site, &known.site.servers[position], protocol) {
+                let peer = peers.of(&PeerKey::new(&route, protocol));
+                let time = peer.time_ms() + jitter(JITTER_MS);
+                all.push(Place {
+                    site: known.site.clone(),
+                    position,
+                    protocol,
+                    route,
+                    why: known.why.clone(),
+                    rank: (peer.is_down(now), rank, time),
+                });
+            }
+        }
+    }
+    // Stable: unknown servers keep the order of their values.
+    all.sort_by_key(|place| place.rank);
+    all.truncate(CANDIDATES_MAX);
+    all
+}
+
+fn routes(site: &Site, server: &Server, protocol: Protocol) -> Vec<Route> {
+    let Some(port) = server
+        .interface(protocol, InterfaceKind::QUERY)
+        .and_then(|interface| interface.port())
+    else {
+        return Vec::new();
+    };
+    let location = site.location(server);
+    let host: Option<Arc<str>> = location.host.map(Into::into);
+    let path: Arc<str> = location.path.into();
+    let mut addresses = location.addresses;
+    if addresses.is_empty() && host.is_some() && protocol != Protocol::UDP {
+        // The shell looks the name up.
+        addresses.push(Ipv4Addr::UNSPECIFIED.into());
+    }
+    let usable = addresses.into_iter().filter(|address| is_host(*address));
+    usable
+        .map(|address| Route {
+            address: SocketAddr::new(address, port),
+            host: host.clone(),
+            path: path.clone(),
+        })
+        .collect()
+}
+
+/// Whether the address can be that of one host; what stands for many must not be asked.
+fn is_host(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => !v4.is_broadcast() && !v4.is_multicast(),
+        IpAddr::V6(v6) => !v6.is_multicast(),
+    }
+}
