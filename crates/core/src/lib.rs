@@ -16,4 +16,5 @@ pub mod delegation;
 pub mod location;
 pub mod namespace;
 pub mod redirect;
+pub mod replicate;
 pub mod resolve;

@@ -496,6 +496,11 @@ impl<'a> Entries<'a> {
         })
     }
 
+    /// Octets that [`Entries::encode`] has made.
+    pub fn from_octets(wire: &'a [u8]) -> Self {
+        Self { wire }
+    }
+
     /// Every entry must be exactly one value.
     fn check(&self) -> Result<(), DecodeError> {
         for (position, octets) in (1..).zip(self.octets()) {

@@ -12,6 +12,7 @@
 mod data;
 mod jwk;
 mod read;
+mod replication;
 mod site;
 mod time;
 
@@ -25,6 +26,7 @@ pub use self::jwk::{key_from_json, key_to_json};
 pub use self::read::JsonError;
 use self::read::Node;
 pub(crate) use self::read::parse as parse_tree;
+pub use self::replication::{ReplicationQueue, format_replication_state, parse_replication_state};
 pub use self::site::{SiteForm, parse_site, site_from_json};
 
 //----------- Record ---------------------------------------------------------

@@ -551,7 +551,8 @@ impl<'a> TxnPosition<'a> {
         })
     }
 
-    fn encode(&self, version: Version, w: &mut Writer<'_>) {
+    /// Encodes the position for `version`.
+    pub fn encode(&self, version: Version, w: &mut Writer<'_>) {
         match self {
             Self::Single {
                 last_txn,
