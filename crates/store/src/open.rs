@@ -28,7 +28,7 @@ pub(crate) struct Opened {
 
 /// What was found in a directory, not yet compared with `HEAD`.
 pub(crate) struct Found {
-    pub(crate) lock: File,
+    pub(crate) lock: Lock,
     pub(crate) engine: Engine,
     pub(crate) header: Header,
     pub(crate) state: State,
@@ -66,7 +66,7 @@ pub(crate) fn build<E: From<OpenError>>(
     if fs::read_dir(dir).map_err(failed)?.next().is_some() {
         return Err(OpenError::NotEmpty { dir: dir.into() }.into());
     }
-    let _lock = lock(dir, true)?;
+    let _lock = Lock::take(dir, true)?;
     let memory = Memory::divide(0);
     let engine =
         Engine::create(&dir.join(ENGINE_DIR), &memory).map_err(|cause| engine_error(dir, cause))?;
@@ -139,7 +139,7 @@ pub(crate) fn open(dir: &Path, options: &Options) -> Result<Opened, OpenError> {
 /// Opens what is in `dir` without a look at `HEAD`.
 pub(crate) fn find(dir: &Path, memory_bytes: u64) -> Result<Found, OpenError> {
     check_format(dir)?;
-    let lock = lock(dir, false)?;
+    let lock = Lock::take(dir, false)?;
     let memory = Memory::divide(memory_bytes);
     let engine =
         Engine::open(&dir.join(ENGINE_DIR), &memory).map_err(|cause| engine_error(dir, cause))?;
@@ -191,20 +191,6 @@ fn check_version(dir: &Path, found: u32) -> Result<(), OpenError> {
     }
 }
 
-fn lock(dir: &Path, create: bool) -> Result<File, OpenError> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create(create)
-        .truncate(false)
-        .open(dir.join(LOCK_FILE))
-        .map_err(|error| engine_error(dir, error.into()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { dir: dir.into() }),
-        Err(TryLockError::Error(error)) => Err(engine_error(dir, error.into())),
-    }
-}
-
 fn read_fixed(dir: &Path, view: &View) -> Result<(Header, State), OpenError> {
     let octets = required(dir, view, Header::KEY, "store header")?;
     let (version, header) =
@@ -242,6 +228,39 @@ fn read_meta(dir: &Path, view: &View) -> Result<(Homed, Vec<IndexDef>), OpenErro
         indexes.push(def);
     }
     Ok((homed, indexes))
+}
+
+//----------- Lock -----------------------------------------------------------
+
+/// The right to the store in a directory; others have it again when this is dropped.
+///
+/// It is given back by word, not just by closing the file: a process that another thread is
+/// starting holds a copy of every open file until its program has begun, and the system keeps a
+/// lock for as long as anybody has a copy. A store that was closed would then be "in use".
+#[derive(Debug)]
+pub(crate) struct Lock(File);
+
+impl Lock {
+    fn take(dir: &Path, create: bool) -> Result<Self, OpenError> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create(create)
+            .truncate(false)
+            .open(dir.join(LOCK_FILE))
+            .map_err(|error| engine_error(dir, error.into()))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => Err(OpenError::Locked { dir: dir.into() }),
+            Err(TryLockError::Error(error)) => Err(engine_error(dir, error.into())),
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // If it fails, the lock goes with the last copy of the file.
+        let _ = self.0.unlock();
+    }
 }
 
 //----------- Loss -----------------------------------------------------------
@@ -315,5 +334,24 @@ fn damaged(dir: &Path, what: &str, error: &FormError) -> OpenError {
     OpenError::Damaged {
         dir: dir.into(),
         what: format!("{what} does not decode: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `init` of one node failed now and then while other nodes were being started: the processes
+    /// of the others kept the lock of the store that was just made.
+    #[test]
+    fn dropped_lock_is_free_although_a_copy_of_its_file_is_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = Lock::take(dir.path(), true).unwrap();
+        let copy = lock.0.try_clone().unwrap();
+        let refused = Lock::take(dir.path(), false);
+        assert!(matches!(refused, Err(OpenError::Locked { .. })));
+        drop(lock);
+        Lock::take(dir.path(), false).unwrap();
+        drop(copy);
     }
 }

@@ -19,7 +19,7 @@ use crate::hot::Hot;
 use crate::index::{IndexInfo, IndexState};
 use crate::journal;
 use crate::limits::{CHANGES_PAGE_LEN_MAX, INDEX_KIND_LEN_MAX, PAGE_LEN_MAX};
-use crate::open::{self, Found, Opened};
+use crate::open::{self, Found, Lock, Opened};
 use crate::options::{CreateOptions, Memory, Options};
 use crate::page::{Listing, Page, PageToken};
 use crate::prepare::prepare;
@@ -398,7 +398,7 @@ struct Inner {
     writer: Option<JoinHandle<()>>,
     engine_dir: PathBuf,
     /// Held for as long as the store is open.
-    _lock: std::fs::File,
+    _lock: Lock,
 }
 
 impl Drop for Inner {
