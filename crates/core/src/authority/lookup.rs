@@ -1,7 +1,7 @@
 //! The decision behind an answer: responsibility, access, selection, referral.
 
 use guantong_proto::limits::RECURSION_MAX;
-use guantong_proto::{HandleRef, NameError, Values};
+use guantong_proto::{HandleRef, NameError, ValueRef, Values};
 
 use super::outcome::{Misdirected, Outcome};
 use super::query::Query;
@@ -151,14 +151,17 @@ fn read<'a>(query: &Query<'a>, record: RecordView<'a>) -> Outcome<Selected<'a>> 
         Ok(values) => values,
         Err(error) => return Outcome::Damaged(error),
     };
-    let mut found = false;
-    let selection = query.selection;
-    let wanted = values
-        .iter()
-        .filter(|value| selection.selects(value.index, value.kind));
-    for value in wanted {
+    let (selection, sieve) = (query.selection, query.selection.sieve());
+    let selects = |value: &ValueRef<'_>| match &sieve {
+        Some(sieve) => sieve.selects(value.index, value.kind),
+        None => selection.selects(value.index, value.kind),
+    };
+    let (mut found, mut picked) = (false, Vec::new());
+    for value in values.iter().filter(selects) {
         if value.is_public() {
             found = true;
+            // Whoever has sorted a selection does not want to compare again for the answer.
+            picked.extend(sieve.is_some().then_some(value));
         } else if !query.public_only {
             // The first value that is not public decides.
             return match value.permissions.admin_read() {
@@ -167,8 +170,9 @@ fn read<'a>(query: &Query<'a>, record: RecordView<'a>) -> Outcome<Selected<'a>> 
             };
         }
     }
-    match found {
-        true => Outcome::Record(Selected::public(values, selection)),
-        false => Outcome::ValuesNotFound,
+    match (found, sieve) {
+        (false, _) => Outcome::ValuesNotFound,
+        (true, None) => Outcome::Record(Selected::public(values, selection)),
+        (true, Some(_)) => Outcome::Record(Selected::picked(picked)),
     }
 }

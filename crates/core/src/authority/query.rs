@@ -1,13 +1,18 @@
 //! What can be asked, without the octets of a protocol.
 
+use std::cmp::Ordering;
+
 use guantong_proto::message::Resolve;
 use guantong_proto::type_matches;
 
 /// Most indexes, and most types, of one selection.
 ///
-/// A record has at most that many values, so nobody has use for more; the product with the values
-/// of a record bounds the work of one answer.
+/// A record has at most that many values, so nobody has use for more.
 pub const SELECTION_MAX: usize = guantong_proto::limits::VALUES_MAX;
+
+/// Indexes and types together that are compared with every value one by one. A longer selection
+/// is sorted first: 2,048 types against 2,048 values are four million comparisons.
+const COMPARED_MAX: usize = 16;
 
 //----------- Query ----------------------------------------------------------
 
@@ -90,6 +95,23 @@ impl<'a> Selection<'a> {
         }
     }
 
+    /// The selection as a sieve, if it is so long that sorting it pays.
+    pub(super) fn sieve(&self) -> Option<Sieve<'a>> {
+        match self {
+            Self::All => None,
+            Self::Wire(resolve) => {
+                let (indexes, types) = (resolve.indexes.iter(), resolve.types.iter());
+                let long = indexes.chain(types.map(|_| 0)).nth(COMPARED_MAX).is_some();
+                long.then(|| Sieve::new(resolve.indexes.iter(), resolve.types.iter()))
+            }
+            Self::Listed { indexes, types } => {
+                let long = indexes.len() + types.len() > COMPARED_MAX;
+                let types = types.iter().map(String::as_bytes);
+                long.then(|| Sieve::new(indexes.iter().copied(), types))
+            }
+        }
+    }
+
     /// Whether the lists are longer than [`SELECTION_MAX`].
     pub(super) fn is_too_long(&self) -> bool {
         match self {
@@ -102,5 +124,109 @@ impl<'a> Selection<'a> {
                 indexes.len() > SELECTION_MAX || types.len() > SELECTION_MAX
             }
         }
+    }
+}
+
+//----------- Sieve ----------------------------------------------------------
+
+/// A long selection, sorted, so that a value is looked up in it and not compared with all of it.
+#[derive(Clone, Debug)]
+pub(super) struct Sieve<'a> {
+    indexes: Vec<i32>,
+    /// Types that select themselves.
+    types: Vec<&'a [u8]>,
+    /// Families, each with its dot. None is part of another, so the only one that a type can
+    /// belong to is the last that does not sort behind it.
+    families: Vec<&'a [u8]>,
+}
+
+impl<'a> Sieve<'a> {
+    fn new(indexes: impl Iterator<Item = i32>, types: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mut indexes: Vec<i32> = indexes.collect();
+        indexes.sort_unstable();
+        let (mut families, mut types): (Vec<_>, Vec<_>) =
+            types.partition(|kind| kind.ends_with(b"."));
+        types.sort_unstable_by(|a, b| compare(a, b));
+        families.sort_unstable_by(|a, b| compare(a, b));
+        families.dedup_by(|inner, outer| begins_with(inner, outer));
+        Self {
+            indexes,
+            types,
+            families,
+        }
+    }
+
+    /// [`Selection::selects`] with the same answer.
+    pub(super) fn selects(&self, index: i32, kind: &[u8]) -> bool {
+        self.indexes.binary_search(&index).is_ok()
+            || self
+                .types
+                .binary_search_by(|wanted| compare(wanted, kind))
+                .is_ok()
+            || self.has_family_of(kind)
+    }
+
+    fn has_family_of(&self, kind: &[u8]) -> bool {
+        let behind = self
+            .families
+            .partition_point(|family| folded(family).le(folded(kind).chain(std::iter::once(b'.'))));
+        let last = behind.checked_sub(1).map(|at| self.families[at]);
+        last.is_some_and(|family| type_matches(family, kind))
+    }
+}
+
+/// The octets of a type without the difference of case (4.4).
+fn folded(kind: &[u8]) -> impl Iterator<Item = u8> {
+    kind.iter().map(u8::to_ascii_lowercase)
+}
+
+fn compare(a: &[u8], b: &[u8]) -> Ordering {
+    folded(a).cmp(folded(b))
+}
+
+fn begins_with(kind: &[u8], family: &[u8]) -> bool {
+    let head = kind.get(..family.len());
+    head.is_some_and(|head| head.eq_ignore_ascii_case(family))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn kind() -> impl Strategy<Value = String> {
+        proptest::string::string_regex("[aAbZ.\\[_]{0,5}").unwrap()
+    }
+
+    proptest! {
+        /// Few letters, among them some that sort before and behind the dot and the small letters.
+        #[test]
+        fn sieve_selects_what_the_lists_select(
+            indexes in prop::collection::vec(0..9_i32, 0..30),
+            types in prop::collection::vec(kind(), 17..40),
+            values in prop::collection::vec((0..12_i32, kind()), 0..60),
+        ) {
+            let selection = Selection::Listed { indexes: &indexes, types: &types };
+            let sieve = selection.sieve().unwrap();
+            for (index, kind) in &values {
+                let kind = kind.as_bytes();
+                let expected = selection.selects(*index, kind);
+                prop_assert_eq!(sieve.selects(*index, kind), expected, "{} {:?}", index, kind);
+            }
+        }
+    }
+
+    #[test]
+    fn short_selections_are_not_sorted() {
+        let indexes = [1; COMPARED_MAX + 1];
+        let sieve = |len: usize| {
+            Selection::Listed {
+                indexes: &indexes[..len],
+                types: &[],
+            }
+            .sieve()
+        };
+        assert!(sieve(COMPARED_MAX).is_none() && sieve(COMPARED_MAX + 1).is_some());
     }
 }

@@ -39,15 +39,17 @@ fn is_referral(value: &ValueRef<'_>) -> bool {
 //----------- Selected -------------------------------------------------------
 
 /// The values of a record that go into an answer. Nothing is copied until it is asked for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Selected<'a>(Part<'a>);
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Part<'a> {
     /// The record as it is stored, in wire form.
     Whole(&'a [u8]),
     /// The selected values that are public.
     Public(Values<'a>, Selection<'a>),
+    /// Values that were picked one by one.
+    Picked(Box<[ValueRef<'a>]>),
     /// The values that refer to the servers of derived prefixes.
     Referral(Values<'a>),
 }
@@ -63,6 +65,11 @@ impl<'a> Selected<'a> {
         Self(Part::Public(values, selection))
     }
 
+    /// These values. The caller has made sure that they are public.
+    pub(super) fn picked(values: Vec<ValueRef<'a>>) -> Self {
+        Self(Part::Picked(values.into()))
+    }
+
     /// The values that refer to the servers of derived prefixes; `None` if there are none.
     pub(super) fn referral(values: Values<'a>) -> Option<Self> {
         let mut values_of_prefix = values.iter().filter(is_referral);
@@ -72,20 +79,21 @@ impl<'a> Selected<'a> {
     }
 
     /// The values in the order of the record.
-    pub fn iter(&self) -> impl Iterator<Item = ValueRef<'a>> + use<'a> {
-        let part = self.0;
-        let values = match part {
+    pub fn iter(&self) -> impl Iterator<Item = ValueRef<'a>> {
+        let (values, picked) = match &self.0 {
             // The record was decoded when it was stored.
-            Part::Whole(wire) => Values::from_wire(wire).unwrap_or(Values::EMPTY),
-            Part::Public(values, _) | Part::Referral(values) => values,
+            Part::Whole(wire) => (Values::from_wire(wire).unwrap_or(Values::EMPTY), &[][..]),
+            Part::Public(values, _) | Part::Referral(values) => (*values, &[][..]),
+            Part::Picked(picked) => (Values::EMPTY, &picked[..]),
         };
-        values.iter().filter(move |value| match &part {
-            Part::Whole(_) => true,
+        let wanted = values.iter().filter(|value| match &self.0 {
+            Part::Whole(_) | Part::Picked(_) => true,
             Part::Public(_, selection) => {
                 value.is_public() && selection.selects(value.index, value.kind)
             }
             Part::Referral(_) => is_referral(value),
-        })
+        });
+        wanted.chain(picked.iter().copied())
     }
 
     /// Owned copies. Fails if a type or a reference is not UTF-8, which no stored value is.

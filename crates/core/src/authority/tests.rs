@@ -327,6 +327,44 @@ fn longer_selections_than_records_are_refused() {
     );
 }
 
+/// A request for thousands of types cost milliseconds at a record of thousands of values, so long
+/// selections are sorted before values are looked up in them.
+#[test]
+fn long_selection_says_what_a_short_one_says() {
+    let values = [
+        value(1, "URL.x", 0x0e),
+        value(2, "EMAIL", 0x0e),
+        value(3, "HS_SECKEY", 0x0e),
+        value(4, "SECRET", 0x0c),
+        value(5, "NOTE", 0x0e),
+    ];
+    let node = Node::new(&["a"], &[("a/b", &values)]);
+    let absent: Vec<String> = (100..200).map(|n| format!("ABSENT{n}")).collect();
+    for wanted in [
+        &["url."][..],
+        &["Email", "hs_seckey"],
+        &["SECRET", "NOTE"],
+        &["URL"],
+    ] {
+        let types: Vec<&str> = absent
+            .iter()
+            .map(String::as_str)
+            .chain(wanted.iter().copied())
+            .collect();
+        let everything = OpFlags::DEFAULT.without(OpFlags::PUBLIC_ONLY);
+        for request in [default(), request(everything)] {
+            for indexes in [&[][..], &[5], &[4]] {
+                let long = node.says(&request.resolve("a/b", indexes, &types));
+                assert_eq!(
+                    long,
+                    node.says(&request.resolve("a/b", indexes, wanted)),
+                    "{wanted:?}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn status_of_the_server_is_not_public() {
     let node = Node::new(&[], &[]);
