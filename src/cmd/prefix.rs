@@ -26,9 +26,12 @@ Examples:
 const HOME_EXAMPLES: &str = "\
 Examples:
   guantong prefix home 88.118.5
+  guantong prefix home 88.118.
 
 The node answers for the prefix from now on, and says `not here` for all others. Homing writes no
-record; the record of the prefix itself is written where the prefix is delegated.";
+record; the record of the prefix itself is written where the prefix is delegated. With a dot at its
+end the prefix is homed for its derived prefixes only: the node then answers for 0.NA/88.118.5, and
+neither for 0.NA/88.118 nor for the handles under 88.118.";
 
 const UNHOME_EXAMPLES: &str = "\
 Examples:

@@ -141,10 +141,17 @@ impl fmt::Debug for Signer {
 //----------- Homed ----------------------------------------------------------
 
 /// The prefixes that a node is responsible for.
+///
+/// A prefix that is homed with a dot at its end, such as `88.118.`, is homed for its derived
+/// prefixes only (5.5, 6.7): the node answers for `0.NA/88.118.5`, and neither for `88.118/x` nor
+/// for `0.NA/88.118`. That is what a node needs that delegates for somebody else's prefix. The dot
+/// means here what it means in a type (4.4), and no name that people give ends in one.
 #[derive(Clone, Debug, Default)]
 pub struct Homed {
     /// Folded prefixes, without `0.NA/`.
     prefixes: HashSet<Box<[u8]>>,
+    /// Those of which only the derived prefixes are homed, with their dot.
+    families: HashSet<Box<[u8]>>,
     /// Octets of the longest of them: longer names need not be looked up, which bounds what a name
     /// of a thousand dots costs.
     longest: usize,
@@ -170,22 +177,24 @@ impl Homed {
                 let key = handle.key(CaseRule::Insensitive);
                 key.as_bytes()[NAMING_AUTHORITY.len() + 1..].into()
             });
-        let prefixes: HashSet<Box<[u8]>> = prefixes.collect();
-        let longest = prefixes.iter().map(|prefix| prefix.len()).max();
+        let (families, prefixes): (HashSet<_>, HashSet<_>) =
+            prefixes.partition(|prefix: &Box<[u8]>| prefix.ends_with(b"."));
+        let longest = prefixes.iter().chain(&families).map(|prefix| prefix.len());
         Self {
-            longest: longest.unwrap_or(0),
+            longest: longest.max().unwrap_or(0),
             prefixes,
+            families,
         }
     }
 
-    /// Number of homed prefixes.
+    /// Number of homed prefixes, those included of which only the derived prefixes are.
     pub fn len(&self) -> usize {
-        self.prefixes.len()
+        self.prefixes.len() + self.families.len()
     }
 
     /// Whether nothing is homed.
     pub fn is_empty(&self) -> bool {
-        self.prefixes.is_empty()
+        self.len() == 0
     }
 
     /// Whether the folded prefix, without `0.NA/`, is homed.
@@ -205,8 +214,9 @@ impl Homed {
         }
         let mut name = suffix;
         while let Some(dot) = name.iter().rposition(|&c| c == b'.') {
+            let family = &name[..=dot];
             name = &name[..dot];
-            if name.len() <= self.longest && self.has(name) {
+            if name.len() <= self.longest && (self.has(name) || self.families.contains(family)) {
                 return Some(Responsibility::Homed);
             }
         }

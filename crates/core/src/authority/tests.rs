@@ -375,6 +375,33 @@ fn status_of_the_server_is_not_public() {
     );
 }
 
+#[test]
+fn prefix_may_be_homed_for_its_derived_prefixes_only() {
+    let url = [value(1, "URL", 0x0e)];
+    let referral = [value(2, "HS_SERV.PREFIX", 0x0e)];
+    let records: [(&str, &[Value]); 3] = [
+        ("0.NA/20.5.1", &url),
+        ("0.NA/20.5.2", &referral),
+        ("20.5./x", &url),
+    ];
+    let node = Node::new(&["20.5."], &records);
+    assert_eq!(node.says(&resolve("0.NA/20.5.1")), "1 0.NA/20.5.1: [1]");
+    assert_eq!(node.says(&resolve("0.NA/20.5.7")), "100: ");
+    assert_eq!(node.says(&resolve("0.NA/20.5.2.1")), "303 : [2]");
+    for not_ours in [
+        "20.5/x",
+        "20.5.1/x",
+        "20.5./x",
+        "0.NA/20.5",
+        "0.NA/20.50.1",
+        "0.NA/20",
+    ] {
+        let says = node.says(&resolve(not_ours));
+        assert!(says.starts_with("301: "), "{not_ours}: {says}");
+    }
+    assert_eq!(node.site.homed().len(), 1);
+}
+
 //----------- Referral -------------------------------------------------------
 
 fn delegating() -> Node {
