@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use guantong_core::location::{Locations, Visitor};
+use guantong_core::location::{Locations, SHARED_MAX, Shared, Visitor};
 use guantong_core::namespace::Namespace;
 use guantong_core::redirect::{Redirect, SCHEMES, Wish, redirect};
 use guantong_proto::{HandleRef, Value};
@@ -21,11 +21,19 @@ libfuzzer_sys::fuzz_target!(|octets: &[u8]| {
             !locations.list.is_empty()
         );
     }
-    let _ = Namespace::parse(octets);
+    let namespace = Namespace::parse(octets).ok();
     let values = ["10320/loc", "URL"].map(|kind| Value::new(1, kind, octets));
+    let mut shared = Shared::of(handle, &values, namespace.as_ref());
+    let mut shown = 0;
+    while shared.wanted().is_some() {
+        shared.show(handle, &values);
+        shown += 1;
+    }
+    assert!(shown <= SHARED_MAX);
     if let Redirect::To(target) = redirect(
         handle,
         &values,
+        &shared,
         &Wish {
             visitor,
             ..Wish::default()

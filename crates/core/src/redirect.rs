@@ -1,7 +1,8 @@
 //! Where a browser that asks for a handle is sent (clause 8.7).
 //!
-//! With a 10320/loc value its locations compete, and the plain URL counts as one more of weight 0.
-//! Without one the first URL wins, else the first value of a subtype of URL. HS_ALIAS goes before
+//! With a 10320/loc value its locations compete, and the plain URL counts as one more of weight 0;
+//! so do the locations that the record has from others ([`Shared`]), which stand behind its own.
+//! Without any the first URL wins, else the first value of a subtype of URL. HS_ALIAS goes before
 //! both. What is none of these has no target, and the visitor sees the values instead.
 //!
 //! Only the schemes of [`SCHEMES`] are redirected to. `javascript:`, `data:` and the like would run
@@ -11,7 +12,7 @@
 use guantong_proto::data::service::Target as AliasTarget;
 use guantong_proto::{CaseRule, Handle, HandleRef, Key, Value, is_of_type};
 
-use crate::location::{self, Location, Locations, Visitor};
+use crate::location::{LOCATIONS_MAX, Location, Locations, Shared, Visitor};
 
 /// Schemes that are redirected to.
 pub const SCHEMES: [&str; 7] = ["http", "https", "ftp", "mailto", "urn", "magnet", "ipfs"];
@@ -62,11 +63,17 @@ pub struct Wish<'a> {
     pub now_secs: u32,
 }
 
-/// Decides where the visitor of `handle` is sent, given its values as they may be read.
+/// Decides where the visitor of `handle` is sent, given its values as they may be read, and what
+/// it shares with others.
 ///
-/// If the request selected types, `values` are the selected ones: `type=URL` thereby bypasses
-/// 10320/loc.
-pub fn redirect(handle: HandleRef<'_>, values: &[Value], wish: &Wish<'_>) -> Redirect {
+/// If the request selected types, `values` are the selected ones and nothing is shared:
+/// `type=URL` thereby bypasses 10320/loc.
+pub fn redirect(
+    handle: HandleRef<'_>,
+    values: &[Value],
+    shared: &Shared,
+    wish: &Wish<'_>,
+) -> Redirect {
     let of_type = |kind: &str| {
         values
             .iter()
@@ -77,13 +84,13 @@ pub fn redirect(handle: HandleRef<'_>, values: &[Value], wish: &Wish<'_>) -> Red
     {
         return Redirect::Alias(alias.handle().clone());
     }
-    let (locations, source) = match locations(handle, values) {
+    let (locations, max_age_secs) = match locations(handle, values, shared, wish.now_secs) {
         Some(found) => found,
         None => match plain_url(values).and_then(|url| Some((url, url.text()?))) {
             Some((value, url)) => {
                 let mut locations = Locations::none();
                 locations.list.push(Location::plain(url, 1.0));
-                (locations, value)
+                (locations, value.ttl.seconds_left(wish.now_secs))
             }
             None => return Redirect::Nowhere,
         },
@@ -95,7 +102,7 @@ pub fn redirect(handle: HandleRef<'_>, values: &[Value], wish: &Wish<'_>) -> Red
         Some((location, url)) => Redirect::To(Target {
             url,
             status: location.http_status.unwrap_or(STATUS_DEFAULT),
-            max_age_secs: source.ttl.seconds_left(wish.now_secs),
+            max_age_secs,
             varies_by_accept: locations.varies_by_accept(),
         }),
         None => Redirect::Nowhere,
@@ -103,8 +110,8 @@ pub fn redirect(handle: HandleRef<'_>, values: &[Value], wish: &Wish<'_>) -> Red
 }
 
 /// Every place that a visitor may be sent to, for the page that lists them.
-pub fn places(handle: HandleRef<'_>, values: &[Value]) -> Vec<Location> {
-    match locations(handle, values) {
+pub fn places(handle: HandleRef<'_>, values: &[Value], shared: &Shared) -> Vec<Location> {
+    match locations(handle, values, shared, 0) {
         Some((locations, _)) => locations.list,
         None => {
             let urls = values.iter().filter(|value| url_rank(value).is_some());
@@ -117,26 +124,47 @@ pub fn places(handle: HandleRef<'_>, values: &[Value]) -> Vec<Location> {
     }
 }
 
-/// The locations of the record with the plain URL among them, and the value that they are from.
-/// `None` without a readable 10320/loc value.
-fn locations<'a>(handle: HandleRef<'_>, values: &'a [Value]) -> Option<(Locations, &'a Value)> {
-    let of_type = values
-        .iter()
-        .filter(|value| value.kind.eq_ignore_ascii_case(location::TYPE));
-    let mut readable =
-        of_type.filter_map(|value| Some((Locations::parse(&value.data, handle).ok()?, value)));
-    let (mut locations, source) = readable.next()?;
-    locations.list.retain(|location| is_allowed(&location.href));
+/// The locations of the record, then the plain URL, then what the record has from others; and how
+/// long all of that may be kept. `None` without any readable 10320/loc value.
+///
+/// What stands first is taken where no weight decides, so the nearer to the record the sooner.
+fn locations(
+    handle: HandleRef<'_>,
+    values: &[Value],
+    shared: &Shared,
+    now_secs: u32,
+) -> Option<(Locations, u32)> {
+    let own = Locations::of(values, handle);
+    let mut max_age_secs = shared.seconds_left(now_secs).unwrap_or(u32::MAX);
+    let mut keep = |value: &Value| {
+        max_age_secs = max_age_secs.min(value.ttl.seconds_left(now_secs));
+    };
+    let mut locations = match (own, shared.found()) {
+        (Some((own, value)), _) => {
+            keep(value);
+            own
+        }
+        (None, Some(found)) => Locations {
+            list: Vec::new(),
+            ..found.clone()
+        },
+        (None, None) => return None,
+    };
     if let (false, Some(url)) = (locations.without_urls, plain_url(values)) {
         let weight = match url_rank(url) {
             Some(Rank::Exact) => locations.url_weight,
             _ => locations.url_subtype_weight,
         };
+        keep(url);
         locations
             .list
             .extend(url.text().map(|url| Location::plain(url, weight)));
     }
-    Some((locations, source))
+    let others = shared.found().map_or(&[][..], |found| &found.list);
+    locations.list.extend_from_slice(others);
+    locations.list.retain(|location| is_allowed(&location.href));
+    locations.list.truncate(LOCATIONS_MAX);
+    Some((locations, max_age_secs))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -15,7 +15,7 @@ fn check(values: &[(&str, &str)], wish: &Wish<'_>, expected: &str) {
         .zip(values)
         .map(|(index, (kind, data))| Value::new(index, *kind, *data))
         .collect();
-    let found = match redirect(handle(), &values, wish) {
+    let found = match redirect(handle(), &values, &Shared::default(), wish) {
         Redirect::To(target) => format!("{} {}", target.status, target.url),
         Redirect::Alias(handle) => format!("alias {handle}"),
         Redirect::Nowhere => "nowhere".into(),
@@ -170,10 +170,43 @@ fn age_is_what_is_left_of_the_ttl() {
         now_secs: 1_000,
         ..Wish::default()
     };
-    let Redirect::To(target) = redirect(handle(), &[value], &wish) else {
+    let Redirect::To(target) = redirect(handle(), &[value], &Shared::default(), &wish) else {
         panic!()
     };
     assert_eq!(target.max_age_secs, 100);
+}
+
+/// What `values` lead to when the namespace shares `namespace`.
+fn with_namespace(values: &[Value], namespace: &Value) -> Target {
+    let xml = b"<namespace><locs>88.118.5/all</locs></namespace>";
+    let said = crate::namespace::Namespace::parse(xml).unwrap();
+    let mut shared = Shared::of(handle(), values, Some(&said));
+    assert_eq!(shared.wanted().unwrap().as_str(), "88.118.5/all");
+    shared.show(handle(), std::slice::from_ref(namespace));
+    match redirect(handle(), values, &shared, &Wish::default()) {
+        Redirect::To(target) => target,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn namespace_has_locations_for_its_records() {
+    let url = Value::new(1, "URL", "https://1/");
+    let own = Value::new(2, "10320/loc", LOC);
+    let xml = r#"<locations><location href_template="https://all/{hdl:path}" weight="WEIGHT"/></locations>"#;
+    let all = |weight: &str| {
+        let mut value = Value::new(1, "10320/loc", xml.replace("WEIGHT", weight));
+        value.ttl = guantong_proto::Ttl::Relative(60);
+        value
+    };
+    let target = |values: &[Value], weight| with_namespace(values, &all(weight)).url;
+    // One record of the namespace serves every handle in it.
+    assert_eq!(target(&[], "1"), "https://all/88.118.5/a");
+    assert_eq!(target(&[url.clone()], "1"), "https://all/88.118.5/a");
+    // Where no weight decides, what is nearer to the record goes first.
+    assert_eq!(target(&[url.clone()], "0"), "https://1/");
+    assert_eq!(target(&[url, own], "0"), "https://loc.example/");
+    assert_eq!(with_namespace(&[], &all("1")).max_age_secs, 60);
 }
 
 #[test]

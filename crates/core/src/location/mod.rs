@@ -11,14 +11,16 @@
 //! </locations>
 //! ```
 //!
-//! Attributes that ask a proxy to read other records (`include`, `nshdl`) are not followed here: a
-//! decision fetches nothing.
+//! Other records may have a say as well: the one of the namespace, and those that are included.
+//! [`Shared`] names them, and is shown them.
 
 mod choose;
 mod parse;
+mod shared;
 
 pub use choose::{Method, Role, Visitor};
 pub use parse::{LOCATIONS_LEN_MAX, LOCATIONS_MAX, Location, LocationError, Locations};
+pub use shared::{SHARED_MAX, Shared};
 
 /// The type of the values.
 pub const TYPE: &str = "10320/loc";

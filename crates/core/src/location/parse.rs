@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use guantong_proto::HandleRef;
+use guantong_proto::{Handle, HandleRef, Value};
 use roxmltree::{Document, Node, ParsingOptions};
 
 use super::choose::{Method, Role};
@@ -31,6 +31,12 @@ pub struct Locations {
     pub url_weight: f64,
     /// Weight of a value of a subtype of URL (`urlSubtypeWeight`).
     pub url_subtype_weight: f64,
+    /// A record whose locations count as well (`include`).
+    pub include: Option<Handle>,
+    /// The record of the namespace, in place of what the prefix record says (`nshdl`).
+    pub namespace: Option<Handle>,
+    /// Whether the locations of the namespace do not count (`no_nslocs`).
+    pub without_namespace: bool,
 }
 
 /// One place where the thing is.
@@ -59,7 +65,20 @@ impl Locations {
             without_urls: false,
             url_weight: 0.0,
             url_subtype_weight: 0.0,
+            include: None,
+            namespace: None,
+            without_namespace: false,
         }
+    }
+
+    /// The first readable 10320/loc value of `values`, and the value itself.
+    pub(crate) fn of<'v>(values: &'v [Value], handle: HandleRef<'_>) -> Option<(Self, &'v Value)> {
+        let of_type = values
+            .iter()
+            .filter(|value| value.kind.eq_ignore_ascii_case(super::TYPE));
+        let mut readable =
+            of_type.filter_map(|value| Some((Self::parse(&value.data, handle).ok()?, value)));
+        readable.next()
     }
 
     /// Reads the data of a 10320/loc value of `handle`.
@@ -94,6 +113,9 @@ impl Locations {
             without_urls: root.attribute("no_legacy").is_some_and(is_yes),
             url_weight: weight(root.attribute("urlWeight"), 0.0),
             url_subtype_weight: weight(root.attribute("urlSubtypeWeight"), 0.0),
+            include: root.attribute("include").and_then(handle_of),
+            namespace: root.attribute("nshdl").and_then(handle_of),
+            without_namespace: root.attribute("no_nslocs").is_some_and(is_yes),
         })
     }
 }
@@ -152,6 +174,11 @@ fn weight(text: Option<&str>, default: f64) -> f64 {
     number
         .filter(|number| number.is_finite() && *number >= 0.0)
         .unwrap_or(default)
+}
+
+/// A name that is none counts as absent, like any other nonsense.
+fn handle_of(text: &str) -> Option<Handle> {
+    Handle::parse(text.trim()).ok()
 }
 
 fn is_yes(text: &str) -> bool {

@@ -17,7 +17,7 @@ use axum::http::header::{
 };
 use axum::response::Response;
 use guantong_core::authority::{Outcome, Query, Selection};
-use guantong_core::location::Visitor;
+use guantong_core::location::{Shared, Visitor};
 use guantong_core::namespace::Namespace;
 use guantong_core::redirect::{Aliases, Redirect, Target, Wish, places, redirect};
 use guantong_proto::message::ResponseCode;
@@ -65,14 +65,23 @@ pub(super) fn answer(node: &Node, asked: &Asked, encoded: &str) -> Result<Respon
         Outcome::ValuesNotFound => &[],
         other => return Err(Failure::of_outcome(other, name)),
     };
-    if !shows {
-        refuse_inactive(node, handle.borrow())?;
+    let namespace = namespace(node, handle.borrow())?;
+    if let (false, Some(namespace)) = (shows, &namespace)
+        && namespace.inactive
+    {
+        let message = namespace.status_message.clone().unwrap_or_default();
+        return Err(Failure::inactive(name, message));
     }
+    let is_selection = !types.is_empty() || !indexes.is_empty();
+    let shared = match is_selection {
+        true => Shared::default(),
+        false => shared(node, handle.borrow(), values, namespace.as_ref())?,
+    };
     let wish = wish(node, asked, action);
     if action == "showurls" {
-        return Ok(urls(handle.borrow(), values));
+        return Ok(urls(handle.borrow(), values, &shared));
     }
-    let target = redirect(handle.borrow(), values, &wish);
+    let target = redirect(handle.borrow(), values, &shared, &wish);
     if !shows {
         match &target {
             Redirect::To(target) => return Ok(sent_on(node, asked, target)),
@@ -83,7 +92,7 @@ pub(super) fn answer(node: &Node, asked: &Asked, encoded: &str) -> Result<Respon
     let record = RecordPage {
         handle: name,
         values,
-        is_selection: !types.is_empty() || !indexes.is_empty(),
+        is_selection,
         has_target: !matches!(target, Redirect::Nowhere),
         address: asked.address_of(&path::link(name)),
     };
@@ -92,8 +101,8 @@ pub(super) fn answer(node: &Node, asked: &Asked, encoded: &str) -> Result<Respon
     Ok(answer::page(StatusCode::OK, markup))
 }
 
-/// Fails if the prefix record says that names under it are out of use.
-fn refuse_inactive(node: &Node, handle: HandleRef<'_>) -> Result<(), Failure> {
+/// What the prefix record says of all names under the prefix, if it is here.
+fn namespace(node: &Node, handle: HandleRef<'_>) -> Result<Option<Namespace>, Failure> {
     let prefix = handle.prefix_handle();
     let types = ["HS_NAMESPACE".to_owned()];
     let query = Query {
@@ -104,17 +113,33 @@ fn refuse_inactive(node: &Node, handle: HandleRef<'_>) -> Result<(), Failure> {
         do_not_refer: true,
         ..Query::public(prefix.as_str())
     };
-    let Outcome::Record(values) = node.resolve(&query)? else {
-        return Ok(());
-    };
-    // A namespace that cannot be read switches nothing off.
-    match Namespace::of(&values) {
-        Ok(Some(namespace)) if namespace.inactive => {
-            let message = namespace.status_message.unwrap_or_default();
-            Err(Failure::inactive(handle.as_str(), message))
+    Ok(match node.resolve(&query)? {
+        // A namespace that cannot be read says nothing and switches nothing off.
+        Outcome::Record(values) => Namespace::of(&values).ok().flatten(),
+        _ => None,
+    })
+}
+
+/// The locations that the record has from others, as far as they are at this node.
+fn shared(
+    node: &Node,
+    handle: HandleRef<'_>,
+    values: &[Value],
+    namespace: Option<&Namespace>,
+) -> Result<Shared, Failure> {
+    let mut shared = Shared::of(handle, values, namespace);
+    // Each round takes one of the few records that `Shared` wants at all.
+    while let Some(wanted) = shared.wanted() {
+        let query = Query {
+            do_not_refer: true,
+            ..Query::public(wanted.as_str())
+        };
+        match node.resolve(&query)? {
+            Outcome::Record(values) => shared.show(handle, &values),
+            _ => shared.show(handle, &[]),
         }
-        _ => Ok(()),
     }
+    Ok(shared)
 }
 
 /// What the request says about the visitor.
@@ -169,7 +194,12 @@ fn alias(
             // It leads away from this node, or nowhere: the visitor will be told there.
             _ => break,
         };
-        next = redirect(alias.borrow(), &values, &Wish::default());
+        next = redirect(
+            alias.borrow(),
+            &values,
+            &Shared::default(),
+            &Wish::default(),
+        );
     }
     let Redirect::Alias(alias) = first else {
         return Err(Failure::new(ResponseCode::ERROR, "the record is no alias"));
@@ -231,10 +261,10 @@ fn http_date(seconds: i64) -> Option<String> {
 }
 
 /// All places that a visitor could be sent to, as XML.
-fn urls(handle: HandleRef<'_>, values: &[Value]) -> Response {
+fn urls(handle: HandleRef<'_>, values: &[Value], shared: &Shared) -> Response {
     let list = html! {
         locations hdl=(handle) {
-            @for place in places(handle, values) {
+            @for place in places(handle, values, shared) {
                 location href=(place.href) weight=(place.weight) id=[place.attribute("id")]
                     country=[place.attribute("country")] role=[place.attribute("role")] {}
             }

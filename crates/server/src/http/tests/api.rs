@@ -190,8 +190,8 @@ async fn site_and_prefixes_are_public() {
     assert_eq!(site["responseCode"], 1);
     assert_eq!(site["site"]["protocolVersion"], "2.11");
     let prefixes = ask(request("/api/prefixes"), far()).await.json();
-    let homed = ["0.NA/88.118.5", "0.NA/88.118.6"];
-    let expected = json!({"responseCode": 1, "totalCount": "2", "prefixes": homed});
+    let homed = ["0.NA/88.118.5", "0.NA/88.118.6", "0.NA/88.118.7"];
+    let expected = json!({"responseCode": 1, "totalCount": "3", "prefixes": homed});
     assert_eq!(prefixes, expected);
 }
 

@@ -63,9 +63,9 @@ static SHARED: LazyLock<Shared> = LazyLock::new(|| {
         expect: Expect::Anything,
     };
     let mut changes: Vec<Change> = sample::records().iter().map(|(n, v)| put(n, v)).collect();
-    changes.push(Change::Home {
-        prefix: Handle::of_prefix("88.118.6").unwrap(),
-    });
+    changes.extend(["88.118.6", "88.118.7"].map(|prefix| Change::Home {
+        prefix: Handle::of_prefix(prefix).unwrap(),
+    }));
     let batch = Batch {
         changes,
         at_ms: 0,

@@ -162,3 +162,15 @@ async fn names_of_an_inactive_namespace_are_out_of_use() {
     assert!(!answer.text().contains("<b>away"), "{}", answer.text());
     assert_eq!(get("/88.118.6/x?noredirect").await.status, 200);
 }
+
+#[tokio::test]
+async fn namespace_has_a_place_for_names_without_one() {
+    let place = "https://all.example/88.118.7/x";
+    leads(&get("/88.118.7/x").await, 302, place);
+    let urls = get("/88.118.7/x?action=showurls").await;
+    assert!(urls.text().contains(place), "{}", urls.text());
+    // Whoever selects values asks for these alone.
+    assert_eq!(get("/88.118.7/x?type=DESC").await.status, 200);
+    assert_eq!(get("/88.118.7/x?noredirect").await.status, 200);
+    assert_eq!(get("/88.118.7/none").await.status, 404);
+}

@@ -17,6 +17,10 @@ const NEGOTIATED: &str = r#"<locations>
 const INACTIVE: &str = "<namespace><status>inactive</status>\
     <statusmsg>moved &lt;b&gt;away&lt;/b&gt;</statusmsg></namespace>";
 
+const SHARING: &str = "<namespace><locs>88.118.7/all</locs></namespace>";
+const SHARED: &str = r#"<locations include="20.500.1/elsewhere">
+    <location href_template="https://all.example/{hdl:path}"/></locations>"#;
+
 const FIRST: &str = r#"{"period_start":null,"period_end":"2022-12-31","value":2310000,
     "unit":"station","bound":"over","quote":"超过231万个"}"#;
 const LAST: &str = r#"{"period_start":null,"period_end":"2024-03-31","value":3647000,
@@ -90,6 +94,9 @@ fn leading() -> Vec<(&'static str, Vec<Value>)> {
         ("88.118.5/brief", vec![brief]),
         ("0.NA/88.118.6", one("HS_NAMESPACE", INACTIVE)),
         ("88.118.6/x", one("URL", "https://example.org/")),
+        ("0.NA/88.118.7", one("HS_NAMESPACE", SHARING)),
+        ("88.118.7/all", one("10320/loc", SHARED)),
+        ("88.118.7/x", one("DESC", "a thing without a place")),
         ("0.NA/88.118.5.1", one("HS_SERV.PREFIX", "88.118.5/service")),
     ]
 }
