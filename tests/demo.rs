@@ -1,7 +1,8 @@
 //! The demonstration as a stranger runs it: the program, real sockets, real figures.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 /// Runs `guantong demo --once` on free ports.
 fn demo(data: Option<&Path>) -> Output {
@@ -39,6 +40,33 @@ fn tour_asks_in_every_way_and_ends_well() {
     ] {
         assert!(text.contains(words), "{words} is missing in:\n{text}");
     }
+}
+
+/// Whoever has built the program and not installed it was told to type `guantong`, and the shell
+/// did not find it.
+#[test]
+fn commands_to_try_work_as_they_are_printed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_guantong"));
+    command.args(["demo", "--port", "0", "--data"]);
+    command.arg(folder.path().join("demo"));
+    let mut demo = command.stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(demo.stdout.take().unwrap()).lines();
+    let greeting: Vec<String> = lines
+        .map_while(Result::ok)
+        .take_while(|line| !line.contains("Ctrl-C"))
+        .collect();
+    let resolve = greeting.iter().find(|line| line.contains(" resolve "));
+    let output = resolve.map(|line| Command::new("sh").arg("-c").arg(line).output().unwrap());
+    demo.kill().unwrap();
+    demo.wait().unwrap();
+    let output = output.unwrap_or_else(|| panic!("{greeting:?}"));
+    assert!(text(&output).contains("5G base stations, cumulative"));
+    let curl = greeting.iter().find(|line| line.contains("curl "));
+    assert!(
+        curl.is_some_and(|line| line.contains("curl '")),
+        "{greeting:?}"
+    );
 }
 
 #[test]

@@ -144,12 +144,30 @@ fn greeting(demo: &Demo) -> Vec<String> {
     lines.extend([
         String::new(),
         format!("{STRONG}Try{STRONG:#}"),
-        format!("  guantong resolve {SAMPLE}{at}"),
-        format!("  curl http://{http}/api/handles/{SAMPLE}?pretty"),
+        format!("  {} resolve {SAMPLE}{at}", program()),
+        // Some shells take a bare question mark for a pattern.
+        format!("  curl 'http://{http}/api/handles/{SAMPLE}?pretty'"),
         format!("  a browser at http://{http}/{SAMPLE}"),
         String::new(),
     ]);
     lines
+}
+
+/// What to type for this program: its name if the shell finds it, else where it is.
+fn program() -> String {
+    const NAME: &str = env!("CARGO_PKG_NAME");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if std::env::split_paths(&path).any(|folder| folder.join(NAME).is_file()) {
+        return NAME.to_owned();
+    }
+    let here = std::env::current_dir().unwrap_or_default();
+    match std::env::current_exe() {
+        Ok(program) => match program.strip_prefix(&here) {
+            Ok(below) => format!("./{}", below.display()),
+            Err(_) => program.display().to_string(),
+        },
+        Err(_) => NAME.to_owned(),
+    }
 }
 
 /// Waits for Ctrl-C or the signal that ends services.
