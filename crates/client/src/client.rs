@@ -209,7 +209,7 @@ impl Client {
             tokio::net::lookup_host((host, port)),
         );
         match found.await {
-            Ok(Ok(addresses)) => Ok(addresses.take(ADDRESSES_MAX).collect()),
+            Ok(Ok(addresses)) => Ok(tried(addresses)),
             Ok(Err(error)) => Err(format!("the host name cannot be looked up: {error}")),
             Err(_) => Err("looking up the host name takes too long".to_owned()),
         }
@@ -347,6 +347,11 @@ fn attempt(endpoint: &Endpoint, address: Option<SocketAddr>, outcome: Outcome) -
     }
 }
 
+/// The addresses of a host name that are tried. Each costs the time of an attempt.
+fn tried(found: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
+    found.take(ADDRESSES_MAX).collect()
+}
+
 fn answered(packets: &[Vec<u8>]) -> Outcome {
     let packet = packets.first().map(Vec::as_slice).unwrap_or_default();
     match Message::decode(packet) {
@@ -356,5 +361,41 @@ fn answered(packets: &[Vec<u8>]) -> Outcome {
             signed: message.credential.is_some_and(|octets| !octets.is_empty()),
         }),
         Err(error) => Outcome::Misbehaved(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(port: usize) -> SocketAddr {
+        ([192, 0, 2, 1], u16::try_from(port).unwrap()).into()
+    }
+
+    #[test]
+    fn no_more_addresses_of_a_name_than_the_limit_are_tried() {
+        let many: Vec<_> = (1..=9).map(address).collect();
+        assert_eq!(tried(many.iter().copied()), many[..ADDRESSES_MAX]);
+        assert_eq!(tried(many[..2].iter().copied()), many[..2]);
+    }
+
+    #[tokio::test]
+    async fn no_more_connections_than_the_limit_are_kept() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = listener.local_addr().unwrap();
+        let client = Client::builder(format!("tcp://{peer}").parse().unwrap()).build();
+        let connection = Connection::open(peer, Duration::from_secs(60))
+            .await
+            .unwrap();
+        for port in 1..=CONNECTIONS_MAX + 1 {
+            client.keep(address(port), &connection);
+        }
+        let kept = client.connections().len();
+        assert_eq!(kept, CONNECTIONS_MAX);
+        assert!(
+            !client
+                .connections()
+                .contains_key(&address(CONNECTIONS_MAX + 1))
+        );
     }
 }

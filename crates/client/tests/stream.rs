@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use guantong_client::limits::{MESSAGES_MAX, PIPELINE_MAX, UDP_REQUEST_LEN_MAX};
+use guantong_client::limits::{ANSWER_OCTETS_MAX, MESSAGES_MAX, PIPELINE_MAX, UDP_REQUEST_LEN_MAX};
 use guantong_client::{Connection, Error, Fault, Outcome, Query, Trace, Transport};
 use guantong_proto::frame::split;
 use guantong_proto::limits::MESSAGE_LEN_MAX;
@@ -329,6 +329,32 @@ async fn continued_answer_is_collected_and_bounded() {
             limit: MESSAGES_MAX
         }
     );
+}
+
+/// Few messages, each as large as one may be.
+#[tokio::test]
+async fn octets_of_a_continued_answer_are_bounded() {
+    let name = format!("1/{}", "x".repeat(2_046));
+    let wire = Writer::to_vec(|w| w.bytes_array(&vec![name.as_str(); 127]));
+    let address = peer::tcp(move |mut stream, _| {
+        let wire = wire.clone();
+        async move {
+            let request = stream.request().await.unwrap();
+            let request = Message::decode(&request).unwrap();
+            let script = Script {
+                flags: OpFlags::DEFAULT.with(OpFlags::CONTINUOUS),
+                ..Script::default()
+            };
+            let handles = Handles::decode(&mut Reader::new(&wire)).unwrap();
+            let answer = script.answer_with(&request, Body::Handles(handles));
+            assert!(answer.len() <= MESSAGE_LEN_MAX && ANSWER_OCTETS_MAX / answer.len() < 300);
+            while stream.send(&answer).await {}
+        }
+    })
+    .await;
+    let list = patient(&address.to_string()).list_handles("1").await;
+    let limit = ANSWER_OCTETS_MAX;
+    assert_eq!(fault(list.unwrap_err()), Fault::Endless { limit });
 }
 
 #[tokio::test]

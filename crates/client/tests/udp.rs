@@ -9,10 +9,11 @@ mod peer;
 
 use std::time::Duration;
 
+use guantong_client::limits::{DATAGRAM_LEN_MAX, ERROR_TEXT_CHARS_MAX};
 use guantong_client::{Error, Fault, Outcome, Query, Trace};
 use guantong_proto::data::PublicKey;
 use guantong_proto::frame::split;
-use guantong_proto::message::ResponseCode;
+use guantong_proto::message::{Body, Message, ResponseCode};
 use peer::{HANDLE, Script, fault, impatient, outcome, patient};
 use tokio::net::UdpSocket;
 
@@ -229,6 +230,41 @@ async fn split_answer_with_a_hole_is_given_up_after_the_first_wait() {
     client.query_traced(&query, &mut trace).await.unwrap_err();
     assert_eq!(trace.attempts[0].outcome, Outcome::Incomplete);
     assert_eq!(trace.attempts[0].tries, 1);
+}
+
+#[tokio::test]
+async fn datagram_of_a_generous_server_is_taken_up_to_the_limit() {
+    let ask = async |len: usize| {
+        let address = peer::udp(move |request, _| {
+            let around = Script::large(0).answer(request).len();
+            vec![Script::large(len - around).answer(request)]
+        })
+        .await;
+        let client = impatient(&format!("udp://{address}")).build();
+        client.resolve(HANDLE).await
+    };
+    assert!(ask(DATAGRAM_LEN_MAX).await.is_ok());
+    let error = ask(DATAGRAM_LEN_MAX + 1).await.unwrap_err();
+    assert!(matches!(outcome(error), Outcome::NoAnswer(_)));
+}
+
+#[tokio::test]
+async fn text_of_a_server_is_kept_up_to_the_limit() {
+    let address = peer::udp(|request, _| {
+        let script = Script::refusal(ResponseCode::SERVER_NOT_RESPONSIBLE);
+        let text = "错".repeat(ERROR_TEXT_CHARS_MAX + 1);
+        let (text, rest) = (text.as_bytes(), &b""[..]);
+        let request = Message::decode(request).unwrap();
+        let answer = script.answer_with(&request, Body::Error { text, rest });
+        datagrams(&answer)
+    })
+    .await;
+    let error = patient(&format!("udp://{address}"))
+        .resolve(HANDLE)
+        .await
+        .unwrap_err();
+    let said = error.to_string().matches('错').count();
+    assert_eq!(said, ERROR_TEXT_CHARS_MAX);
 }
 
 #[tokio::test]
