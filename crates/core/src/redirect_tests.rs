@@ -191,8 +191,11 @@ fn with_namespace(values: &[Value], namespace: &Value) -> Target {
 
 #[test]
 fn namespace_has_locations_for_its_records() {
-    let url = Value::new(1, "URL", "https://1/");
-    let own = Value::new(2, "10320/loc", LOC);
+    let both = [
+        Value::new(1, "URL", "https://1/"),
+        Value::new(2, "10320/loc", LOC),
+    ];
+    let url = &both[..1];
     let xml = r#"<locations><location href_template="https://all/{hdl:path}" weight="WEIGHT"/></locations>"#;
     let all = |weight: &str| {
         let mut value = Value::new(1, "10320/loc", xml.replace("WEIGHT", weight));
@@ -202,10 +205,10 @@ fn namespace_has_locations_for_its_records() {
     let target = |values: &[Value], weight| with_namespace(values, &all(weight)).url;
     // One record of the namespace serves every handle in it.
     assert_eq!(target(&[], "1"), "https://all/88.118.5/a");
-    assert_eq!(target(&[url.clone()], "1"), "https://all/88.118.5/a");
+    assert_eq!(target(url, "1"), "https://all/88.118.5/a");
     // Where no weight decides, what is nearer to the record goes first.
-    assert_eq!(target(&[url.clone()], "0"), "https://1/");
-    assert_eq!(target(&[url, own], "0"), "https://loc.example/");
+    assert_eq!(target(url, "0"), "https://1/");
+    assert_eq!(target(&both, "0"), "https://loc.example/");
     assert_eq!(with_namespace(&[], &all("1")).max_age_secs, 60);
 }
 

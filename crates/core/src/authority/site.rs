@@ -173,12 +173,12 @@ impl Homed {
         let prefixes = prefix_handles
             .into_iter()
             .filter(|handle| handle.borrow().is_prefix_handle())
-            .map(|handle| {
+            .map(|handle| -> Box<[u8]> {
                 let key = handle.key(CaseRule::Insensitive);
                 key.as_bytes()[NAMING_AUTHORITY.len() + 1..].into()
             });
         let (families, prefixes): (HashSet<_>, HashSet<_>) =
-            prefixes.partition(|prefix: &Box<[u8]>| prefix.ends_with(b"."));
+            prefixes.partition(|prefix| prefix.ends_with(b"."));
         let longest = prefixes.iter().chain(&families).map(|prefix| prefix.len());
         Self {
             longest: longest.max().unwrap_or(0),
