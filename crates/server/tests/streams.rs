@@ -9,6 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use guantong_server::config::Span;
+use guantong_server::listen::http::{HEADERS_MAX, STREAMS_MAX};
 use guantong_server::metrics::Drop as Dropped;
 use support::{PATIENCE, Place, Tcp, eventually, expect_drop};
 use tokio_rustls::rustls::client::danger::{
@@ -151,6 +152,64 @@ fn head_above_the_limit_is_refused() {
     let path = format!("/{}", "x".repeat(64 * 1024));
     let answer = get(&mut connect(node.addresses().http[0]), &path);
     assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+}
+
+#[test]
+fn lines_of_a_head_are_limited() {
+    let place = Place::new();
+    let node = place.start();
+    let answer = |lines: usize| {
+        let mut stream = connect(node.addresses().http[0]);
+        // The lines `Host` and `Connection` are among them.
+        let more = "X: y\r\n".repeat(lines - 2);
+        let head =
+            format!("GET /live HTTP/1.1\r\n{more}Host: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    let whole = answer(HEADERS_MAX);
+    assert!(whole.starts_with("HTTP/1.1 200 "), "{whole}");
+    let refused = answer(HEADERS_MAX + 1);
+    assert!(refused.starts_with("HTTP/1.1 431 "), "{refused}");
+}
+
+/// A frame of HTTP/2 (RFC 9113, 4.1).
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let len = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let head = [&len[1..], &[kind, flags], &stream.to_be_bytes()];
+    [&head.concat()[..], payload].concat()
+}
+
+#[test]
+fn streams_of_a_connection_are_limited() {
+    const HEADERS: u8 = 1;
+    const RESET: u8 = 3;
+    const SETTINGS: u8 = 4;
+    const END_HEADERS: u8 = 4;
+    const REFUSED: [u8; 4] = [0, 0, 0, 7];
+    let place = Place::new();
+    let node = place.start();
+    let mut stream = connect(node.addresses().http[0]);
+    let mut said = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    said.extend(frame(SETTINGS, 0, 0, &[]));
+    // POST http://localhost/ by the static table of HPACK; the bodies never come.
+    let head = [&[0x83, 0x86, 0x84, 0x41, 9][..], b"localhost"].concat();
+    let numbers = (0..=STREAMS_MAX).map(|n| 2 * n + 1);
+    let last = numbers.clone().next_back().unwrap();
+    said.extend(numbers.flat_map(|number| frame(HEADERS, END_HEADERS, number, &head)));
+    stream.write_all(&said).unwrap();
+    let refused = loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).unwrap();
+        let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+        stream.read_exact(&mut payload).unwrap();
+        if head[3] == RESET {
+            break (u32::from_be_bytes(head[5..].try_into().unwrap()), payload);
+        }
+    };
+    assert_eq!(refused, (last, REFUSED.to_vec()));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use super::native::is_native_type;
 use super::page::{Lang, View};
 use super::params::Params;
 use crate::listen::Peer;
+use crate::listen::host::host_of;
 use crate::node::Node;
 
 /// Longest `Host` that is shown on a page, in octets: a name of the DNS and a port.
@@ -48,7 +49,7 @@ impl Asked {
         let mut asked = Self {
             id: format!("{:016x}", u64::from_be_bytes(node.random::<ID_LEN>())),
             peer: parts.extensions.get().copied().unwrap_or(far_away),
-            host: host(&parts),
+            host: host_of(&parts.uri, &parts.headers).map(str::to_owned),
             path: parts.uri.path().to_owned(),
             method: parts.method,
             headers: parts.headers,
@@ -99,6 +100,11 @@ impl Asked {
         &self.path
     }
 
+    /// The name under which the client reached us, as it says.
+    pub(super) fn host(&self) -> Option<&str> {
+        self.host.as_deref()
+    }
+
     /// A header that is plain text.
     pub(super) fn header(&self, name: HeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
@@ -107,7 +113,7 @@ impl Asked {
     /// The absolute address of `path` at this node, under the name that the client used.
     pub(super) fn address_of(&self, path: &str) -> Option<String> {
         let scheme = if self.peer.secure { "https" } else { "http" };
-        let host = self.host.as_deref()?;
+        let host = self.host().filter(|host| is_shown(host))?;
         Some(format!("{scheme}://{host}{path}"))
     }
 
@@ -125,15 +131,8 @@ impl Asked {
     }
 }
 
-/// The name under which the client reached us, if it is one.
-fn host(parts: &Parts) -> Option<String> {
-    let of_header = || parts.headers.get(header::HOST)?.to_str().ok();
-    let host = parts
-        .uri
-        .authority()
-        .map(|a| a.as_str())
-        .or_else(of_header)?;
+/// Whether a host can stand in an address on a page.
+fn is_shown(host: &str) -> bool {
     let is_part = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
-    let fits = !host.is_empty() && host.len() <= HOST_LEN_MAX && host.chars().all(is_part);
-    fits.then(|| host.to_owned())
+    !host.is_empty() && host.len() <= HOST_LEN_MAX && host.chars().all(is_part)
 }

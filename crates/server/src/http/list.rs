@@ -17,7 +17,7 @@ use guantong_store::{Scope, StoreError};
 use super::answer::{Failure, json};
 use super::asked::Asked;
 use super::cors::OwnOrigin;
-use crate::listen::Peer;
+use crate::listen::host;
 use crate::node::Node;
 
 /// Most handles of one answer; about 5 MB of text.
@@ -25,11 +25,13 @@ pub(super) const LIST_MAX: u64 = 100_000;
 /// Most handles in front of a page. They are walked over, and a client could ask for many at once.
 pub(super) const SKIP_MAX: u64 = 1_000_000;
 
-/// Whether the peer may list handles.
-pub(super) fn may_list(node: &Node, peer: &Peer) -> bool {
-    let allowed = &node.config().http.list_allow;
-    let address = peer.address.ip();
-    peer.console || allowed.iter().any(|network| network.contains(&address))
+/// Whether whoever asks may list handles.
+pub(super) fn may_list(node: &Node, asked: &Asked) -> bool {
+    let config = node.config();
+    let address = asked.peer.address.ip();
+    let mut allowed = config.http.list_allow.iter();
+    (asked.peer.console || allowed.any(|network| network.contains(&address)))
+        && host::is_trustworthy(asked.host(), config.site.domain.as_deref())
 }
 
 /// Answers with one page of handles, or with their number.
@@ -40,9 +42,9 @@ pub(super) async fn answer(node: &Arc<Node>, asked: &Asked) -> Result<Response, 
                        `/api/handles?prefix=<prefix>`";
         return Err(Failure::new(ResponseCode::PROTOCOL_ERROR, message));
     }
-    if !may_list(node, &asked.peer) {
-        let message = "handles are listed for the networks of `http.list_allow` only; this \
-                       address is in none of them";
+    if !may_list(node, asked) {
+        let message = "handles are listed for the networks of `http.list_allow` only, under an \
+                       address of this node or the name in `site.domain`";
         return Err(Failure::new(
             ResponseCode::INSUFFICIENT_PERMISSIONS,
             message,

@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Extension, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -37,7 +37,7 @@ use guantong_proto::message::ResponseCode;
 use self::answer::Failure;
 use self::asked::Asked;
 use self::path::Target;
-use crate::listen::{Peer, console};
+use crate::listen::{Peer, console, host};
 use crate::node::Node;
 
 /// The header that tells the number of a request.
@@ -59,14 +59,20 @@ pub fn router(node: Arc<Node>) -> Router {
 }
 
 /// The figures, for the networks that may read them.
-async fn metrics(State(node): State<Arc<Node>>, peer: Option<Extension<Peer>>) -> Response {
+async fn metrics(
+    State(node): State<Arc<Node>>,
+    peer: Option<Extension<Peer>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let called = host::host_of(&uri, &headers);
     match peer {
-        Some(Extension(peer)) if console::may_read_metrics(&node, &peer) => {
+        Some(Extension(peer)) if console::may_read_metrics(&node, &peer, called) => {
             let mut response = console::metrics(State(node)).await.into_response();
             response.extensions_mut().insert(cors::OwnOrigin);
             response
         }
-        _ => StatusCode::FORBIDDEN.into_response(),
+        _ => console::refusal(),
     }
 }
 

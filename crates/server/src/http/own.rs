@@ -24,7 +24,7 @@ const SAMPLE_SCAN_MAX: usize = 400;
 
 /// The start page. Counts and names of records are shown to those who may list them.
 pub(super) fn start(node: &Node, asked: &Asked) -> Result<Response, Failure> {
-    let may_list = list::may_list(node, &asked.peer);
+    let may_list = list::may_list(node, asked);
     let mut homed = Vec::new();
     let mut samples = Vec::new();
     for handle in node.store.homed().iter().take(HOMED_MAX) {

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::Peer;
+use super::{Peer, host};
 use crate::node::Node;
 
 /// The routes of the console address.
@@ -20,8 +20,23 @@ pub fn router(node: Arc<Node>) -> Router {
     Router::new()
         .route("/live", get(live))
         .route("/ready", get(ready))
-        .route("/metrics", get(metrics))
+        .route("/metrics", get(own_metrics))
         .with_state(node)
+}
+
+/// The figures at the console address.
+async fn own_metrics(State(node): State<Arc<Node>>, uri: Uri, headers: HeaderMap) -> Response {
+    let called = host::host_of(&uri, &headers);
+    match host::is_trustworthy(called, node.config().site.domain.as_deref()) {
+        true => metrics(State(node)).await.into_response(),
+        false => refusal(),
+    }
+}
+
+/// The answer to those who may not read the figures.
+pub fn refusal() -> Response {
+    let text = "figures are for the networks of http.metrics_allow, under an address of this node                 or the name in site.domain\n";
+    (StatusCode::FORBIDDEN, text).into_response()
 }
 
 /// The process runs.
@@ -44,10 +59,12 @@ pub async fn metrics(State(node): State<Arc<Node>>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, kind)], text)
 }
 
-/// Whether a peer may read the figures: at the console address anybody, elsewhere the networks of
-/// the configuration.
-pub fn may_read_metrics(node: &Node, peer: &Peer) -> bool {
-    let allowed = &node.config().http.metrics_allow;
+/// Whether a peer who called us by the name `called` may read the figures: at the console address
+/// anybody, elsewhere the networks of the configuration.
+pub fn may_read_metrics(node: &Node, peer: &Peer, called: Option<&str>) -> bool {
+    let config = node.config();
     let address = peer.address.ip();
-    peer.console || allowed.iter().any(|network| network.contains(&address))
+    let mut allowed = config.http.metrics_allow.iter();
+    (peer.console || allowed.any(|network| network.contains(&address)))
+        && host::is_trustworthy(called, config.site.domain.as_deref())
 }

@@ -5,6 +5,7 @@
 //! where most connections wait most of the time.
 
 pub mod console;
+pub mod host;
 pub mod http;
 pub mod tcp;
 mod timed;

@@ -254,6 +254,24 @@ async fn what_an_address_is_trusted_with_is_kept_from_other_origins() {
     );
 }
 
+/// A site may let its own name lead to this machine. A browser then takes our answers for that
+/// site's, and lets its scripts read them; the name in the request gives it away.
+#[tokio::test]
+async fn name_of_a_stranger_is_not_trusted_like_the_address_behind_it() {
+    let called = |path: &'static str, name: &'static str| async move {
+        get_with(path, &[("host", name)]).await
+    };
+    for (name, is_trusted) in [("localhost:8000", true), ("rebound.example:8000", false)] {
+        let list = called("/api/handles?prefix=88.118.5", name).await;
+        assert_eq!(list.status == 200, is_trusted, "{name}");
+        let figures = called("/metrics", name).await;
+        assert_eq!(figures.status == 200, is_trusted, "{name}");
+        let start = called("/", name).await.text();
+        assert_eq!(start.contains("/88.118.5/stations"), is_trusted, "{name}");
+        assert_eq!(called("/api/handles/88.118.5/web", name).await.status, 200);
+    }
+}
+
 #[tokio::test]
 async fn changes_are_refused_with_the_way_to_make_them() {
     let changes = [
