@@ -5,7 +5,7 @@
 use std::convert::Infallible;
 use std::sync::LazyLock;
 
-use guantong_core::authority::{self, Challenge, Homed, Moment, RecordView, Site};
+use guantong_core::authority::{self, Challenge, Homed, Moment, RecordView, Recursion, Site};
 use guantong_proto::data::site::{Server, Site as SiteRecord};
 use guantong_proto::message::{Envelope, Message, Response};
 use guantong_proto::wire::{Reader, Writer};
@@ -58,6 +58,7 @@ libfuzzer_sys::fuzz_target!(|packet: &[u8]| {
     let mut moment = Moment {
         now_secs: 1_700_000_000,
         challenge: &mut challenge,
+        recursion: Recursion::Denied,
     };
     let (mut key, mut out) = (Vec::new(), Vec::new());
     // Names of odd length exist, the others do not.
@@ -67,7 +68,7 @@ libfuzzer_sys::fuzz_target!(|packet: &[u8]| {
         values,
         all_public: false,
     };
-    let Ok(()) = authority::answer(&SITE, packet, &mut moment, &mut key, &mut out, fetch, |r| {
+    let Ok(_) = authority::answer(&SITE, packet, &mut moment, &mut key, &mut out, fetch, |r| {
         view(r)
     });
     // The fuzzer learns what octets are compared with and asks for a name that has them; a reply

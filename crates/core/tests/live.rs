@@ -18,7 +18,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 
-use guantong_core::authority::{self, Challenge, Homed, Moment, RecordView, Signer, Site};
+use guantong_core::authority::{
+    self, Challenge, Homed, Moment, RecordView, Recursion, Signer, Site,
+};
 use guantong_proto::crypto::{SigningKey, credential};
 use guantong_proto::data::site::Site as SiteRecord;
 use guantong_proto::limits::EXPIRATION_DEFAULT_SECS;
@@ -182,6 +184,7 @@ impl Recorded {
         let mut moment = Moment {
             now_secs,
             challenge: &mut challenge,
+            recursion: Recursion::Denied,
         };
         let fetch = |key: &[u8]| {
             let found = self.records.iter().find(|(name, _)| name.as_bytes() == key);
@@ -200,7 +203,7 @@ impl Recorded {
                 all_public: false,
             },
         );
-        result.unwrap();
+        assert!(result.unwrap().is_none(), "recursion is denied");
         out
     }
 }

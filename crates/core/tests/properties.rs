@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 
 use guantong_core::authority::{
-    self, Challenge, Homed, Moment, Outcome, Query, RecordView, Selection, Site, code_for_version,
+    self, Challenge, Homed, Moment, Outcome, Query, RecordView, Recursion, Selection, Site,
+    code_for_version,
 };
 use guantong_proto::data::site::{Server, Site as SiteRecord};
 use guantong_proto::message::{
@@ -73,6 +74,7 @@ impl Node {
         let mut moment = Moment {
             now_secs: 1_000,
             challenge: &mut challenge,
+            recursion: Recursion::Denied,
         };
         let (mut key, mut out) = (Vec::new(), Vec::new());
         let fetch = |key: &[u8]| Ok::<_, Infallible>(self.records.get(key).cloned());
@@ -85,13 +87,14 @@ impl Node {
             fetch,
             Self::view,
         );
-        done.unwrap();
+        assert!(done.unwrap().is_none(), "recursion is denied");
         out
     }
 
     fn resolve(&self, query: Query<'_>) -> Outcome {
         let fetch = |key: &[u8]| Ok::<_, Infallible>(self.records.get(key).cloned());
-        authority::resolve(&self.site, query, fetch, Self::view).unwrap()
+        let resolved = authority::resolve(&self.site, query, fetch, Self::view);
+        resolved.unwrap().expect("recursion is denied")
     }
 }
 
@@ -230,6 +233,9 @@ impl Asked {
             public_only: flags.has(OpFlags::PUBLIC_ONLY),
             do_not_refer: flags.has(OpFlags::DO_NOT_REFER),
             recursion_count: self.recursion_count,
+            authoritative: flags.has(OpFlags::AUTHORITATIVE),
+            certified: flags.has(OpFlags::CERTIFIED),
+            recursion: Recursion::Denied,
         }
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::{ArcSwap, Guard};
 use guantong_core::authority::{
-    self, Challenge, Homed, Moment, Outcome, Query, RecordView, Signer, Site,
+    self, Challenge, Homed, Moment, Outcome, Query, RecordView, Recursion, Signer, Site,
 };
 use guantong_proto::CaseRule;
 use guantong_proto::crypto::credential;
@@ -268,6 +268,7 @@ impl Node {
         let mut moment = Moment {
             now_secs,
             challenge: &mut || self.challenge(),
+            recursion: Recursion::Denied,
         };
         // A panic would be a mistake of ours. It must cost this answer, not the thread that
         // thousands of others are answered by.
@@ -284,7 +285,7 @@ impl Node {
             )
         }));
         match answered {
-            Ok(Ok(())) => {}
+            Ok(Ok(_)) => {}
             Ok(Err(error)) => self.on_store_error(&error),
             Err(_) => {
                 out.truncate(start);
@@ -303,8 +304,13 @@ impl Node {
 
     /// Resolves a typed query from the store.
     pub fn resolve(&self, query: &Query<'_>) -> Result<Outcome, StoreError> {
-        let outcome = authority::resolve(&self.site(), *query, |key| self.store.get(key), view);
-        outcome.inspect_err(|error| self.on_store_error(error))
+        let query = Query {
+            recursion: Recursion::Denied,
+            ..*query
+        };
+        let outcome = authority::resolve(&self.site(), query, |key| self.store.get(key), view);
+        let outcome = outcome.inspect_err(|error| self.on_store_error(error))?;
+        Ok(outcome.expect("without recursion every query is answered here"))
     }
 
     fn on_store_error(&self, error: &StoreError) {

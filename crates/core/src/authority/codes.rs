@@ -2,7 +2,7 @@
 
 use guantong_proto::message::{ResponseCode, Version};
 
-use super::outcome::Outcome;
+use super::outcome::{Outcome, Trouble};
 
 impl<V> Outcome<V> {
     /// The response code of an outcome (3.2). The only place where one becomes the other.
@@ -12,6 +12,7 @@ impl<V> Outcome<V> {
             Self::ValuesNotFound => ResponseCode::VALUES_NOT_FOUND,
             Self::NotFound => ResponseCode::HANDLE_NOT_FOUND,
             Self::Referral(_) => ResponseCode::PREFIX_REFERRAL,
+            Self::ServiceReferral(_) => ResponseCode::SERVICE_REFERRAL,
             Self::NotResponsible(_) => ResponseCode::SERVER_NOT_RESPONSIBLE,
             Self::AuthenticationNeeded => ResponseCode::AUTHENTICATION_NEEDED,
             Self::InsufficientPermissions => ResponseCode::INSUFFICIENT_PERMISSIONS,
@@ -19,6 +20,29 @@ impl<V> Outcome<V> {
             Self::SelectionTooLong => ResponseCode::PROTOCOL_ERROR,
             Self::RecursionTooDeep => ResponseCode::RECURSION_COUNT_TOO_HIGH,
             Self::Damaged(_) => ResponseCode::ERROR,
+            Self::Unresolved(trouble, _) => trouble.code(),
+        }
+    }
+
+    /// The HTTP status of an outcome where its code alone does not say it: failures of the servers
+    /// behind us are not failures of ours (RFC 9110, 15.6.3 and 15.6.5).
+    pub fn gateway_status(&self) -> Option<u16> {
+        match self {
+            Self::Unresolved(Trouble::Unreachable | Trouble::TooLate, _) => Some(504),
+            Self::Unresolved(Trouble::Unsound | Trouble::TooDeep, _) => Some(502),
+            _ => None,
+        }
+    }
+}
+
+impl Trouble {
+    fn code(self) -> ResponseCode {
+        match self {
+            Self::Busy => ResponseCode::SERVER_TOO_BUSY,
+            Self::Unreachable | Self::TooLate | Self::Unsound => ResponseCode::ERROR,
+            Self::TooDeep => ResponseCode::RECURSION_COUNT_TOO_HIGH,
+            Self::Restricted => ResponseCode::INSUFFICIENT_PERMISSIONS,
+            Self::Refused(code) => code,
         }
     }
 }
@@ -32,7 +56,9 @@ pub fn code_for_version(code: ResponseCode, version: Version) -> ResponseCode {
         return code;
     }
     match code {
-        ResponseCode::PREFIX_REFERRAL => ResponseCode::SERVER_NOT_RESPONSIBLE,
+        ResponseCode::PREFIX_REFERRAL | ResponseCode::SERVICE_REFERRAL => {
+            ResponseCode::SERVER_NOT_RESPONSIBLE
+        }
         ResponseCode::SERVER_READ_ONLY => ResponseCode::PREFIX_REFERRAL,
         ResponseCode::INVALID_VALUE => ResponseCode::VALUE_ALREADY_EXISTS,
         other => other,
@@ -131,8 +157,8 @@ mod tests {
         let old = Version::new(2, 4);
         let told = |code| code_for_version(ResponseCode(code), old).0;
         assert_eq!(
-            [told(303), told(7), told(202), told(100)],
-            [301, 303, 201, 100]
+            [told(303), told(302), told(7), told(202), told(100)],
+            [301, 301, 303, 201, 100]
         );
         let told = |code| code_for_version(ResponseCode(code), Version::new(2, 5)).0;
         assert_eq!([told(303), told(7), told(202)], [303, 7, 202]);

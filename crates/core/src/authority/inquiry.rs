@@ -7,9 +7,10 @@ use guantong_proto::message::{
 use guantong_proto::wire::Reader;
 use guantong_proto::{DecodeError, HandleRef};
 
+use super::elsewhere::Elsewhere;
 use super::lookup::{Lookup, Next, responsibility};
 use super::outcome::{Misdirected, Outcome};
-use super::query::{Query, Selection};
+use super::query::{Query, Recursion, Selection};
 use super::record::{RecordView, Selected};
 use super::reply::{Reply, header_and_body};
 use super::site::Site;
@@ -36,6 +37,8 @@ pub struct Moment<'a> {
     pub now_secs: u32,
     /// Draws a challenge. Called only when one is sent, at most once per reply.
     pub challenge: &'a mut dyn FnMut() -> Challenge,
+    /// What the peer may have done for it if it asks for a name that lives elsewhere.
+    pub recursion: Recursion,
 }
 
 impl std::fmt::Debug for Moment<'_> {
@@ -70,6 +73,8 @@ pub struct Inquiry<'a> {
 pub enum Step<'a> {
     /// The record of the key is needed.
     Fetch(Inquiry<'a>),
+    /// The name lives elsewhere, and the peer may have it resolved.
+    Elsewhere(Elsewhere<'a>),
     /// The reply is in `out`; if nothing was appended, the packet deserves none.
     Done,
 }
@@ -120,6 +125,7 @@ impl<'a> Inquiry<'a> {
     ) -> Step<'a> {
         match self.lookup.resume(record, key) {
             Next::Fetch(lookup) => Step::Fetch(Self { lookup, ..self }),
+            Next::Elsewhere(query) => Step::Elsewhere(Elsewhere::new(self.reply, query)),
             Next::Done(outcome) => {
                 say(&self.reply, self.lookup.asked(), &outcome, moment, out);
                 Step::Done
@@ -246,9 +252,16 @@ fn look_up<'a>(
         public_only: message.header.flags.has(OpFlags::PUBLIC_ONLY),
         do_not_refer: message.header.flags.has(OpFlags::DO_NOT_REFER),
         recursion_count: message.header.recursion_count,
+        authoritative: message.header.flags.has(OpFlags::AUTHORITATIVE),
+        certified: message.header.flags.has(OpFlags::CERTIFIED),
+        recursion: match message.header.flags.has(OpFlags::RECURSIVE) {
+            true => moment.recursion,
+            false => Recursion::Denied,
+        },
     };
     match Lookup::start(reply.site, query, key) {
         Next::Fetch(lookup) => Step::Fetch(Inquiry { reply, lookup }),
+        Next::Elsewhere(query) => Step::Elsewhere(Elsewhere::new(reply, query)),
         Next::Done(outcome) => {
             say(&reply, resolve.handle, &outcome, moment, out);
             Step::Done
@@ -270,7 +283,9 @@ fn say(
             Writer::new(out).bytes(handle);
             values.write(out);
         }),
-        Outcome::Referral(values) if reply.version().at_least(2, 5) => {
+        Outcome::Referral(values) | Outcome::ServiceReferral(values)
+            if reply.version().at_least(2, 5) =>
+        {
             reply.send(outcome.code(), moment, out, |out| {
                 Writer::new(out).bytes(b"");
                 values.write(out);

@@ -4,7 +4,7 @@ use guantong_proto::limits::RECURSION_MAX;
 use guantong_proto::{HandleRef, NameError, ValueRef, Values};
 
 use super::outcome::{Misdirected, Outcome};
-use super::query::Query;
+use super::query::{Query, Recursion};
 use super::record::{RecordView, Selected};
 use super::site::{NAMING_AUTHORITY, Responsibility, Site};
 
@@ -29,6 +29,8 @@ pub struct Lookup<'q> {
 pub enum Next<'q, 'r> {
     /// The record of the key is needed.
     Fetch(Lookup<'q>),
+    /// The name lives elsewhere, and the caller may have it resolved.
+    Elsewhere(Query<'q>),
     /// The query is answered.
     Done(Outcome<Selected<'r>>),
 }
@@ -39,6 +41,8 @@ enum Stage {
     Own(Responsibility),
     /// The record of a prefix that the name is derived from; so many more may be asked.
     Parent { left: u8 },
+    /// The record of the prefix of a name that is not ours: we may know who serves it.
+    Delegation,
 }
 
 impl<'q> Lookup<'q> {
@@ -69,7 +73,27 @@ impl<'q> Lookup<'q> {
                 query,
                 stage: Stage::Own(responsibility),
             }),
-            Err(misdirected) => Next::Done(Outcome::NotResponsible(misdirected)),
+            Err(_) if query.recursion == Recursion::Granted => Next::Elsewhere(query),
+            Err(misdirected) => Self::refer(site, query, misdirected, key),
+        }
+    }
+
+    /// Looks for the delegation of a name that is not ours, if we hold the record that has it.
+    fn refer(
+        site: &Site,
+        query: Query<'q>,
+        misdirected: Misdirected,
+        key: &mut Vec<u8>,
+    ) -> Next<'q, 'q> {
+        let is_ours = misdirected == Misdirected::NotHomed
+            && !query.do_not_refer
+            && site.homed().to_prefix_key(key);
+        match is_ours {
+            true => Next::Fetch(Self {
+                query,
+                stage: Stage::Delegation,
+            }),
+            false => Next::Done(Outcome::NotResponsible(misdirected)),
         }
     }
 
@@ -86,9 +110,7 @@ impl<'q> Lookup<'q> {
     {
         match (self.stage, record) {
             (Stage::Own(_), Some(record)) => Next::Done(read(&self.query, record)),
-            (Stage::Own(Responsibility::OwnPrefix), None) => {
-                Next::Done(Outcome::NotResponsible(Misdirected::NotHomed))
-            }
+            (Stage::Own(Responsibility::OwnPrefix), None) => self.not_homed(),
             (Stage::Own(Responsibility::Homed), None) if self.query.do_not_refer => {
                 Next::Done(Outcome::NotFound)
             }
@@ -96,11 +118,29 @@ impl<'q> Lookup<'q> {
             (Stage::Parent { left }, None) => self.ask_parent(left, key),
             (Stage::Parent { left }, Some(record)) => match Values::from_wire(record.values) {
                 Ok(values) => match Selected::referral(values) {
+                    Some(_) if self.query.recursion == Recursion::Granted => {
+                        Next::Elsewhere(self.query)
+                    }
                     Some(referral) => Next::Done(Outcome::Referral(referral)),
                     None => self.ask_parent(left, key),
                 },
                 Err(error) => Next::Done(Outcome::Damaged(error)),
             },
+            (Stage::Delegation, None) => self.not_homed(),
+            (Stage::Delegation, Some(record)) => match Values::from_wire(record.values) {
+                Ok(values) => match Selected::service(values) {
+                    Some(referral) => Next::Done(Outcome::ServiceReferral(referral)),
+                    None => self.not_homed(),
+                },
+                Err(error) => Next::Done(Outcome::Damaged(error)),
+            },
+        }
+    }
+
+    fn not_homed<'r>(self) -> Next<'q, 'r> {
+        match self.query.recursion {
+            Recursion::Granted => Next::Elsewhere(self.query),
+            Recursion::Denied => Next::Done(Outcome::NotResponsible(Misdirected::NotHomed)),
         }
     }
 

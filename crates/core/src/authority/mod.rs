@@ -10,9 +10,10 @@
 //!
 //! ```text
 //! Inquiry::start(site, packet, ..) ──► Step::Done                        (reply is in `out`)
+//!                                  ├─► Step::Elsewhere(elsewhere)        (for the resolver)
 //!                                  └─► Step::Fetch(inquiry)              (key is in `key`)
 //!                                            │ store.get(key)
-//!              inquiry.resume(record, ..) ◄──┘ ──► Step::Done or, for a referral, Step::Fetch
+//!              inquiry.resume(record, ..) ◄──┘ ──► Step::Done, or another of them
 //! ```
 //!
 //! [`answer`] and [`resolve`] drive them over a store that is read directly.
@@ -25,6 +26,10 @@
 //! * A derived prefix that has no record here is referred (303) along its parents. Peers that
 //!   suggest a version below 2.10 get the referral too, since nothing resolves for them here; peers
 //!   below 2.5 read 303 as "read-only", so they get 301.
+//! * A name whose prefix is not homed, while the prefix record is ours to answer and says who serves
+//!   it, is referred there (302). Otherwise such a name gets 301.
+//! * In place of 301, 302 and 303, a peer who may and asks for it has the name resolved:
+//!   [`Step::Elsewhere`].
 //! * A value that is not publicly readable leads to a challenge (402) unless the caller asked for
 //!   public values only. No identity is checked over the network, and no challenge is kept: an
 //!   answer to a challenge gets 405 with a text that says where restricted values are read.
@@ -33,6 +38,7 @@
 //!   102.
 
 mod codes;
+mod elsewhere;
 mod inquiry;
 mod lookup;
 mod outcome;
@@ -42,10 +48,11 @@ mod reply;
 mod site;
 
 pub use codes::{HttpOperation, code_for_version, http_status};
+pub use elsewhere::{Age, Elsewhere, Found};
 pub use inquiry::{Challenge, Inquiry, Moment, Step};
 pub use lookup::{Lookup, Next, PARENTS_MAX};
-pub use outcome::{Misdirected, Outcome};
-pub use query::{Query, SELECTION_MAX, Selection};
+pub use outcome::{Misdirected, Outcome, Trouble};
+pub use query::{Query, Recursion, SELECTION_MAX, Selection};
 pub use record::{RecordView, Selected};
 pub use site::{Homed, Signer, Site, SiteError};
 
@@ -54,18 +61,24 @@ use guantong_proto::Value;
 /// Answers one packet from a store that is read directly.
 ///
 /// `fetch` reads the record of a key, `view` shows it. The reply is appended to `out`; nothing is
-/// appended if the packet deserves no reply. `key` is working space that is best reused.
-pub fn answer<R, E>(
-    site: &Site,
-    packet: &[u8],
+/// appended if the packet deserves no reply, or if the resolver is to answer it, which is then
+/// returned. `key` is working space that is best reused.
+pub fn answer<'a, R, E>(
+    site: &'a Site,
+    packet: &'a [u8],
     moment: &mut Moment<'_>,
     key: &mut Vec<u8>,
     out: &mut Vec<u8>,
     mut fetch: impl FnMut(&[u8]) -> Result<Option<R>, E>,
     view: impl Fn(&R) -> RecordView<'_>,
-) -> Result<(), E> {
+) -> Result<Option<Elsewhere<'a>>, E> {
     let mut step = Inquiry::start(site, packet, moment, key, out);
-    while let Step::Fetch(inquiry) = step {
+    loop {
+        let inquiry = match step {
+            Step::Fetch(inquiry) => inquiry,
+            Step::Elsewhere(elsewhere) => return Ok(Some(elsewhere)),
+            Step::Done => return Ok(None),
+        };
         let record = match fetch(key) {
             Ok(record) => record,
             Err(error) => {
@@ -75,26 +88,28 @@ pub fn answer<R, E>(
         };
         step = inquiry.resume(record.as_ref().map(&view), moment, key, out);
     }
-    Ok(())
 }
 
-/// Resolves one query from a store that is read directly, with owned values.
+/// Resolves one query from a store that is read directly, with owned values. `None` means that the
+/// resolver is to answer it.
 pub fn resolve<R, E>(
     site: &Site,
     query: Query<'_>,
     mut fetch: impl FnMut(&[u8]) -> Result<Option<R>, E>,
     view: impl Fn(&R) -> RecordView<'_>,
-) -> Result<Outcome<Vec<Value>>, E> {
+) -> Result<Option<Outcome<Vec<Value>>>, E> {
     let mut key = Vec::new();
     let mut next = match Lookup::start(site, query, &mut key) {
         Next::Fetch(lookup) => lookup,
-        Next::Done(outcome) => return Ok(outcome.into_owned()),
+        Next::Elsewhere(_) => return Ok(None),
+        Next::Done(outcome) => return Ok(Some(outcome.into_owned())),
     };
     loop {
         let record = fetch(&key)?;
         next = match next.resume(record.as_ref().map(&view), &mut key) {
             Next::Fetch(lookup) => lookup,
-            Next::Done(outcome) => return Ok(outcome.into_owned()),
+            Next::Elsewhere(_) => return Ok(None),
+            Next::Done(outcome) => return Ok(Some(outcome.into_owned())),
         };
     }
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use guantong_proto::limits::RECURSION_MAX;
+use guantong_proto::message::ResponseCode;
 use guantong_proto::{DecodeError, NameError, Value};
 
 use super::query::SELECTION_MAX;
@@ -22,6 +23,8 @@ pub enum Outcome<V = Vec<Value>> {
     NotFound,
     /// A derived prefix lives elsewhere; these values say where.
     Referral(V),
+    /// The prefix of the name is delegated to other servers; these values say which.
+    ServiceReferral(V),
     /// Another server answers for this name.
     NotResponsible(Misdirected),
     /// A selected value may be read only by those who prove who they are.
@@ -36,6 +39,28 @@ pub enum Outcome<V = Vec<Value>> {
     RecursionTooDeep,
     /// What the store returned is not a record.
     Damaged(DecodeError),
+    /// The name lives elsewhere and could not be resolved; the text says what stood in the way.
+    Unresolved(Trouble, String),
+}
+
+/// Why a name that lives elsewhere could not be resolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Trouble {
+    /// This node resolves as many names as it may.
+    Busy,
+    /// Nobody who could answer was reached.
+    Unreachable,
+    /// Somebody was reached, but no answer came in time.
+    TooLate,
+    /// What was answered is unsound or leads nowhere.
+    Unsound,
+    /// Too many servers had to be asked.
+    TooDeep,
+    /// The values are for those who prove who they are, at the site of the record.
+    Restricted,
+    /// The server of the record refused with this code.
+    Refused(ResponseCode),
 }
 
 /// Why another server answers for a name.
@@ -54,7 +79,9 @@ impl<V> Outcome<V> {
     pub fn message(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::Record(_) | Self::NotFound | Self::ValuesNotFound => "",
-            Self::Referral(_) => "that prefix is delegated to other servers",
+            Self::Referral(_) | Self::ServiceReferral(_) => {
+                "that prefix is delegated to other servers"
+            }
             Self::NotResponsible(Misdirected::NotHomed) => "That prefix doesn't live here",
             Self::NotResponsible(Misdirected::OtherServer) => {
                 "another server of this site holds that handle"
@@ -81,28 +108,40 @@ impl<V> Outcome<V> {
             Self::Damaged(error) => {
                 return Cow::Owned(format!("the stored record is damaged: {error}"));
             }
+            Self::Unresolved(_, text) => return Cow::Owned(text.clone()),
         })
+    }
+}
+
+impl<V> Outcome<V> {
+    /// The same with another form of the values.
+    pub fn map<W>(self, values: impl FnOnce(V) -> W) -> Outcome<W> {
+        self.try_map(|found| Ok(values(found)))
+    }
+
+    fn try_map<W>(self, values: impl FnOnce(V) -> Result<W, DecodeError>) -> Outcome<W> {
+        let (found, wrap): (V, fn(W) -> Outcome<W>) = match self {
+            Self::Record(found) => (found, Outcome::Record),
+            Self::Referral(found) => (found, Outcome::Referral),
+            Self::ServiceReferral(found) => (found, Outcome::ServiceReferral),
+            Self::ValuesNotFound => return Outcome::ValuesNotFound,
+            Self::NotFound => return Outcome::NotFound,
+            Self::NotResponsible(why) => return Outcome::NotResponsible(why),
+            Self::AuthenticationNeeded => return Outcome::AuthenticationNeeded,
+            Self::InsufficientPermissions => return Outcome::InsufficientPermissions,
+            Self::InvalidHandle(error) => return Outcome::InvalidHandle(error),
+            Self::SelectionTooLong => return Outcome::SelectionTooLong,
+            Self::RecursionTooDeep => return Outcome::RecursionTooDeep,
+            Self::Damaged(error) => return Outcome::Damaged(error),
+            Self::Unresolved(trouble, text) => return Outcome::Unresolved(trouble, text),
+        };
+        values(found).map_or_else(Outcome::Damaged, wrap)
     }
 }
 
 impl Outcome<Selected<'_>> {
     /// The same with owned values.
     pub fn into_owned(self) -> Outcome {
-        let own = |selected: Selected<'_>, wrap: fn(Vec<Value>) -> Outcome| {
-            selected.to_vec().map_or_else(Outcome::Damaged, wrap)
-        };
-        match self {
-            Self::Record(values) => own(values, Outcome::Record),
-            Self::Referral(values) => own(values, Outcome::Referral),
-            Self::ValuesNotFound => Outcome::ValuesNotFound,
-            Self::NotFound => Outcome::NotFound,
-            Self::NotResponsible(why) => Outcome::NotResponsible(why),
-            Self::AuthenticationNeeded => Outcome::AuthenticationNeeded,
-            Self::InsufficientPermissions => Outcome::InsufficientPermissions,
-            Self::InvalidHandle(error) => Outcome::InvalidHandle(error),
-            Self::SelectionTooLong => Outcome::SelectionTooLong,
-            Self::RecursionTooDeep => Outcome::RecursionTooDeep,
-            Self::Damaged(error) => Outcome::Damaged(error),
-        }
+        self.try_map(|selected| selected.to_vec())
     }
 }

@@ -25,10 +25,26 @@ pub struct Query<'a> {
     pub selection: Selection<'a>,
     /// Only publicly readable values; never ask who the caller is.
     pub public_only: bool,
-    /// No prefix referral, please.
+    /// No referral, please.
     pub do_not_refer: bool,
     /// Number of servers that have passed the query on.
     pub recursion_count: u8,
+    /// The answer of a primary site, past all caches.
+    pub authoritative: bool,
+    /// A signed answer.
+    pub certified: bool,
+    /// What is done if the name lives elsewhere.
+    pub recursion: Recursion,
+}
+
+/// What is done for a caller who asks for a name that lives elsewhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Recursion {
+    /// The caller is told so, with a referral where we know of one.
+    #[default]
+    Denied,
+    /// The name is resolved for the caller.
+    Granted,
 }
 
 impl<'a> Query<'a> {
@@ -40,6 +56,9 @@ impl<'a> Query<'a> {
             public_only: true,
             do_not_refer: false,
             recursion_count: 0,
+            authoritative: false,
+            certified: false,
+            recursion: Recursion::Denied,
         }
     }
 }

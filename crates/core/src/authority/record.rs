@@ -36,6 +36,15 @@ fn is_referral(value: &ValueRef<'_>) -> bool {
     value.is_public() && TYPES.iter().any(|family| is_of_type(value.kind, family))
 }
 
+/// Whether the value says who serves the prefix itself (5.2).
+fn is_service(value: &ValueRef<'_>) -> bool {
+    const TYPES: [&[u8]; 3] = [b"HS_SITE", b"HS_SITE.6", b"HS_SERV"];
+    value.is_public()
+        && TYPES
+            .iter()
+            .any(|kind| value.kind.eq_ignore_ascii_case(kind))
+}
+
 //----------- Selected -------------------------------------------------------
 
 /// The values of a record that go into an answer. Nothing is copied until it is asked for.
@@ -50,8 +59,12 @@ enum Part<'a> {
     Public(Values<'a>, Selection<'a>),
     /// Values that were picked one by one.
     Picked(Box<[ValueRef<'a>]>),
+    /// The selected values, whoever may read them.
+    Chosen(Values<'a>, Selection<'a>),
     /// The values that refer to the servers of derived prefixes.
     Referral(Values<'a>),
+    /// The values that say who serves the prefix.
+    Service(Values<'a>),
 }
 
 impl<'a> Selected<'a> {
@@ -70,6 +83,14 @@ impl<'a> Selected<'a> {
         Self(Part::Picked(values.into()))
     }
 
+    /// The values that `selection` wants of what others gave to anybody; `None` if there are none.
+    pub(super) fn chosen(values: Values<'a>, selection: Selection<'a>) -> Option<Self> {
+        values
+            .iter()
+            .any(|value| selection.selects(value.index, value.kind))
+            .then_some(Self(Part::Chosen(values, selection)))
+    }
+
     /// The values that refer to the servers of derived prefixes; `None` if there are none.
     pub(super) fn referral(values: Values<'a>) -> Option<Self> {
         let mut values_of_prefix = values.iter().filter(is_referral);
@@ -78,12 +99,23 @@ impl<'a> Selected<'a> {
             .map(|_| Self(Part::Referral(values)))
     }
 
+    /// The values that say who serves the prefix; `None` if there are none.
+    pub(super) fn service(values: Values<'a>) -> Option<Self> {
+        values
+            .iter()
+            .any(|value| is_service(&value))
+            .then_some(Self(Part::Service(values)))
+    }
+
     /// The values in the order of the record.
     pub fn iter(&self) -> impl Iterator<Item = ValueRef<'a>> {
         let (values, picked) = match &self.0 {
             // The record was decoded when it was stored.
             Part::Whole(wire) => (Values::from_wire(wire).unwrap_or(Values::EMPTY), &[][..]),
-            Part::Public(values, _) | Part::Referral(values) => (*values, &[][..]),
+            Part::Public(values, _)
+            | Part::Chosen(values, _)
+            | Part::Referral(values)
+            | Part::Service(values) => (*values, &[][..]),
             Part::Picked(picked) => (Values::EMPTY, &picked[..]),
         };
         let wanted = values.iter().filter(|value| match &self.0 {
@@ -91,7 +123,9 @@ impl<'a> Selected<'a> {
             Part::Public(_, selection) => {
                 value.is_public() && selection.selects(value.index, value.kind)
             }
+            Part::Chosen(_, selection) => selection.selects(value.index, value.kind),
             Part::Referral(_) => is_referral(value),
+            Part::Service(_) => is_service(value),
         });
         wanted.chain(picked.iter().copied())
     }

@@ -8,6 +8,7 @@ use guantong_proto::message::{
 use guantong_proto::wire::Writer;
 
 use super::codes::code_for_version;
+use super::elsewhere::Age;
 use super::inquiry::{Challenge, Moment};
 use super::site::Site;
 
@@ -17,6 +18,9 @@ const FLAGS_UNREADABLE: OpFlags = OpFlags::DEFAULT;
 /// Offset of the octet of a packet that has the flag CERT, and its bit there.
 const CERTIFIED_AT: usize = ENVELOPE_LEN + 8;
 const CERTIFIED_BIT: u8 = 0x40;
+
+/// Lifetime of a stale answer, so that whoever got it soon asks again (RFC 8767, 4).
+pub(super) const EXPIRATION_STALE_SECS: u32 = 30;
 
 //----------- Reply ----------------------------------------------------------
 
@@ -30,6 +34,15 @@ pub(super) struct Reply<'a> {
     /// Header and body of the request as they came, for its digest; empty if they could not be
     /// read.
     pub(super) digest_input: &'a [u8],
+    /// Whose answer it is.
+    source: Source,
+}
+
+/// Whose answer a reply brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Ours,
+    Others(Age),
 }
 
 impl<'a> Reply<'a> {
@@ -40,6 +53,15 @@ impl<'a> Reply<'a> {
             request,
             header: None,
             digest_input: &[],
+            source: Source::Ours,
+        }
+    }
+
+    /// The same reply, to bring what was found elsewhere.
+    pub(super) fn of_others(self, age: Age) -> Self {
+        Self {
+            source: Source::Others(age),
+            ..self
         }
     }
 
@@ -163,8 +185,19 @@ impl<'a> Reply<'a> {
             site_serial: self.site.serial(),
             recursion_count,
             reserved: 0,
-            expiration: moment.now_secs.saturating_add(EXPIRATION_DEFAULT_SECS),
+            expiration: moment.now_secs.saturating_add(self.lifetime_secs()),
             body_len: 0,
+        }
+    }
+
+    fn is_stale(&self) -> bool {
+        self.source == Source::Others(Age::Stale)
+    }
+
+    fn lifetime_secs(&self) -> u32 {
+        match self.is_stale() {
+            true => EXPIRATION_STALE_SECS,
+            false => EXPIRATION_DEFAULT_SECS,
         }
     }
 
@@ -175,7 +208,8 @@ impl<'a> Reply<'a> {
             .without(OpFlags::CONTINUOUS)
             .without(OpFlags::RETURN_DIGEST)
             .without(OpFlags::AUTHORITATIVE)
-            .without(OpFlags::CERTIFIED);
+            .without(OpFlags::CERTIFIED)
+            .without(OpFlags::STALE);
         let mut set = |flag, when: bool| {
             if when {
                 flags = flags.with(flag);
@@ -185,7 +219,9 @@ impl<'a> Reply<'a> {
             OpFlags::RETURN_DIGEST,
             with_digest && self.version().at_least(2, 1),
         );
-        set(OpFlags::AUTHORITATIVE, self.site.is_primary());
+        let is_ours = self.source == Source::Ours;
+        set(OpFlags::AUTHORITATIVE, is_ours && self.site.is_primary());
+        set(OpFlags::STALE, self.is_stale());
         set(OpFlags::CERTIFIED, self.signs());
         flags
     }
@@ -201,9 +237,11 @@ impl<'a> Reply<'a> {
     }
 
     /// Whether the reply is signed: asked for, and this node signs for that version. Where it does
-    /// not, the flag is cleared, so that nobody waits for a signature that is not there.
+    /// not, the flag is cleared, so that nobody waits for a signature that is not there. For what
+    /// others said we vouch only if the caller says that a cache may (2.2).
     fn signs(&self) -> bool {
         self.asks(OpFlags::CERTIFIED)
+            && (self.source == Source::Ours || self.asks(OpFlags::CACHE_CERTIFY))
             && self.version().at_least(2, 7)
             && self.site.signer().is_some()
     }

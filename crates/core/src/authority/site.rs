@@ -222,6 +222,20 @@ impl Homed {
         }
         self.has(suffix).then_some(Responsibility::OwnPrefix)
     }
+
+    /// Turns the folded name `P/s` into the name of its prefix record, `0.NA/P`. Says whether we
+    /// answer for that record; never for that of a global name.
+    pub(super) fn to_prefix_key(&self, key: &mut Vec<u8>) -> bool {
+        let Some((prefix, _)) = split_key(key) else {
+            return false;
+        };
+        if prefix == b"0" || prefix.starts_with(b"0.") {
+            return false;
+        }
+        key.truncate(prefix.len());
+        key.splice(..0, *b"0.NA/");
+        self.responsibility(key) == Some(Responsibility::Homed)
+    }
 }
 
 /// Prefix and suffix of a folded name.

@@ -15,6 +15,8 @@ use guantong_proto::{CaseRule, Handle, Permissions, Values};
 
 use super::*;
 
+mod elsewhere;
+
 const NONE: [&str; 0] = [];
 
 //----------- Node -----------------------------------------------------------
@@ -79,6 +81,18 @@ impl Node {
     }
 
     fn answer(&self, packet: &[u8]) -> Vec<u8> {
+        self.answer_or(Recursion::Denied, packet, |_, _, _| {
+            unreachable!("recursion is denied")
+        })
+    }
+
+    /// Answers; what is to be resolved elsewhere is left to `resolver`.
+    fn answer_or(
+        &self,
+        recursion: Recursion,
+        packet: &[u8],
+        resolver: impl FnOnce(Elsewhere<'_>, &Moment<'_>, &mut Vec<u8>),
+    ) -> Vec<u8> {
         let mut challenge = || Challenge {
             session_id: 9,
             nonce: [0xaa; 16],
@@ -86,10 +100,11 @@ impl Node {
         let mut moment = Moment {
             now_secs: 1_000,
             challenge: &mut challenge,
+            recursion,
         };
         let (mut key, mut out) = (Vec::new(), Vec::new());
         let fetch = |key: &[u8]| Ok::<_, Infallible>(self.records.get(key).cloned());
-        answer(
+        let elsewhere = answer(
             &self.site,
             packet,
             &mut moment,
@@ -97,18 +112,24 @@ impl Node {
             &mut out,
             fetch,
             Self::view,
-        )
-        .unwrap();
+        );
+        if let Some(elsewhere) = elsewhere.unwrap() {
+            assert!(out.is_empty());
+            resolver(elsewhere, &moment, &mut out);
+        }
         out
     }
 
     /// `code: text` of the reply, or `code handle: indexes` of a record or referral.
     fn says(&self, packet: &[u8]) -> String {
-        let out = self.answer(packet);
+        Self::text(&self.answer(packet))
+    }
+
+    fn text(out: &[u8]) -> String {
         if out.is_empty() {
             return "silence".into();
         }
-        let message = Message::decode(&out).unwrap();
+        let message = Message::decode(out).unwrap();
         let code = message.header.code.0;
         let list = |handle: &[u8], values: Values<'_>| {
             let indexes: Vec<i32> = values.iter().map(|value| value.index).collect();
@@ -462,7 +483,9 @@ fn flags_of_the_reply_speak_of_the_reply() {
         Message::decode(&node.answer(packet)).unwrap().header.flags
     };
     let all = request(OpFlags(0xffff_ffff)).resolve("a/b", &[], &NONE);
-    let cleared = OpFlags::CERTIFIED.with(OpFlags::CONTINUOUS);
+    let cleared = OpFlags::CERTIFIED
+        .with(OpFlags::CONTINUOUS)
+        .with(OpFlags::STALE);
     assert_eq!(flags(&all), OpFlags(0xffff_ffff).without(cleared));
     assert_eq!(
         flags(&resolve("a/b")),
@@ -681,6 +704,7 @@ fn failing_store_is_told_without_detail_and_reported_to_the_caller() {
     let mut moment = Moment {
         now_secs: 0,
         challenge: &mut challenge,
+        recursion: Recursion::Denied,
     };
     let (mut key, mut out) = (Vec::new(), Vec::new());
     let fetch = |_: &[u8]| Err::<Option<Vec<u8>>, _>("disk 7 is gone");
@@ -694,7 +718,7 @@ fn failing_store_is_told_without_detail_and_reported_to_the_caller() {
         fetch,
         Node::view,
     );
-    assert_eq!(result, Err("disk 7 is gone"));
+    assert_eq!(result.unwrap_err(), "disk 7 is gone");
     let message = Message::decode(&out).unwrap();
     assert_eq!(message.header.code.0, 2);
     assert!(!out.windows(4).any(|part| part == b"disk"));

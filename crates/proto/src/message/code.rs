@@ -212,6 +212,10 @@ impl OpFlags {
     pub const DO_NOT_REFER: Self = Self(0x0010_0000);
     /// A user token follows in the resolution body (id-pointer-sdk).
     pub const USER_TOKEN: Self = Self(0x0000_0004);
+    /// In replies of recursive nodes of our own kind: the answer comes from a cache, its time is
+    /// over, and nobody who could renew it answers. Not part of the protocol; other clients see a
+    /// bit that they do not know.
+    pub const STALE: Self = Self(0x0000_0008);
 
     /// What clients send if they have no special wish: recursive, cache-certify, public only.
     pub const DEFAULT: Self = Self(0x1900_0000);
@@ -235,7 +239,7 @@ impl OpFlags {
 
     /// The short names of the set bits, highest first; bits without a name are left out.
     pub fn names(self) -> Vec<&'static str> {
-        const NAMES: [(OpFlags, &str); 13] = [
+        const NAMES: [(OpFlags, &str); 14] = [
             (OpFlags::AUTHORITATIVE, "AUTH"),
             (OpFlags::CERTIFIED, "CERT"),
             (OpFlags::ENCRYPT, "ENCR"),
@@ -249,6 +253,7 @@ impl OpFlags {
             (OpFlags::MINT_SUFFIX, "MINT"),
             (OpFlags::DO_NOT_REFER, "DNRF"),
             (OpFlags::USER_TOKEN, "SDK_RECU_AUTH"),
+            (OpFlags::STALE, "STALE"),
         ];
         NAMES
             .into_iter()

@@ -89,7 +89,7 @@ pub(super) fn resolve(node: &Node, asked: &Asked, handle: &str) -> Result<Respon
     let values = match &outcome {
         Outcome::Record(values) => values.as_slice(),
         Outcome::ValuesNotFound => &[],
-        Outcome::Referral(values) => {
+        Outcome::Referral(values) | Outcome::ServiceReferral(values) => {
             let form = ReferralAnswer {
                 response_code: code.0,
                 referral_handle: None,
