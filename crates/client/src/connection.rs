@@ -17,7 +17,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use guantong_proto::frame::Framer;
-use guantong_proto::message::{Message, OpFlags};
+use guantong_proto::message::{Envelope, Message, OpFlags};
+use guantong_proto::wire::Reader;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -131,27 +132,41 @@ impl Connection {
             .unwrap_or(Err(Outcome::NoAnswer(None)))
     }
 
-    async fn exchange_unbounded(&self, request: &Request) -> Result<Vec<Vec<u8>>, Outcome> {
-        let room = Arc::clone(&self.shared.room);
-        let permit = room.acquire_owned().await.map_err(|_| Outcome::Closed)?;
-        let (sender, answer) = oneshot::channel();
-        self.shared.waiting.add(request.id, sender, permit)?;
-        if self
-            .shared
-            .queue
-            .send(request.packet.clone())
+    /// Sends a whole packet and waits for all messages with its request id, for programs that make
+    /// requests and check answers themselves. What comes back may be anything that decodes.
+    pub async fn exchange_packet(
+        &self,
+        packet: &[u8],
+        answer_timeout: Duration,
+    ) -> Result<Vec<Vec<u8>>, Outcome> {
+        let envelope = Envelope::decode(&mut Reader::new(packet))
+            .map_err(|error| Outcome::Unusable(format!("the request is no packet: {error}")))?;
+        let replies = self.replies(envelope.request_id, packet.to_vec());
+        timeout(answer_timeout, replies)
             .await
-            .is_err()
-        {
-            return Err(self.shared.waiting.lost().unwrap_or(Outcome::Closed));
-        }
-        let packets = answer.await.unwrap_or(Err(Outcome::Closed))?;
+            .unwrap_or(Err(Outcome::NoAnswer(None)))
+    }
+
+    async fn exchange_unbounded(&self, request: &Request) -> Result<Vec<Vec<u8>>, Outcome> {
+        let packets = self.replies(request.id, request.packet.clone()).await?;
         for packet in &packets {
             request
                 .check(packet, Path::Stream)
                 .map_err(Outcome::Misbehaved)?;
         }
         Ok(packets)
+    }
+
+    /// Sends a packet and waits for everything that comes with its id, unchecked.
+    async fn replies(&self, id: i32, packet: Vec<u8>) -> Result<Vec<Vec<u8>>, Outcome> {
+        let room = Arc::clone(&self.shared.room);
+        let permit = room.acquire_owned().await.map_err(|_| Outcome::Closed)?;
+        let (sender, answer) = oneshot::channel();
+        self.shared.waiting.add(id, sender, permit)?;
+        if self.shared.queue.send(packet).await.is_err() {
+            return Err(self.shared.waiting.lost().unwrap_or(Outcome::Closed));
+        }
+        answer.await.unwrap_or(Err(Outcome::Closed))
     }
 }
 

@@ -33,30 +33,40 @@ pub(crate) async fn exchange(
     request: &Request,
     trust: &Trust,
 ) -> Result<Vec<u8>, Outcome> {
-    let stream = TcpStream::connect(address)
-        .await
-        .map_err(|e| Outcome::Io(e.to_string()))?;
-    stream
-        .set_nodelay(true)
-        .map_err(|e| Outcome::Io(e.to_string()))?;
-    let packet = match endpoint.transport {
-        Transport::Https => {
-            let name = endpoint.name.as_deref().unwrap_or(&endpoint.host);
-            let stream = tls::connect(stream, name, trust).await?;
-            post(stream, endpoint, request).await?
-        }
-        _ => post(stream, endpoint, request).await?,
-    };
+    let packet = carry(endpoint, address, request.packet.clone(), trust).await?;
     request
         .check(&packet, Path::Stream)
         .map_err(Outcome::Misbehaved)?;
     Ok(packet)
 }
 
+/// Sends a packet to `address` and returns what comes back, unchecked.
+pub(crate) async fn carry(
+    endpoint: &Endpoint,
+    address: SocketAddr,
+    packet: Vec<u8>,
+    trust: &Trust,
+) -> Result<Vec<u8>, Outcome> {
+    let stream = TcpStream::connect(address)
+        .await
+        .map_err(|e| Outcome::Io(e.to_string()))?;
+    stream
+        .set_nodelay(true)
+        .map_err(|e| Outcome::Io(e.to_string()))?;
+    match endpoint.transport {
+        Transport::Https => {
+            let name = endpoint.name.as_deref().unwrap_or(&endpoint.host);
+            let stream = tls::connect(stream, name, trust).await?;
+            post(stream, endpoint, packet).await
+        }
+        _ => post(stream, endpoint, packet).await,
+    }
+}
+
 async fn post(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     endpoint: &Endpoint,
-    request: &Request,
+    packet: Vec<u8>,
 ) -> Result<Vec<u8>, Outcome> {
     let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream));
     let (mut sender, connection) = handshake.await.map_err(|e| http(&e))?;
@@ -66,7 +76,7 @@ async fn post(
         .header(USER_AGENT, AGENT)
         .header(CONTENT_TYPE, MESSAGE_TYPE)
         .header(ACCEPT, MESSAGE_TYPE)
-        .body(Full::new(Bytes::from(request.packet.clone())))
+        .body(Full::new(Bytes::from(packet)))
         .map_err(|error| {
             Outcome::Unusable(format!("the address gives no HTTP request: {error}"))
         })?;

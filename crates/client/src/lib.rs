@@ -11,6 +11,8 @@ mod exchange;
 #[cfg(feature = "https")]
 mod http;
 pub mod limits;
+#[cfg(feature = "https")]
+mod packet;
 mod query;
 mod server;
 mod tls;
@@ -21,6 +23,8 @@ pub use attempt::{Answered, Attempt, Outcome, Trace};
 pub use client::{Builder, Client};
 pub use connection::Connection;
 pub use error::{Error, Fault, printable};
+#[cfg(feature = "https")]
+pub use packet::tunnel;
 pub use query::Query;
 pub use server::{AddressError, Endpoint, HTTP_PORT, NATIVE_PORT, Server, Transport};
 pub use tls::Trust;
