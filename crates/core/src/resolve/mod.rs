@@ -38,7 +38,7 @@ mod transmit;
 mod walk;
 
 pub use answer::{Answer, Freshness, Outcome, ResolveError, Tried};
-pub use cache::{Cache, Entry, EntryKind, Hit, Lookup, Trust};
+pub use cache::{Cache, CacheFileError, Entry, EntryKind, Hit, Loaded, Lookup, Trust};
 pub use figures::{ExchangeFigures, Figures};
 pub use question::{Question, Ticket, TraceWanted};
 pub use resolver::{Event, Random, Resolver};

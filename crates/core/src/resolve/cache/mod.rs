@@ -8,6 +8,7 @@
 //! reached they are better than nothing. Restricted values never come here.
 
 mod entry;
+mod file;
 mod lookup;
 
 use std::hash::RandomState;
@@ -23,6 +24,7 @@ use super::settings::CacheSettings;
 use super::time::Now;
 
 pub use entry::{Entry, EntryKind};
+pub use file::{CacheFileError, Loaded};
 pub use lookup::{Lookup, Trust};
 
 /// Octets that an entry costs besides its key and its values: allocations, counters, and the
