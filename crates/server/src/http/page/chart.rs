@@ -19,8 +19,9 @@ pub(super) const POINTS_MAX: usize = 400;
 const SPAN_DAYS_MAX: i32 = 80 * 366;
 /// Largest magnitude that is drawn.
 const MAGNITUDE_MAX: f64 = 1e18;
-/// Width of one character of a label; Chinese ones are nearly twice as wide.
-const CHAR_WIDTH: f64 = 6.6;
+/// Width of one character of a label; Chinese ones are nearly twice as wide. Systems differ in
+/// their fonts, and this is one of the wide ones: a label that is cut off tells a wrong figure.
+const CHAR_WIDTH: f64 = 7.8;
 const LABEL_HEIGHT: f64 = 14.0;
 /// Least room for the marks of the axis of values.
 const MARGIN_MIN: f64 = 24.0;
