@@ -392,6 +392,8 @@ impl<'a> Examination<'a> {
                 b'f' if rest.is_empty() => Header::decode(value).map(drop),
                 b's' if rest.is_empty() => State::decode(value).map(drop),
                 b'h' => decode_homed(value).map(drop),
+                // What a note says is known to whoever wrote it.
+                b'n' if !rest.is_empty() => Ok(()),
                 b'i' => IndexDef::decode(value).map(drop),
                 b'c' => decode_u64(value).map(|count| {
                     let prefix = PrefixKey(rest.into());

@@ -267,6 +267,20 @@ pub enum WriteError {
     /// An earlier write failed. Nothing of the batch was done.
     #[error("the store takes no more writes since one failed ({0}): mend the cause and restart")]
     Stopped(Cause),
+    /// This node takes no changes now. Nothing of the batch was done.
+    #[error("this node takes no changes: {why}")]
+    NotAdmitted {
+        /// Why, and who does.
+        why: Arc<str>,
+    },
+    /// The batch is durable here, but it was not confirmed in time that a mirror has it.
+    #[error(
+        "the change is made here, but it is not certain that it lasts: {why}: look later whether it is there"
+    )]
+    Unconfirmed {
+        /// Why.
+        why: Arc<str>,
+    },
     /// The queue is full, and the caller did not want to wait. Nothing of the batch was done.
     #[error("the store is busy: the queue of writes is full: try again")]
     Busy,

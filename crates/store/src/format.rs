@@ -176,6 +176,11 @@ pub(crate) fn homed_key(prefix_handle: &[u8]) -> Vec<u8> {
     [b"h", prefix_handle].concat()
 }
 
+/// Key of a note.
+pub(crate) fn note_key(name: &str) -> Vec<u8> {
+    [b"n", name.as_bytes()].concat()
+}
+
 /// Decodes a number of eight octets.
 pub(crate) fn decode_u64(octets: &[u8]) -> Result<u64, FormError> {
     let array = octets.try_into().map_err(|_| FormError::Len {

@@ -36,6 +36,8 @@ pub(crate) struct Group<'a> {
     pub(crate) homed: BTreeMap<Box<[u8]>, Option<Handle>>,
     /// Index entries that are added (`true`) or deleted.
     pub(crate) index: HashMap<Vec<u8>, bool>,
+    /// Notes by their names.
+    pub(crate) notes: BTreeMap<String, Vec<u8>>,
     /// The state after the group.
     pub(crate) state: State,
     /// Number of the group's first change.
@@ -68,6 +70,7 @@ impl<'a> Group<'a> {
             counts: HashMap::new(),
             homed: BTreeMap::new(),
             index: HashMap::new(),
+            notes: BTreeMap::new(),
             state,
             first: state.last_change + 1,
         }
@@ -75,13 +78,16 @@ impl<'a> Group<'a> {
 
     /// Whether there is nothing to be written.
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.is_empty() && self.notes.is_empty()
     }
 
     /// Judges a batch and, if it passes, stages it.
     pub(crate) fn admit(&mut self, batch: Prepared) -> Result<Committed, WriteError> {
         let olds = self.judge(&batch)?;
         let first = self.state.last_change + 1;
+        if let Some(note) = batch.note {
+            self.notes.insert(note.name, note.octets);
+        }
         for (change, old) in batch.changes.into_iter().zip(olds) {
             self.stage(change, old.as_deref(), batch.at_ms, &batch.origin);
         }

@@ -38,6 +38,12 @@ pub const MEMTABLES_OCTETS_MAX: u64 = 64 * 1024 * 1024;
 pub const COUNTERS_CACHED_MAX: usize = 65_536;
 /// Octets of one block of a backup.
 pub const BACKUP_BLOCK_OCTETS: usize = 1024 * 1024;
+/// Longest name of a note: one word.
+pub const NOTE_NAME_LEN_MAX: usize = 64;
+/// Most octets of a note. It is rewritten with every batch that bears it.
+pub const NOTE_OCTETS_MAX: usize = 1024 * 1024;
+/// Batches that may wait until a mirror has confirmed them; more would only wait longer.
+pub const UNCONFIRMED_MAX: usize = 65_536;
 /// Findings that a check collects; damage rarely comes in single pieces.
 pub const FINDINGS_MAX: usize = 1_000;
 

@@ -8,6 +8,7 @@ use crate::batch::{Batch, Change, Expect, Origin};
 use crate::engine::Slice;
 use crate::error::{Unfit, WriteError};
 use crate::limits::{BATCH_CHANGES_MAX, BATCH_OCTETS_MAX, RECORD_VALUES_OCTETS_MAX};
+use crate::note::Note;
 use crate::record;
 
 //----------- Prepared -------------------------------------------------------
@@ -17,6 +18,8 @@ pub(crate) struct Prepared {
     pub(crate) changes: Vec<PreparedChange>,
     pub(crate) at_ms: u64,
     pub(crate) origin: Origin,
+    /// A note to be written with it.
+    pub(crate) note: Option<Note>,
     /// Octets of names and values.
     pub(crate) octets: usize,
 }
@@ -43,7 +46,11 @@ pub(crate) enum Kind {
 }
 
 /// Checks and encodes a batch.
-pub(crate) fn prepare(batch: Batch, rule: CaseRule) -> Result<Prepared, WriteError> {
+pub(crate) fn prepare(
+    batch: Batch,
+    note: Option<Note>,
+    rule: CaseRule,
+) -> Result<Prepared, WriteError> {
     let Batch {
         changes,
         at_ms,
@@ -56,7 +63,8 @@ pub(crate) fn prepare(batch: Batch, rule: CaseRule) -> Result<Prepared, WriteErr
             unit: "changes",
         });
     }
-    let mut octets = 0;
+    note.as_ref().map_or(Ok(()), Note::check)?;
+    let mut octets = note.as_ref().map_or(0, |note| note.octets.len());
     let mut prepared = Vec::with_capacity(changes.len());
     for (position, change) in changes.into_iter().enumerate() {
         let change = prepare_change(position, change, rule)?;
@@ -77,6 +85,7 @@ pub(crate) fn prepare(batch: Batch, rule: CaseRule) -> Result<Prepared, WriteErr
         changes: prepared,
         at_ms,
         origin,
+        note,
         octets,
     })
 }

@@ -3,12 +3,14 @@
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
+use crate::confirm::Confirmations;
 use crate::engine::Engine;
 use crate::error::Cause;
 use crate::format::{Header, Homed};
 use crate::hot::Hot;
 use crate::index::IndexDef;
 use crate::queue::Queue;
+use crate::watch::Attached;
 use crate::writer::Job;
 
 /// Shared by all clones of a store and its writer.
@@ -25,6 +27,10 @@ pub(crate) struct Shared {
     pub(crate) stopped: OnceLock<Cause>,
     /// The writer has ended, and everything is in tables.
     pub(crate) flushed: AtomicBool,
+    /// Batches that wait until a mirror has them.
+    pub(crate) confirmations: Confirmations,
+    /// Who is told of changes, and who admits them.
+    pub(crate) attached: Attached,
     homed: RwLock<Arc<Homed>>,
     indexes: RwLock<Arc<[IndexDef]>>,
 }
@@ -46,6 +52,8 @@ impl Shared {
             records: AtomicU64::new(0),
             stopped: OnceLock::new(),
             flushed: AtomicBool::new(false),
+            confirmations: Confirmations::default(),
+            attached: Attached::default(),
             homed: RwLock::new(Arc::new(homed)),
             indexes: RwLock::new(indexes.into()),
         }

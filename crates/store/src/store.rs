@@ -10,15 +10,16 @@ use guantong_proto::{CaseRule, Handle, HandleRef, type_matches};
 
 use crate::batch::Batch;
 use crate::engine::{Pairs, Space};
-use crate::entry::{self, Entry};
+use crate::entry::Entry;
 use crate::error::{OpenError, StoreError, WriteError};
 use crate::format::{
-    ENGINE_DIR, Scope, counter_key, decode_u64, end_of, index_value_start, record_key_of,
+    ENGINE_DIR, Scope, counter_key, decode_u64, end_of, index_value_start, note_key, record_key_of,
 };
 use crate::hot::Hot;
 use crate::index::{IndexInfo, IndexState};
 use crate::journal;
-use crate::limits::{CHANGES_PAGE_LEN_MAX, INDEX_KIND_LEN_MAX, PAGE_LEN_MAX};
+use crate::limits::{INDEX_KIND_LEN_MAX, PAGE_LEN_MAX};
+use crate::note::Note;
 use crate::open::{self, Found, Lock, Opened};
 use crate::options::{CreateOptions, Memory, Options};
 use crate::page::{Listing, Page, PageToken};
@@ -26,7 +27,9 @@ use crate::prepare::prepare;
 use crate::queue::Refused;
 use crate::record::StoredRecord;
 use crate::shared::Shared;
+use crate::snapshot;
 use crate::ticket::{Stub, Ticket, settled, ticket};
+use crate::watch::Admission;
 use crate::writer::{Job, Writer};
 
 //----------- Store ----------------------------------------------------------
@@ -157,14 +160,7 @@ impl Store {
     ///
     /// The scan holds back the engine's cleaning up: use it up or drop it in good time.
     pub fn scan(&self, scope: &Scope, after: Option<&[u8]>) -> Scan {
-        let start = scope.key_start();
-        let end = end_of(&start);
-        let from = match after {
-            Some(after) if after >= start.as_slice() => Bound::Excluded(after),
-            _ => Bound::Included(start.as_slice()),
-        };
-        let view = self.shared().engine.view();
-        Scan(view.range(Space::Records, from, end.as_deref()))
+        snapshot::scan(&self.shared().engine.view(), scope, after)
     }
 
     /// One page of the handles that have a value of type `kind` with exactly this data, found by
@@ -223,22 +219,9 @@ impl Store {
     }
 
     /// The changes that follow change number `after`, at most `limit` and
-    /// [`CHANGES_PAGE_LEN_MAX`].
+    /// [`CHANGES_PAGE_LEN_MAX`](crate::limits::CHANGES_PAGE_LEN_MAX).
     pub fn changes(&self, after: u64, limit: usize) -> Result<Vec<Entry>, StoreError> {
-        let from = after.to_be_bytes();
-        let view = self.shared().engine.view();
-        view.range(Space::Changes, Bound::Excluded(&from), None)
-            .take(limit.min(CHANGES_PAGE_LEN_MAX))
-            .map(|pair| {
-                let (key, value) = pair?;
-                decode_u64(&key)
-                    .and_then(|number| entry::decode(number, &value))
-                    .map_err(|source| StoreError::Form {
-                        what: "an entry of the change log".to_owned(),
-                        source,
-                    })
-            })
-            .collect()
+        snapshot::page_of_changes(&self.shared().engine.view(), after, limit)
     }
 
     /// The homed prefix handles, as they were given, in order.
@@ -258,7 +241,13 @@ impl Store {
     ///
     /// The batch is durable once the ticket says that it is committed.
     pub fn submit(&self, batch: Batch) -> Ticket {
-        self.submit_with(batch, |job| {
+        self.submit_noted(batch, None)
+    }
+
+    /// [`Store::submit`] with a note that is written in the same transaction. A batch without
+    /// changes writes the note alone.
+    pub fn submit_noted(&self, batch: Batch, note: Option<Note>) -> Ticket {
+        self.submit_with(batch, note, |job| {
             self.shared()
                 .queue
                 .push(job)
@@ -271,7 +260,7 @@ impl Store {
     /// Hands a batch to the writer if its queue has room; otherwise the ticket fails with
     /// [`WriteError::Busy`].
     pub fn try_submit(&self, batch: Batch) -> Ticket {
-        self.submit_with(batch, |job| match self.shared().queue.try_push(job) {
+        self.submit_with(batch, None, |job| match self.shared().queue.try_push(job) {
             Ok(()) => Ok(()),
             Err(Refused::Closed(job)) => Err(job),
             Err(Refused::Full(job)) => {
@@ -281,11 +270,22 @@ impl Store {
         })
     }
 
-    fn submit_with(&self, batch: Batch, push: impl FnOnce(Job) -> Result<(), Job>) -> Ticket {
+    /// What was last written as the note of that name.
+    pub fn note(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let octets = self.shared().engine.get(Space::Meta, &note_key(name))?;
+        Ok(octets.map(|octets| octets.to_vec()))
+    }
+
+    fn submit_with(
+        &self,
+        batch: Batch,
+        note: Option<Note>,
+        push: impl FnOnce(Job) -> Result<(), Job>,
+    ) -> Ticket {
         if let Some(cause) = self.shared().stopped.get() {
             return settled(Err(WriteError::Stopped(cause.clone())));
         }
-        match prepare(batch, self.case_rule()) {
+        match prepare(batch, note, self.case_rule()) {
             Ok(prepared) => self.send(|stub| Job::Batch(prepared, stub), push),
             Err(error) => settled(Err(error)),
         }
@@ -300,6 +300,38 @@ impl Store {
         // A job that is dropped tells its ticket that the store was closed.
         let _ = push(job(stub));
         ticket
+    }
+
+    /// From now on `admission` says whether changes are taken.
+    pub fn set_admission(&self, admission: Arc<dyn Admission>) {
+        self.shared().attached.set_admission(admission);
+    }
+
+    /// Calls `told` on the writer's thread with the number of the last change, whenever there are
+    /// new ones. It must not hold up the writer, nor keep the store alive.
+    pub fn on_change(&self, told: impl Fn(u64) + Send + Sync + 'static) {
+        self.shared().attached.set_told(Arc::new(told));
+    }
+
+    /// Whether a batch is reported as done only when [`Store::confirm`] says that somebody else has
+    /// it too. Batches of origin [`Origin::Replication`](crate::Origin) never wait.
+    pub fn want_confirmation(&self, wanted: bool) {
+        self.shared().confirmations.want(wanted);
+    }
+
+    /// Changes up to `last` are durable elsewhere as well.
+    pub fn confirm(&self, last: u64) {
+        self.shared().confirmations.confirm(last);
+    }
+
+    /// Batches up to change `last` are not waited for any longer; whoever waits is told `why`.
+    pub fn give_up_confirmation(&self, last: u64, why: &Arc<str>) {
+        self.shared().confirmations.give_up(last, why);
+    }
+
+    /// Batches that wait to be confirmed.
+    pub fn unconfirmed(&self) -> usize {
+        self.shared().confirmations.waiting()
     }
 
     /// Whether the store still takes writes; if not, why.
@@ -428,7 +460,7 @@ impl Drop for Inner {
 //----------- Scan -----------------------------------------------------------
 
 /// The records of a scope at one moment, with their keys; see [`Store::scan`].
-pub struct Scan(Pairs);
+pub struct Scan(pub(crate) Pairs);
 
 impl Iterator for Scan {
     type Item = Result<(Vec<u8>, StoredRecord), StoreError>;
@@ -442,7 +474,7 @@ impl Iterator for Scan {
     }
 }
 
-fn decode_record(key: &[u8], octets: &[u8]) -> Result<StoredRecord, StoreError> {
+pub(crate) fn decode_record(key: &[u8], octets: &[u8]) -> Result<StoredRecord, StoreError> {
     StoredRecord::decode(octets).map_err(|source| StoreError::Record {
         key: String::from_utf8_lossy(key).into_owned(),
         source,

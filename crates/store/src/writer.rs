@@ -7,10 +7,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::batch::Committed;
-use crate::engine::{Space, Transaction};
+use crate::batch::{Committed, Origin};
+use crate::engine::{Slice, Space, Transaction};
 use crate::error::{Cause, StoreError, WriteError};
-use crate::format::{Homed, State, counter_key, decode_u64, homed_key};
+use crate::format::{Homed, State, counter_key, decode_u64, homed_key, note_key};
 use crate::group::{Counters, Group};
 use crate::head::{Head, Mark};
 use crate::index::{self, IndexDef, IndexState, Step};
@@ -20,6 +20,7 @@ use crate::queue::Load;
 use crate::shared::Shared;
 use crate::tail::Tails;
 use crate::ticket::{Outcome, Stub};
+use crate::watch::Attached;
 
 //----------- Job ------------------------------------------------------------
 
@@ -154,20 +155,23 @@ impl Writer {
         // Taken out for the time being, since committing needs the writer whole.
         let mut tails = std::mem::take(&mut self.tails);
         let mut group = Group::new(&shared.engine, self.state, &indexes, &homed, &mut tails);
-        let judged: Vec<(Stub, Outcome)> = batches
+        let judged: Vec<Judged> = batches
             .into_iter()
-            .map(|(batch, stub)| (stub, group.admit(batch)))
+            .map(|(batch, stub)| judge(&mut group, batch, stub, &shared.attached))
             .collect();
         let failure = match group.is_empty() {
             true => None,
             false => self.commit(group, &homed).err(),
         };
         self.tails = tails;
-        for (stub, outcome) in judged {
-            stub.complete(match (&failure, outcome) {
-                (Some(failure), Ok(_)) => Err(failure.clone()),
-                (_, outcome) => outcome,
-            });
+        for judged in judged {
+            match (&failure, judged.outcome) {
+                (Some(failure), Ok(_)) => judged.stub.complete(Err(failure.clone())),
+                (_, Err(error)) => judged.stub.complete(Err(error)),
+                (None, Ok(committed)) => {
+                    report(&shared, judged.stub, judged.needs_admission, committed);
+                }
+            }
         }
     }
 
@@ -183,19 +187,15 @@ impl Writer {
             entries,
             homed: homed_changes,
             index,
+            notes,
             state,
             first,
             ..
         } = group;
-        let items = records.len() + entries.len() + counters.len() + index.len() + 1;
+        let items = records.len() + entries.len() + counters.len() + index.len() + notes.len() + 1;
         let mut transaction = shared.engine.transaction(items + homed_changes.len());
         let keys: Vec<_> = records.iter().map(|(key, _)| key.clone()).collect();
-        for (key, record) in records {
-            match record {
-                Some(record) => transaction.put(Space::Records, key, record),
-                None => transaction.delete(Space::Records, key),
-            }
-        }
+        put_records(&mut transaction, records);
         for (number, entry) in (first..).zip(entries) {
             transaction.put(Space::Changes, number.to_be_bytes(), entry);
         }
@@ -215,6 +215,9 @@ impl Writer {
                 true => transaction.put(Space::Index, key, b""),
                 false => transaction.delete(Space::Index, key),
             }
+        }
+        for (name, octets) in notes {
+            transaction.put(Space::Meta, note_key(&name), octets);
         }
         transaction.put(Space::Meta, State::KEY, state.encode());
 
@@ -238,6 +241,7 @@ impl Writer {
             .store(state.last_change, Ordering::Release);
         self.mark(first)?;
         drop(closed);
+        shared.attached.tell(state.last_change);
         Ok(())
     }
 
@@ -397,6 +401,56 @@ impl Writer {
             first: self.state.last_change + 1,
             last: self.state.last_change,
         }
+    }
+}
+
+/// Writes the records of a group; `None` stands for one that is deleted.
+fn put_records(transaction: &mut Transaction<'_>, records: Vec<(Slice, Option<Vec<u8>>)>) {
+    for (key, record) in records {
+        match record {
+            Some(record) => transaction.put(Space::Records, key, record),
+            None => transaction.delete(Space::Records, key),
+        }
+    }
+}
+
+//----------- Judged ---------------------------------------------------------
+
+/// A batch whose expectations were checked.
+struct Judged {
+    stub: Stub,
+    outcome: Outcome,
+    /// Who has asked for its changes, if it has any.
+    needs_admission: Option<Origin>,
+}
+
+/// Stages a batch if changes are taken now. A note without changes always is.
+fn judge(group: &mut Group<'_>, batch: Prepared, stub: Stub, attached: &Attached) -> Judged {
+    let needs_admission = (!batch.changes.is_empty()).then(|| batch.origin.clone());
+    let admitted = needs_admission
+        .as_ref()
+        .map_or(Ok(()), |origin| attached.admits(origin));
+    let outcome = match admitted {
+        Ok(()) => group.admit(batch),
+        Err(why) => Err(WriteError::NotAdmitted { why }),
+    };
+    Judged {
+        stub,
+        outcome,
+        needs_admission,
+    }
+}
+
+/// Tells that a batch is durable, if the right to take it has not run out meanwhile; where a mirror
+/// must have it too, when it has.
+fn report(shared: &Shared, stub: Stub, origin: Option<Origin>, committed: Committed) {
+    let still = origin
+        .as_ref()
+        .map_or(Ok(()), |origin| shared.attached.admits(origin));
+    match (still, origin) {
+        (Err(why), _) => stub.complete(Err(WriteError::Unconfirmed { why })),
+        (Ok(()), None | Some(Origin::Replication)) => stub.complete(Ok(committed)),
+        (Ok(()), Some(_)) => shared.confirmations.hold(stub, committed),
     }
 }
 
