@@ -8,7 +8,8 @@
 //!                   │                 ▲ answer(packet) / resolve(query)
 //!                   ├── listen::udp ──┤   plain threads
 //!                   ├── listen::tcp ──┤   tokio
-//!                   └── listen::http ─┘   tokio, hyper, axum
+//!                   ├── listen::http ─┤   tokio, hyper, axum
+//!                   └── recurse ──────┘   names that live elsewhere
 //! ```
 //!
 //! Read [`node`] first, then [`listen`]. [`init()`] makes a new node, [`run`] is the daemon,
@@ -26,6 +27,7 @@ pub mod log;
 pub mod metrics;
 pub mod node;
 mod publish;
+pub mod recurse;
 pub mod reload;
 pub mod running;
 pub mod shutdown;

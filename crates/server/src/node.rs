@@ -2,18 +2,18 @@
 //!
 //! [`Node::answer`] takes a whole packet and writes the whole reply; every native transport uses
 //! it. [`Node::resolve`] is the typed way for HTTP. Both ask `core::authority` what to say and read
-//! the store for it; no decision about a record is taken here.
+//! the store for it; no decision about a record is taken here. Names that live elsewhere go on in
+//! [`recurse`](crate::recurse).
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::{ArcSwap, Guard};
-use guantong_core::authority::{
-    self, Challenge, Homed, Moment, Outcome, Query, RecordView, Recursion, Signer, Site,
-};
+use guantong_core::authority::{self, Challenge, Homed, Moment, RecordView, Signer, Site};
+use guantong_core::resolve::{Lookup, Question};
 use guantong_proto::CaseRule;
 use guantong_proto::crypto::credential;
 use guantong_proto::limits::{ENVELOPE_LEN, HEADER_LEN, NONCE_LEN};
@@ -27,6 +27,7 @@ use crate::key::{KeyError, ServerKey};
 use crate::limit::{Connections, Meter};
 use crate::log::Throttle;
 use crate::metrics::{Drop as Dropped, Metrics, Snapshot, Transport};
+use crate::recurse::Courier;
 use crate::site::{Addresses, SERVER_ID, site_record};
 
 //----------- Via ------------------------------------------------------------
@@ -64,12 +65,14 @@ pub struct Node {
     random: SystemRandom,
     begun: Instant,
     throttle: Throttle,
+    courier: OnceLock<Arc<Courier>>,
 }
 
 /// What a thread uses again for every answer.
 #[derive(Debug, Default)]
 pub struct Scratch {
     key: Vec<u8>,
+    lookup: Lookup,
 }
 
 thread_local! {
@@ -104,6 +107,7 @@ impl Node {
             random,
             begun: Instant::now(),
             throttle: Throttle::new(),
+            courier: OnceLock::new(),
         };
         node.refresh_site()?;
         Ok(Arc::new(node))
@@ -145,6 +149,16 @@ impl Node {
         self.store.get(b"0.SITE/STATUS").is_ok() && self.store.writable().is_ok()
     }
 
+    /// What resolves names that live elsewhere, if the node does that.
+    pub fn courier(&self) -> Option<&Arc<Courier>> {
+        self.courier.get()
+    }
+
+    /// Brings the resolver in, once, before anybody is answered.
+    pub(crate) fn set_courier(&self, courier: Arc<Courier>) {
+        let _ = self.courier.set(courier);
+    }
+
     /// Limits log lines that peers can cause.
     pub fn throttle(&self) -> &Throttle {
         &self.throttle
@@ -176,7 +190,7 @@ impl Node {
         octets
     }
 
-    fn challenge(&self) -> Challenge {
+    pub(crate) fn challenge(&self) -> Challenge {
         let [a, b, c, d] = self.random();
         Challenge {
             session_id: i32::from_be_bytes([a & 0x7f, b, c, d | 1]),
@@ -246,11 +260,12 @@ impl Node {
     //--- Answering
 
     /// Answers one whole packet. The whole reply is appended to `out`; nothing is appended if the
-    /// packet deserves no reply.
-    pub fn answer(&self, packet: &[u8], via: Via, out: &mut Vec<u8>) {
+    /// packet deserves no reply, or if the resolver must be asked first, which is then returned.
+    #[must_use]
+    pub fn answer(&self, packet: &[u8], via: Via, out: &mut Vec<u8>) -> Option<Question> {
         SCRATCH.with_borrow_mut(|scratch| {
-            self.answer_at(&self.site(), self.now_secs(), packet, via, scratch, out);
-        });
+            self.answer_at(&self.site(), self.now_secs(), packet, via, scratch, out)
+        })
     }
 
     /// [`Node::answer`] for listeners that answer many packets at one moment.
@@ -262,30 +277,46 @@ impl Node {
         via: Via,
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
-    ) {
+    ) -> Option<Question> {
         let begun = self.metrics.is_sample().then(Instant::now);
         let start = out.len();
         let mut moment = Moment {
             now_secs,
             challenge: &mut || self.challenge(),
-            recursion: Recursion::Denied,
+            recursion: self.recursion_for(via.peer.ip()),
         };
+        let Scratch { key, lookup } = scratch;
+        let mut question = None;
         // A panic would be a mistake of ours. It must cost this answer, not the thread that
         // thousands of others are answered by.
         let answered = catch_unwind(AssertUnwindSafe(|| {
             let fetch = |key: &[u8]| self.store.get(key);
-            authority::answer(
-                site,
-                packet,
-                &mut moment,
-                &mut scratch.key,
-                out,
-                fetch,
-                view,
-            )
+            let answered = authority::answer(site, packet, &mut moment, key, out, fetch, view)?;
+            if let Some(elsewhere) = answered {
+                question = self.answer_elsewhere(elsewhere, lookup, &moment, out);
+            }
+            Ok(())
         }));
+        if question.is_some() {
+            return question;
+        }
+        self.note_answer(via, start, answered, out);
+        if let Some(begun) = begun {
+            self.metrics.took(via.transport, begun.elapsed());
+        }
+        None
+    }
+
+    /// Counts the answer that begins at `start` of `out`; takes it back if making it panicked.
+    pub(crate) fn note_answer(
+        &self,
+        via: Via,
+        start: usize,
+        answered: std::thread::Result<Result<(), StoreError>>,
+        out: &mut Vec<u8>,
+    ) {
         match answered {
-            Ok(Ok(_)) => {}
+            Ok(Ok(())) => {}
             Ok(Err(error)) => self.on_store_error(&error),
             Err(_) => {
                 out.truncate(start);
@@ -297,23 +328,9 @@ impl Node {
         } else {
             self.metrics.dropped(Dropped::NoReply);
         }
-        if let Some(begun) = begun {
-            self.metrics.took(via.transport, begun.elapsed());
-        }
     }
 
-    /// Resolves a typed query from the store.
-    pub fn resolve(&self, query: &Query<'_>) -> Result<Outcome, StoreError> {
-        let query = Query {
-            recursion: Recursion::Denied,
-            ..*query
-        };
-        let outcome = authority::resolve(&self.site(), query, |key| self.store.get(key), view);
-        let outcome = outcome.inspect_err(|error| self.on_store_error(error))?;
-        Ok(outcome.expect("without recursion every query is answered here"))
-    }
-
-    fn on_store_error(&self, error: &StoreError) {
+    pub(crate) fn on_store_error(&self, error: &StoreError) {
         self.metrics.store_failed();
         if self.throttle.allows(&self.metrics, self.uptime_ms()) {
             tracing::error!(%error, "the store failed to read");
@@ -321,7 +338,7 @@ impl Node {
     }
 }
 
-fn view(record: &StoredRecord) -> RecordView<'_> {
+pub(crate) fn view(record: &StoredRecord) -> RecordView<'_> {
     RecordView {
         handle: record.handle().as_str(),
         values: record.values_wire(),
@@ -447,6 +464,9 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// There is no root to begin resolution at.
+    #[error(transparent)]
+    Roots(#[from] crate::recurse::RootsError),
     /// The system refused a thread or another resource.
     #[error("the system refused {what}: {source}")]
     System {

@@ -6,7 +6,7 @@
 use arc_swap::ArcSwap;
 use tokio_rustls::rustls::ServerConfig;
 
-use crate::config::{Config, ConfigErrors, load};
+use crate::config::{Config, ConfigErrors, RecurseConfig, load};
 use crate::key::{KeyError, ServerKey};
 use crate::listen::tls::{self, TlsError};
 use crate::log;
@@ -93,10 +93,23 @@ fn try_apply(
 /// The settings that will be in force: the new ones, except for what needs a restart.
 fn merge(old: &Config, new: Config) -> (Config, Reloaded) {
     let mut reloaded = Reloaded::default();
+    // Without a resolver there is nothing that networks could be allowed to use.
+    let recursion = old.recurse.is_on();
+    let recurse = RecurseConfig {
+        allow: match recursion {
+            true => new.recurse.allow.clone(),
+            false => Vec::new(),
+        },
+        ..old.recurse.clone()
+    };
     let applied = [
         ("site", old.site != new.site),
         ("http", old.http != new.http),
         ("limits", old.limits != new.limits),
+        (
+            "recurse.allow",
+            recursion && old.recurse.allow != new.recurse.allow,
+        ),
         ("log", old.log.level != new.log.level),
     ];
     let needs_restart = [
@@ -106,6 +119,7 @@ fn merge(old: &Config, new: Config) -> (Config, Reloaded) {
         ("node.case_sensitive", old.case_rule != new.case_rule),
         ("listen", old.listen != new.listen),
         ("store", old.store != new.store),
+        ("recurse", recurse != new.recurse),
         ("log.format", old.log.format != new.log.format),
     ];
     let names = |changes: &[(&'static str, bool)]| {
@@ -118,6 +132,7 @@ fn merge(old: &Config, new: Config) -> (Config, Reloaded) {
     effective.site = new.site;
     effective.http = new.http;
     effective.limits = new.limits;
+    effective.recurse = recurse;
     effective.log.level = new.log.level;
     (effective, reloaded)
 }

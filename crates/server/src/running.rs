@@ -70,6 +70,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     enable_indexes(&node, &config);
     write_addresses(&config, &addresses)?;
     let control = control(&node, &config)?;
+    node.begin_recursion()?;
     let system = |what| move |source| StartError::System { what, source };
     let udp = Udp::start(&node, sockets.udp).map_err(system("a thread for UDP"))?;
     let streams = Streams::start(
@@ -139,6 +140,9 @@ impl Running {
         }
         if streams.thread.join().is_err() {
             tracing::error!("the thread of TCP and HTTP had panicked");
+        }
+        if let Some(courier) = self.node.courier() {
+            courier.stop();
         }
         self.node.store.settle();
         let _ = std::fs::remove_file(addresses_file(&self.node.config()));

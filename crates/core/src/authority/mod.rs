@@ -48,7 +48,7 @@ mod reply;
 mod site;
 
 pub use codes::{HttpOperation, code_for_version, http_status};
-pub use elsewhere::{Age, Elsewhere, Found};
+pub use elsewhere::{Age, Elsewhere, Found, outcome_of, outcome_of_hit};
 pub use inquiry::{Challenge, Inquiry, Moment, Step};
 pub use lookup::{Lookup, Next, PARENTS_MAX};
 pub use outcome::{Misdirected, Outcome, Trouble};

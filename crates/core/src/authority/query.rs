@@ -131,6 +131,27 @@ impl<'a> Selection<'a> {
         }
     }
 
+    /// The indexes that are asked for.
+    pub fn indexes(&self) -> impl Iterator<Item = i32> + use<'a> {
+        let (wire, listed) = match *self {
+            Self::All => (None, &[][..]),
+            Self::Wire(resolve) => (Some(resolve.indexes.iter()), &[][..]),
+            Self::Listed { indexes, .. } => (None, indexes),
+        };
+        wire.into_iter().flatten().chain(listed.iter().copied())
+    }
+
+    /// The types that are asked for.
+    pub fn types(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let (wire, listed) = match *self {
+            Self::All => (None, &[][..]),
+            Self::Wire(resolve) => (Some(resolve.types.iter()), &[][..]),
+            Self::Listed { types, .. } => (None, types),
+        };
+        let listed = listed.iter().map(String::as_bytes);
+        wire.into_iter().flatten().chain(listed)
+    }
+
     /// Whether the lists are longer than [`SELECTION_MAX`].
     pub(super) fn is_too_long(&self) -> bool {
         match self {

@@ -6,6 +6,7 @@
 
 mod check;
 mod read;
+mod recurse;
 mod template;
 mod unit;
 mod v1;
@@ -18,6 +19,7 @@ use ipnet::IpNet;
 
 pub use check::{Finding, Judgement, check};
 pub use read::{ConfigErrors, Problem};
+pub use recurse::{RecurseConfig, Root};
 pub use unit::{Level, LogFormat, Size, Span};
 
 /// Name of the file that `init` makes.
@@ -50,6 +52,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// Memory and indexes of the store.
     pub store: StoreConfig,
+    /// Resolving for others.
+    pub recurse: RecurseConfig,
     /// Bounds on what others can make this node do.
     pub limits: Limits,
     /// What is logged.
@@ -219,6 +223,7 @@ impl Config {
                 memory: spec.store.memory,
                 index: spec.store.index,
             },
+            recurse: RecurseConfig::of(spec.recurse, &folder),
             limits: Limits {
                 connections: limits.connections,
                 connections_per_address: limits.connections_per_address,
@@ -342,6 +347,7 @@ fn contradictions(spec: &v1::Spec, mut report: impl FnMut(&str, &str)) {
             "is above limits.connections, so it would never be reached; lower it",
         );
     }
+    recurse::contradictions(&spec.recurse, &mut report);
     let listen = &spec.listen;
     if listen.udp.is_empty() && listen.tcp.is_empty() && listen.http.is_empty() {
         report(
@@ -408,6 +414,17 @@ pub struct Preset {
     pub primary: Option<bool>,
     /// Where it listens, if not at the default addresses.
     pub listen: Option<PresetListen>,
+    /// For whom it resolves, if for anybody.
+    pub recurse: Option<PresetRecurse>,
+}
+
+/// Recursion of a new node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PresetRecurse {
+    /// Networks for which it resolves.
+    pub allow: Vec<IpNet>,
+    /// Where resolution begins.
+    pub root: Root,
 }
 
 /// Addresses of a new node.
@@ -437,6 +454,13 @@ pub fn file_text(preset: &Preset) -> String {
         spec.listen.tcp.clone_from(&listen.native);
         spec.listen.http.clone_from(&listen.http);
         spec.listen.console = listen.console;
+    }
+    if let Some(recurse) = &preset.recurse {
+        spec.recurse.allow.clone_from(&recurse.allow);
+        match &recurse.root {
+            Root::File(path) => spec.recurse.root = Some(path.clone()),
+            Root::Addresses(addresses) => spec.recurse.root_addresses.clone_from(addresses),
+        }
     }
     template::file(&spec)
 }

@@ -35,6 +35,10 @@ fn written_file_is_read_back() {
             console: None,
         }),
         description: None,
+        recurse: Some(PresetRecurse {
+            allow: vec!["10.0.0.0/8".parse().unwrap()],
+            root: Root::Addresses(vec!["192.0.2.1:2641".parse().unwrap()]),
+        }),
     };
     let config = parse(&file_text(&preset), "/srv").unwrap();
     assert_eq!(config.name, "north \"1\"");
@@ -42,6 +46,10 @@ fn written_file_is_read_back() {
     assert!(!config.site.primary);
     assert_eq!(config.listen.tcp.len(), 2);
     assert_eq!((config.listen.http.len(), config.listen.console), (0, None));
+    assert!(config.recurse.allows("10.1.2.3".parse().unwrap()));
+    assert!(!config.recurse.allows("11.1.2.3".parse().unwrap()));
+    let root = Root::Addresses(vec!["192.0.2.1:2641".parse().unwrap()]);
+    assert_eq!(config.recurse.root, Some(root));
 }
 
 #[test]
@@ -126,6 +134,26 @@ fn contradiction_is_reported_at_the_line_of_its_setting() {
         all.contains("site.address") && all.contains("change a port"),
         "{all}"
     );
+}
+
+#[test]
+fn node_recurses_for_nobody_unless_told_for_whom() {
+    assert!(!Config::new("/srv").recurse.is_on());
+    let table = [
+        ("allow = [\"10.0.0.0/8\"]", "recurse.allow"),
+        (
+            "root = \"r\"\nroot_addresses = [\"192.0.2.1:1\"]",
+            "recurse.root_addresses",
+        ),
+        (
+            "root_addresses = [\"192.0.2.1:0\"]",
+            "recurse.root_addresses",
+        ),
+    ];
+    for (text, setting) in table {
+        let problems = problems(&format!("version = \"v1\"\n[recurse]\n{text}\n"));
+        assert!(problems[0].1.starts_with(setting), "{problems:?}");
+    }
 }
 
 #[test]

@@ -186,6 +186,38 @@ settings! {
         /// A type that is taken out here keeps its index until it is switched off by command.
         index: Vec<String> = Vec::new();
     }
+    /// Resolving names that live elsewhere, for clients that ask for it: the recursive node.
+    recurse: Recurse {
+        /// Networks for which names are resolved that live elsewhere. Empty: for nobody. Name your
+        /// own networks only: an open recursive node is a tool for attacks on others.
+        allow: Vec<IpNet> = Vec::new();
+        /// File that says where the root is: `root_info`, `bootstrap_handles`, `siteinfo.json` or
+        /// `siteinfo.bin`. What the root says of itself later is kept in `run/root_info`, which
+        /// counts as long as it is newer than this file.
+        root: Option<PathBuf> = None;
+        /// Addresses of root servers, in place of a file. Their keys are then unknown, so signed
+        /// answers cannot be checked.
+        root_addresses: Vec<SocketAddr> = Vec::new();
+        /// Memory for answers of others.
+        cache: Size = Size::mib(64), Size::mib(1) => Size(1 << 42);
+        /// File in which the cache is kept while the node does not run. Empty: it begins empty.
+        cache_file: Option<PathBuf> = None;
+        /// How long it is remembered that a record does not exist. 0s means not at all.
+        negative_ttl: Span = Span::secs(60), Span(0) => Span::secs(3_600);
+        /// How long past its time an answer may be given, marked as stale, when nobody who could
+        /// renew it can be reached.
+        stale: Span = Span::secs(86_400), Span(0) => Span::secs(604_800);
+        /// How long an answer is kept at most, whatever its TTL says.
+        ttl_max: Span = Span::secs(172_800), Span::secs(1) => Span::secs(172_800);
+        /// Whether answers that are asked for often are renewed shortly before their time is over.
+        prefetch: bool = true;
+        /// Time for one question, from asking the first server to giving up.
+        timeout: Span = Span::secs(10), Span::secs(1) => Span::secs(60);
+        /// Most questions that may be under way. More are told that the node is busy.
+        pending_max: u32 = 10_000, 16 => 1_000_000;
+        /// UDP sockets that questions leave by. A forged answer has to guess the one that was used.
+        sockets: u16 = 16, 1 => 256;
+    }
     /// Bounds on what others can make this node do.
     limits: Limits {
         /// Most connections at a time, TCP and HTTP together.

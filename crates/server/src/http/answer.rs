@@ -18,9 +18,12 @@ use super::asked::Asked;
 use super::page::{self, ErrorPage};
 use super::params::ParamError;
 use crate::node::Node;
+use crate::recurse::Source;
 
 /// Set by scripts that do not want the browser to ask for a password.
 const REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
+/// What caches on the way did with a request (RFC 9211).
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 //----------- JSON and pages -------------------------------------------------
 
@@ -71,6 +74,26 @@ pub(super) fn typed(status: StatusCode, media_type: &'static str, text: String) 
     (status, headers, text).into_response()
 }
 
+/// The same answer, saying whether a cache of ours gave it (RFC 9211).
+pub(super) fn with_source(mut response: Response, source: Source) -> Response {
+    let status = match source {
+        Source::Ours => return response,
+        Source::Network => "guantong; fwd=miss".to_owned(),
+        Source::Cache { left_secs, .. } => match left_secs {
+            Some(left) => format!("guantong; hit; ttl={left}"),
+            None => "guantong; hit".to_owned(),
+        },
+        // A time to live below 0 is how a stale answer is told.
+        Source::Stale { overdue_secs, .. } => {
+            format!("guantong; hit; ttl=-{}", overdue_secs.unwrap_or(0).max(1))
+        }
+    };
+    if let Ok(status) = HeaderValue::from_str(&status) {
+        response.headers_mut().insert(CACHE_STATUS, status);
+    }
+    response
+}
+
 //----------- Failure --------------------------------------------------------
 
 /// Why a request is not answered with what it asked for.
@@ -97,7 +120,11 @@ impl Failure {
 
     /// How a resolution failed.
     pub(super) fn of_outcome<V>(outcome: &Outcome<V>, handle: &str) -> Self {
-        Self::new(outcome.code(), outcome.message()).about(handle)
+        let failure = Self::new(outcome.code(), outcome.message()).about(handle);
+        match outcome.gateway_status() {
+            Some(status) => failure.with_status(status),
+            None => failure,
+        }
     }
 
     /// The same about a handle.

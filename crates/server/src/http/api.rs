@@ -11,10 +11,11 @@ use guantong_proto::data::Site;
 use guantong_proto::json::{RecordForm, SiteForm, ValueForm};
 use guantong_proto::message::ResponseCode;
 
-use super::answer::{Failure, json};
+use super::answer::{Failure, json, with_source};
 use super::asked::Asked;
 use super::{list, path};
 use crate::node::Node;
+use crate::recurse::Sourced;
 
 /// Answers a request below `/api/`.
 pub(super) async fn answer(
@@ -34,7 +35,7 @@ pub(super) async fn answer(
         "handles" if rest.is_empty() => list::answer(node, asked).await,
         "handles" => {
             let handle = path::handle(rest)?;
-            resolve(node, asked, handle.as_str())
+            resolve(node, asked, handle.as_str()).await
         }
         "site" if rest.is_empty() => site(node, asked),
         "prefixes" if rest.is_empty() => Ok(prefixes(node, asked)),
@@ -67,7 +68,7 @@ fn not_here(area: &str) -> Failure {
 }
 
 /// The record of a handle, or the values of it that are asked for.
-pub(super) fn resolve(node: &Node, asked: &Asked, handle: &str) -> Result<Response, Failure> {
+pub(super) async fn resolve(node: &Node, asked: &Asked, handle: &str) -> Result<Response, Failure> {
     let params = &asked.params;
     let types: Vec<String> = params.types().into_iter().map(str::to_owned).collect();
     let indexes = params.indexes()?;
@@ -80,9 +81,11 @@ pub(super) fn resolve(node: &Node, asked: &Asked, handle: &str) -> Result<Respon
         },
         public_only: params.flag("publicOnly").unwrap_or(!has_credential),
         do_not_refer: params.is_set("doNotRefer"),
+        authoritative: params.is_set("auth"),
+        certified: params.is_set("cert"),
         ..Query::public(handle)
     };
-    let outcome = node.resolve(&query)?;
+    let Sourced { outcome, source } = node.resolve(&query, asked.peer.address.ip()).await?;
     let code = outcome.code();
     let status = http_status(code, HttpOperation::Resolve, asked.peer.secure);
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -104,7 +107,7 @@ pub(super) fn resolve(node: &Node, asked: &Asked, handle: &str) -> Result<Respon
         handle: Some(handle),
         values: values.iter().map(ValueForm::from).collect(),
     };
-    Ok(json(asked, status, &form))
+    Ok(with_source(json(asked, status, &form), source))
 }
 
 fn site(node: &Node, asked: &Asked) -> Result<Response, Failure> {

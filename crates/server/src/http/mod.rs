@@ -83,7 +83,7 @@ async fn answer(State(node): State<Arc<Node>>, request: Request) -> Response {
         Err((asked, failure)) => return finish(&asked, failure.into_json(&asked)),
     };
     if native::is_native(&asked) {
-        return finish(&asked, native::answer(&node, &asked));
+        return finish(&asked, native::answer(&node, &asked).await);
     }
     let target = Target::of(asked.path());
     let known = matches!(
@@ -101,6 +101,7 @@ async fn answer(State(node): State<Arc<Node>>, request: Request) -> Response {
             .await
             .unwrap_or_else(|failure| failure.into_json(&asked)),
         Target::Handle(encoded) => proxy::answer(&node, &asked, encoded)
+            .await
             .unwrap_or_else(|failure| failure.into_page(&asked, &node)),
         Target::Start => {
             own::start(&node, &asked).unwrap_or_else(|failure| failure.into_page(&asked, &node))

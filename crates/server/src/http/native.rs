@@ -26,13 +26,13 @@ pub(super) fn is_native(asked: &Asked) -> bool {
 
 /// The reply in the same form, with its length: some clients cannot read chunks. Errors are native
 /// messages too.
-pub(super) fn answer(node: &Node, asked: &Asked) -> Response {
+pub(super) async fn answer(node: &Node, asked: &Asked) -> Response {
     let via = Via {
         transport: asked.peer.transport(),
         peer: asked.peer.address,
     };
     let mut reply = Vec::new();
-    node.answer(&asked.body, via, &mut reply);
+    node.answer_in_time(&asked.body, via, &mut reply).await;
     if reply.is_empty() {
         let message = "the body is too short for an envelope, or is itself a reply";
         return Failure::new(ResponseCode::PROTOCOL_ERROR, message).into_json(asked);

@@ -24,11 +24,12 @@ use guantong_proto::message::ResponseCode;
 use guantong_proto::{HandleRef, Value};
 use maud::{Markup, PreEscaped, html};
 
-use super::answer::{self, Failure};
+use super::answer::{self, Failure, with_source};
 use super::asked::Asked;
 use super::page::{self, RecordPage};
 use super::{api, path};
 use crate::node::Node;
+use crate::recurse::Sourced;
 
 /// Most `locatt` wishes of one request that are looked at.
 const WISHES_MAX: usize = 16;
@@ -36,17 +37,18 @@ const WISHES_MAX: usize = 16;
 const APPEND_LEN_MAX: usize = 2_048;
 
 /// Answers `GET /{handle}`.
-pub(super) fn answer(node: &Node, asked: &Asked, encoded: &str) -> Result<Response, Failure> {
+pub(super) async fn answer(node: &Node, asked: &Asked, encoded: &str) -> Result<Response, Failure> {
     let handle = path::proxied(encoded)?;
     let name = handle.as_str();
     if !node.config().http.proxy {
         return Ok(moved(StatusCode::FOUND, &path::api_link(name)));
     }
-    let params = &asked.params;
+    let (params, peer) = (&asked.params, asked.peer.address.ip());
     let action = params.first("action").unwrap_or_default();
     if action == "api" {
         params.callback()?;
-        return Ok(api::resolve(node, asked, name).unwrap_or_else(|f| f.into_json(asked)));
+        let answered = api::resolve(node, asked, name).await;
+        return Ok(answered.unwrap_or_else(|f| f.into_json(asked)));
     }
     let shows = params.is_set("noredirect") || action == "showvalues";
     let types: Vec<String> = params.types().into_iter().map(str::to_owned).collect();
@@ -57,15 +59,17 @@ pub(super) fn answer(node: &Node, asked: &Asked, encoded: &str) -> Result<Respon
             types: &types,
         },
         do_not_refer: params.is_set("doNotRefer"),
+        authoritative: params.is_set("auth"),
+        certified: params.is_set("cert"),
         ..Query::public(name)
     };
-    let outcome = node.resolve(&query)?;
+    let Sourced { outcome, source } = node.resolve(&query, peer).await?;
     let values = match &outcome {
         Outcome::Record(values) => values.as_slice(),
         Outcome::ValuesNotFound => &[],
         other => return Err(Failure::of_outcome(other, name)),
     };
-    let namespace = namespace(node, handle.borrow())?;
+    let namespace = namespace(node, handle.borrow(), peer).await?;
     if let (false, Some(namespace)) = (shows, &namespace)
         && namespace.inactive
     {
@@ -75,7 +79,7 @@ pub(super) fn answer(node: &Node, asked: &Asked, encoded: &str) -> Result<Respon
     let is_selection = !types.is_empty() || !indexes.is_empty();
     let shared = match is_selection {
         true => Shared::default(),
-        false => shared(node, handle.borrow(), values, namespace.as_ref())?,
+        false => shared(node, peer, handle.borrow(), values, namespace.as_ref()).await?,
     };
     let wish = wish(node, asked, action);
     if action == "showurls" {
@@ -84,8 +88,10 @@ pub(super) fn answer(node: &Node, asked: &Asked, encoded: &str) -> Result<Respon
     let target = redirect(handle.borrow(), values, &shared, &wish);
     if !shows {
         match &target {
-            Redirect::To(target) => return Ok(sent_on(node, asked, target)),
-            Redirect::Alias(_) => return alias(node, asked, handle.borrow(), &target),
+            Redirect::To(target) => {
+                return Ok(with_source(sent_on(node, asked, target), source));
+            }
+            Redirect::Alias(_) => return alias(node, asked, handle.borrow(), &target).await,
             _ => {}
         }
     }
@@ -94,15 +100,20 @@ pub(super) fn answer(node: &Node, asked: &Asked, encoded: &str) -> Result<Respon
         values,
         is_selection,
         has_target: !matches!(target, Redirect::Nowhere),
+        source,
         address: asked.address_of(&path::link(name)),
     };
     let config = node.config();
     let markup = page::record(&record, &asked.view(&config.name));
-    Ok(answer::page(StatusCode::OK, markup))
+    Ok(with_source(answer::page(StatusCode::OK, markup), source))
 }
 
-/// What the prefix record says of all names under the prefix, if it is here.
-fn namespace(node: &Node, handle: HandleRef<'_>) -> Result<Option<Namespace>, Failure> {
+/// What the prefix record says of all names under the prefix, if it can be had.
+async fn namespace(
+    node: &Node,
+    handle: HandleRef<'_>,
+    peer: IpAddr,
+) -> Result<Option<Namespace>, Failure> {
     let prefix = handle.prefix_handle();
     let types = ["HS_NAMESPACE".to_owned()];
     let query = Query {
@@ -110,19 +121,19 @@ fn namespace(node: &Node, handle: HandleRef<'_>) -> Result<Option<Namespace>, Fa
             indexes: &[],
             types: &types,
         },
-        do_not_refer: true,
         ..Query::public(prefix.as_str())
     };
-    Ok(match node.resolve(&query)? {
+    Ok(match node.resolve(&query, peer).await?.outcome {
         // A namespace that cannot be read says nothing and switches nothing off.
         Outcome::Record(values) => Namespace::of(&values).ok().flatten(),
         _ => None,
     })
 }
 
-/// The locations that the record has from others, as far as they are at this node.
-fn shared(
+/// The locations that the record has from others, as far as they can be had.
+async fn shared(
     node: &Node,
+    peer: IpAddr,
     handle: HandleRef<'_>,
     values: &[Value],
     namespace: Option<&Namespace>,
@@ -130,11 +141,8 @@ fn shared(
     let mut shared = Shared::of(handle, values, namespace);
     // Each round takes one of the few records that `Shared` wants at all.
     while let Some(wanted) = shared.wanted() {
-        let query = Query {
-            do_not_refer: true,
-            ..Query::public(wanted.as_str())
-        };
-        match node.resolve(&query)? {
+        let query = Query::public(wanted.as_str());
+        match node.resolve(&query, peer).await?.outcome {
             Outcome::Record(values) => shared.show(handle, &values),
             _ => shared.show(handle, &[]),
         }
@@ -176,7 +184,7 @@ fn wish<'a>(node: &Node, asked: &'a Asked, action: &str) -> Wish<'a> {
 }
 
 /// Sends the visitor to another handle of this node, or says why the way does not end.
-fn alias(
+async fn alias(
     node: &Node,
     asked: &Asked,
     handle: HandleRef<'_>,
@@ -189,7 +197,9 @@ fn alias(
         way.follow(alias.borrow()).map_err(|error| {
             Failure::new(ResponseCode::ERROR, error.to_string()).about(handle.as_str())
         })?;
-        let values = match node.resolve(&Query::public(alias.as_str()))? {
+        let query = Query::public(alias.as_str());
+        let found = node.resolve(&query, asked.peer.address.ip()).await?;
+        let values = match found.outcome {
             Outcome::Record(values) => values,
             // It leads away from this node, or nowhere: the visitor will be told there.
             _ => break,

@@ -16,7 +16,7 @@ use guantong_store::{
 };
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::config::{Config, FILE_NAME, Preset, PresetListen, file_text, parse};
+use crate::config::{Config, FILE_NAME, Preset, PresetListen, PresetRecurse, file_text, parse};
 use crate::key::{self, KeyError};
 use crate::publish::{prefix_record, site_type, wire};
 use crate::site::{Addresses, site_record};
@@ -38,15 +38,18 @@ pub enum Role {
     /// Keeps its own identifiers.
     #[default]
     Enterprise,
+    /// Holds nothing of its own: resolves for its clients.
+    Recursive,
 }
 
 impl Role {
     /// All of them, for help texts.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Root,
         Self::TopLevel,
         Self::SecondLevel,
         Self::Enterprise,
+        Self::Recursive,
     ];
 
     /// The word on the command line.
@@ -56,6 +59,7 @@ impl Role {
             Self::TopLevel => "top-level",
             Self::SecondLevel => "second-level",
             Self::Enterprise => "enterprise",
+            Self::Recursive => "recursive",
         }
     }
 }
@@ -90,6 +94,8 @@ pub struct InitOptions {
     pub description: Option<String>,
     /// Where it listens.
     pub listen: Option<PresetListen>,
+    /// For whom it resolves names that live elsewhere; the role [`Role::Recursive`] needs it.
+    pub recurse: Option<PresetRecurse>,
 }
 
 /// What was made.
@@ -110,6 +116,9 @@ pub struct Made {
 /// Makes a new node in `dir`.
 pub fn init(dir: &Path, options: &InitOptions) -> Result<Made, InitError> {
     let prefix = prefix_of(options)?;
+    if options.role == Role::Recursive && options.recurse.is_none() {
+        return Err(InitError::NoRoot);
+    }
     make_folder(dir)?;
     let dir = &dir
         .canonicalize()
@@ -123,6 +132,7 @@ pub fn init(dir: &Path, options: &InitOptions) -> Result<Made, InitError> {
         description: options.description.clone(),
         primary: None,
         listen: options.listen.clone(),
+        recurse: options.recurse.clone(),
     };
     let text = file_text(&preset);
     let config = parse(&text, dir).map_err(|problems| {
@@ -250,7 +260,12 @@ fn next_steps(
             "ask it:                        guantong resolve {prefix} --config {file}"
         ));
     } else {
-        steps.push("take over a prefix:            guantong prefix home PREFIX".to_owned());
+        steps.push(match config.recurse.is_on() {
+            true => {
+                format!("resolve something with it:     guantong resolve HANDLE --config {file}")
+            }
+            false => "take over a prefix:            guantong prefix home PREFIX".to_owned(),
+        });
     }
     if let Some(admin_key) = admin_key {
         steps.push(format!(
@@ -288,6 +303,9 @@ pub enum InitError {
     /// The options make no valid configuration.
     #[error("{0}")]
     Options(String),
+    /// A recursive node was asked for without a root.
+    #[error("a recursive node must know where the root is; name it with --root")]
+    NoRoot,
     /// A key could not be made.
     #[error(transparent)]
     Key(#[from] KeyError),

@@ -7,6 +7,7 @@
 pub mod console;
 pub mod host;
 pub mod http;
+mod later;
 pub mod tcp;
 mod timed;
 pub mod tls;

@@ -8,10 +8,15 @@
 //!   read ≤ 8 KiB ──► Framer ──► answer each ──► one write ──► read …
 //!                      │ nothing is read while answers wait: the peer's window is the queue
 //! ```
+//!
+//! An answer that the resolver must be asked for holds up the ones behind it, not the making of
+//! them: requests are taken as long as there is room for answers ([`WAITING_MAX`]).
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use guantong_core::resolve::Answer;
 use guantong_proto::frame::Framer;
 use guantong_proto::limits::MESSAGE_LEN_MAX;
 use guantong_proto::wire::Writer;
@@ -20,9 +25,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::accept;
+use super::later::Slot;
 use crate::limit::Place;
 use crate::metrics::{Drop as Dropped, Transport};
 use crate::node::{Node, Via};
+use crate::recurse::busy;
 use crate::shutdown::Stop;
 
 /// Octets read at a time, for each connection.
@@ -30,6 +37,8 @@ const READ_LEN: usize = 8 * 1024;
 /// Answers are written when they have so many octets, even if more requests wait. With the largest
 /// answer on top this bounds what a connection holds.
 pub const WRITE_AT: usize = 64 * 1024;
+/// Answers of one connection that wait for the resolver, or behind one that does.
+pub const WAITING_MAX: usize = 64;
 /// Buffers larger than this are given back when a connection falls idle.
 const KEEP_LEN: usize = 64 * 1024;
 /// Octets that are read and thrown away after an error, so that the peer can read our last words
@@ -60,6 +69,8 @@ pub(crate) async fn serve(node: Arc<Node>, listener: TcpListener, stop: Stop) {
             via,
             framer: Framer::new(),
             out: Vec::new(),
+            waiting: VecDeque::new(),
+            ended: false,
             _place: place,
         };
         tokio::spawn(connection.run(stop.clone()));
@@ -73,7 +84,19 @@ struct Connection {
     framer: Framer,
     /// Answers that are not written yet.
     out: Vec<u8>,
+    /// Answers that may not be written yet, in their order; the first one waits for the resolver.
+    waiting: VecDeque<Slot>,
+    /// The peer sends nothing more; it still reads.
+    ended: bool,
     _place: Place,
+}
+
+/// What a connection waited for.
+enum Next {
+    /// So many octets; none: the peer sends nothing more.
+    Read(usize),
+    /// The answer that the first one in the queue waits for.
+    Answered(Answer),
 }
 
 /// Why a connection ends.
@@ -108,23 +131,71 @@ impl Connection {
         // When the message that is arriving must be complete.
         let mut due = None;
         loop {
-            let len = self.read(&mut read, due, stop).await?;
-            if len == 0 {
+            if self.ended && self.waiting.is_empty() {
                 return Ok(End::Closed);
             }
-            self.framer.push(&read[..len]);
+            let had = self.framer.pending();
+            match self.next(&mut read, due, stop).await? {
+                Next::Read(0) => self.ended = true,
+                Next::Read(len) => self.framer.push(&read[..len]),
+                Next::Answered(answer) => {
+                    self.settle(&answer);
+                    // Meanwhile nothing had to arrive.
+                    due = None;
+                }
+            }
+            let arrived = self.framer.pending() - had;
             self.answer_all().await?;
             self.write().await?;
             due = match (self.framer.pending(), due) {
                 (0, _) => None,
                 // Answering used up what was due; what is left now has begun just now.
-                (pending, Some(due)) if pending > len => Some(due),
+                (pending, Some(due)) if pending > arrived => Some(due),
                 _ => Some(Instant::now() + self.message_timeout()),
             };
             if due.is_none() {
                 self.give_back();
             }
         }
+    }
+
+    /// Waits for octets, or for the answer that holds up the others, whichever comes first.
+    async fn next(
+        &mut self,
+        buf: &mut [u8],
+        due: Option<Instant>,
+        stop: &Stop,
+    ) -> Result<Next, End> {
+        let has_room = self.has_room() && !self.ended;
+        let Some(Slot::Waits { answer, .. }) = self.waiting.front_mut() else {
+            return self.read(buf, due, stop).await.map(Next::Read);
+        };
+        tokio::select! {
+            answer = answer => Ok(Next::Answered(answer.unwrap_or_else(|_| busy()))),
+            // The resolver bounds the wait; the peer need not send meanwhile.
+            len = self.stream.read(buf), if has_room => {
+                len.map(Next::Read).map_err(|_| End::Closed)
+            }
+        }
+    }
+
+    /// Takes the answer that the first one in the queue waits for, and what it held up.
+    fn settle(&mut self, answer: &Answer) {
+        let Some(Slot::Waits { packet, .. }) = self.waiting.pop_front() else {
+            return;
+        };
+        let Self { node, via, out, .. } = self;
+        node.answer_found(&packet, *via, answer, out);
+        while let Some(Slot::Ready(octets)) = self.waiting.front() {
+            self.out.extend_from_slice(octets);
+            self.waiting.pop_front();
+        }
+    }
+
+    /// Whether another answer may wait.
+    fn has_room(&self) -> bool {
+        let ready: usize = self.waiting.iter().map(Slot::len).sum();
+        self.waiting.len() < WAITING_MAX && ready < WRITE_AT
     }
 
     /// Reads once, waiting as long as the peer may take.
@@ -154,23 +225,35 @@ impl Connection {
         }
     }
 
-    /// Answers every whole packet that has arrived.
+    /// Answers every whole packet that has arrived, as long as there is room for answers.
     async fn answer_all(&mut self) -> Result<(), End> {
-        loop {
-            match self.framer.next_packet() {
-                Ok(Some(packet)) => self.node.answer(packet, self.via, &mut self.out),
+        while self.has_room() {
+            let packet = match self.framer.next_packet() {
+                Ok(Some(packet)) => packet,
                 Ok(None) => return Ok(()),
                 Err(_) => {
                     self.answer_malformed();
                     self.write().await?;
                     return Err(End::Dropped(Dropped::Malformed));
                 }
+            };
+            let mut own = Vec::new();
+            let is_first = self.waiting.is_empty();
+            let out = if is_first { &mut self.out } else { &mut own };
+            match self.node.answer(packet, self.via, out) {
+                Some(question) => {
+                    let slot = Slot::ask(&self.node, question, packet);
+                    self.waiting.push_back(slot);
+                }
+                None if is_first => {}
+                None => self.waiting.push_back(Slot::Ready(own)),
             }
             self.pay().await?;
             if self.out.len() >= WRITE_AT {
                 self.write().await?;
             }
         }
+        Ok(())
     }
 
     /// One answer to octets whose end cannot be found. The envelope says whom it is for.
@@ -179,7 +262,8 @@ impl Connection {
             return;
         };
         let packet = Writer::to_vec(|w| envelope.encode(w));
-        self.node.answer(&packet, self.via, &mut self.out);
+        // An envelope alone asks for nothing that the resolver could be asked for.
+        let _ = self.node.answer(&packet, self.via, &mut self.out);
     }
 
     /// Counts the request just answered. While its address has used up what it may ask in a second,

@@ -23,9 +23,11 @@
 //!   resolution has, and the others get nothing. A real client moves to TCP; a victim receives
 //!   less than the attacker sends.
 //! * Networks in `limits.trusted` are exempt from the second rule.
+//!
+//! An answer that the resolver must be asked for leaves later, by the same socket.
 
 use std::io::{IoSlice, IoSliceMut};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,8 +45,7 @@ use nix::sys::socket::{
 };
 
 use super::canonical;
-use crate::config::Limits;
-use crate::limit::network_of;
+use super::later::{self, Datagram};
 use crate::metrics::{Drop as Dropped, Transport};
 use crate::node::{Node, Scratch, Via, replace_by_error};
 
@@ -153,7 +154,7 @@ fn socket(address: SocketAddr, sharing: Sharing) -> std::io::Result<UdpSocket> {
 /// One thread with its socket and its buffers.
 struct Worker {
     node: Arc<Node>,
-    socket: UdpSocket,
+    socket: Arc<UdpSocket>,
     stop: Arc<AtomicBool>,
     receive: Receive,
     answer: Answer,
@@ -164,7 +165,7 @@ impl Worker {
     fn new(node: Arc<Node>, socket: UdpSocket, stop: Arc<AtomicBool>) -> Self {
         Self {
             node,
-            socket,
+            socket: Arc::new(socket),
             stop,
             receive: Receive::new(),
             answer: Answer::new(),
@@ -207,11 +208,11 @@ impl Worker {
             ..
         } = self;
         node.metrics.received(count);
-        let (site, config) = (node.site(), node.config());
+        let site = node.site();
         let moment = Moment {
             node,
+            socket,
             site: &site,
-            limits: &config.limits,
             now_secs: node.now_secs(),
             now_ms: node.uptime_ms(),
         };
@@ -230,9 +231,9 @@ impl Worker {
 
 /// What all datagrams of a batch have in common.
 struct Moment<'a> {
-    node: &'a Node,
+    node: &'a Arc<Node>,
+    socket: &'a Arc<UdpSocket>,
     site: &'a Site,
-    limits: &'a Limits,
     now_secs: u32,
     now_ms: u64,
 }
@@ -284,11 +285,17 @@ impl Receive {
 }
 
 fn socket_address(address: &SockaddrStorage) -> Option<SocketAddr> {
+    plain_address(address).map(canonical)
+}
+
+/// The address as the system gave it, good to send to.
+fn plain_address(address: &SockaddrStorage) -> Option<SocketAddr> {
     if let Some(v4) = address.as_sockaddr_in() {
         return Some(SocketAddr::new(IpAddr::V4(v4.ip()), v4.port()));
     }
     let v6 = address.as_sockaddr_in6()?;
-    Some(canonical(SocketAddr::new(IpAddr::V6(v6.ip()), v6.port())))
+    let (ip, port) = (v6.ip(), v6.port());
+    Some(SocketAddrV6::new(ip, port, v6.flowinfo(), v6.scope_id()).into())
 }
 
 //----------- Answer ---------------------------------------------------------
@@ -375,17 +382,22 @@ impl Answer {
         };
         let Moment { node, site, .. } = moment;
         let (scratch, out) = (&mut self.scratch, &mut send.octets);
-        node.answer_at(site, moment.now_secs, packet, via, scratch, out);
+        let question = node.answer_at(site, moment.now_secs, packet, via, scratch, out);
+        if let Some(question) = question {
+            let later = Datagram {
+                node: moment.node.clone(),
+                socket: moment.socket.clone(),
+                packet: packet.to_vec(),
+                via,
+                to: plain_address(address).unwrap_or(peer),
+            };
+            return later.ask(question);
+        }
         if send.octets.len() == start {
             return;
         }
-        let len = send.octets.len() - start - ENVELOPE_LEN;
-        if len > moment.limits.udp_response_max {
-            let text = format!("the answer has {len} octets, too many for UDP; ask over TCP");
-            replace_by_error(&mut send.octets, start, ResponseCode::ERROR, &text);
-            node.metrics.dropped(Dropped::UdpTooLarge);
-        }
-        self.meter(moment, peer.ip(), start, send);
+        later::fit(node, &mut send.octets, start);
+        self.meter(moment, peer, start, send);
         if send.octets.len() - start <= DATAGRAM_LEN_MAX {
             return send.seal(start, address);
         }
@@ -401,15 +413,8 @@ impl Answer {
 
     /// Makes the answer that begins at `start` short, or takes it back, if the source's network has
     /// had enough.
-    fn meter(&mut self, moment: &Moment<'_>, peer: IpAddr, start: usize, send: &mut Send) {
-        let per_second = moment.limits.udp_octets_per_second_per_network;
-        if per_second == 0 || moment.limits.trusts(peer) {
-            return;
-        }
-        let cost = (send.octets.len() - start) as u64;
-        let source = network_of(peer);
-        let budgets = &moment.node.udp_octets;
-        if budgets.spend(source, cost, per_second, moment.now_ms) {
+    fn meter(&mut self, moment: &Moment<'_>, peer: SocketAddr, start: usize, send: &mut Send) {
+        if later::is_within_rate(moment.node, peer, send.octets.len() - start) {
             return;
         }
         self.tell = !self.tell;

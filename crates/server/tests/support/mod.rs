@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
+pub(crate) mod tree;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
@@ -31,6 +33,11 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new() -> Self {
+        Self::homing(&[PREFIX])
+    }
+
+    /// A node that homes these prefixes.
+    pub(crate) fn homing(prefixes: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut config = Config::ephemeral(dir.path());
         config.listen.udp_threads = 2;
@@ -41,10 +48,13 @@ impl Place {
             id: [7; 16],
         };
         let store = Store::create(&config.data, &create, &Options::default()).unwrap();
-        let home = Change::Home {
-            prefix: Handle::of_prefix(PREFIX).unwrap(),
+        let home = |prefix: &&str| Change::Home {
+            prefix: Handle::of_prefix(prefix).unwrap(),
         };
-        submit(&store, vec![home]);
+        let homes: Vec<Change> = prefixes.iter().map(home).collect();
+        if !homes.is_empty() {
+            submit(&store, homes);
+        }
         Self { dir, config }
     }
 

@@ -11,6 +11,7 @@ use super::value;
 use super::view::{View, document};
 use super::vocabulary;
 use crate::http::path;
+use crate::recurse::Source;
 
 /// Types whose text is the name of what the record describes, and the language of the name.
 const NAMES: [(&str, Lang); 2] = [("NAME.ZH", Lang::Zh), ("NAME.EN", Lang::En)];
@@ -31,6 +32,8 @@ pub(in crate::http) struct RecordPage<'a> {
     pub(in crate::http) has_target: bool,
     /// The address of the handle at this node, if the request said under which name it came.
     pub(in crate::http) address: Option<String>,
+    /// Where the answer comes from.
+    pub(in crate::http) source: Source,
 }
 
 /// The whole page.
@@ -228,6 +231,9 @@ fn facts(page: &RecordPage<'_>, view: &View<'_>) -> Markup {
                     }
                 }
                 div { dt { (text.value_count) } dd { (page.values.len()) } }
+                @if let Some(source) = source(page.source, view) {
+                    div { dt { (text.answered_from) } dd { (source) } }
+                }
                 @if let Some(moment) = last.and_then(|at| number::moment(at.into())) {
                     div { dt { (text.last_change) } dd { (moment) } }
                 }
@@ -254,6 +260,17 @@ fn facts(page: &RecordPage<'_>, view: &View<'_>) -> Markup {
     }
 }
 
+/// Where the answer comes from, if not from this node.
+fn source(source: Source, view: &View<'_>) -> Option<&'static str> {
+    let text = view.text();
+    match source {
+        Source::Ours => None,
+        Source::Network => Some(text.source_network),
+        Source::Cache { .. } => Some(text.source_cache),
+        Source::Stale { .. } => Some(text.source_stale),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -265,6 +282,7 @@ mod tests {
             is_selection: false,
             has_target: false,
             address: Some("http://127.0.0.1:8000/88.118.5/5g-base-stations".to_owned()),
+            source: Source::Ours,
         };
         record(&page, &View::sample(lang)).into_string()
     }
@@ -312,6 +330,7 @@ mod tests {
             is_selection: true,
             has_target: true,
             address: Some(format!("http://h/{evil}")),
+            source: Source::Ours,
         };
         let html = record(&page, &View::sample(Lang::En)).into_string();
         assert!(!html.contains("<script"), "{html}");

@@ -206,6 +206,13 @@ catalogue! {
     about: "about", "约";
     from_to: "bar: the period", "横条：统计时期";
 
+    answered_from: "Answered from", "应答来源";
+    source_network: "the network", "网络解析";
+    source_cache: "the cache", "缓存";
+    source_stale:
+        "the cache, past its time: nobody who could renew it answers",
+        "缓存（已过期：能够更新它的服务器均无应答）";
+
     // Start page.
     start_title: "Identifier node", "标识解析节点";
     start_lead:
@@ -232,8 +239,8 @@ catalogue! {
     request_id: "Request id", "请求编号";
     not_found: "There is no such record", "没有这条记录";
     not_found_lead:
-        "This node is responsible for the prefix, and nothing is registered under this handle.",
-        "本节点负责该前缀，但此标识尚未注册。";
+        "Nothing is registered under this handle, says the server that is responsible for it.",
+        "负责该前缀的服务器上尚未注册此标识。";
     not_found_spelling:
         "Compare the handle letter by letter; a dot or slash at the end belongs to it.",
         "请逐字核对标识，末尾的点或斜杠也是标识的一部分。";

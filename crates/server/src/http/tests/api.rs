@@ -364,7 +364,7 @@ async fn native_messages_travel_in_posts_to_any_path() {
         peer: NEAR.address,
     };
     let mut expected = Vec::new();
-    node.answer(&packet, via, &mut expected);
+    assert!(node.answer(&packet, via, &mut expected).is_none());
     for path in ["/", "/88.118.5%2Fweb", "/api/handles/x", "/-/y"] {
         let request = Request::post(path)
             .header("content-type", "application/x-hdl-message")

@@ -1,0 +1,118 @@
+//! Answers that had to wait for the resolver, sent when it has them.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+
+use guantong_core::resolve::{Answer, Question, TraceWanted};
+use guantong_proto::frame::split;
+use guantong_proto::limits::ENVELOPE_LEN;
+use guantong_proto::message::ResponseCode;
+use tokio::sync::oneshot;
+
+use crate::limit::network_of;
+use crate::metrics::Drop as Dropped;
+use crate::node::{Node, Via, replace_by_error};
+
+//----------- Datagram -------------------------------------------------------
+
+/// A request by UDP whose answer has to wait.
+pub(super) struct Datagram {
+    pub(super) node: Arc<Node>,
+    /// The listener's own: clients believe no other.
+    pub(super) socket: Arc<UdpSocket>,
+    pub(super) packet: Vec<u8>,
+    pub(super) via: Via,
+    /// The peer as the system knows it.
+    pub(super) to: SocketAddr,
+}
+
+impl Datagram {
+    /// Asks; the answer is sent by the resolver's thread.
+    pub(super) fn ask(self, question: Question) {
+        let Some(courier) = self.node.courier().cloned() else {
+            return;
+        };
+        let reply = Box::new(move |answer: Answer| self.answer(&answer));
+        courier.ask(question, TraceWanted::No, reply);
+    }
+
+    fn answer(&self, answer: &Answer) {
+        let Self { node, via, .. } = self;
+        let mut out = Vec::new();
+        node.answer_found(&self.packet, *via, answer, &mut out);
+        if out.is_empty() {
+            return;
+        }
+        fit(node, &mut out, 0);
+        if !is_within_rate(node, via.peer, out.len()) {
+            // Shorter than any request, so nobody gains by it.
+            replace_by_error(&mut out, 0, ResponseCode::ERROR, "");
+            node.metrics.dropped(Dropped::UdpTold);
+        }
+        split(&out, |piece| match self.socket.send_to(piece, self.to) {
+            Ok(_) => node.metrics.sent(1),
+            Err(_) => node.metrics.dropped(Dropped::UdpSend),
+        });
+    }
+}
+
+/// Puts an error in the place of an answer that is too large for UDP; it begins at `start`.
+pub(super) fn fit(node: &Node, out: &mut Vec<u8>, start: usize) {
+    let len = out.len() - start - ENVELOPE_LEN;
+    if len > node.config().limits.udp_response_max {
+        let text = format!("the answer has {len} octets, too many for UDP; ask over TCP");
+        replace_by_error(out, start, ResponseCode::ERROR, &text);
+        node.metrics.dropped(Dropped::UdpTooLarge);
+    }
+}
+
+/// Spends so many octets of what may be sent to the network of `peer` in a second.
+pub(super) fn is_within_rate(node: &Node, peer: SocketAddr, len: usize) -> bool {
+    let limits = &node.config().limits;
+    let per_second = limits.udp_octets_per_second_per_network;
+    if per_second == 0 || limits.trusts(peer.ip()) {
+        return true;
+    }
+    let source = network_of(peer.ip());
+    node.udp_octets
+        .spend(source, len as u64, per_second, node.uptime_ms())
+}
+
+//----------- Slot -----------------------------------------------------------
+
+/// The place of one answer in the order of a connection.
+pub(super) enum Slot {
+    /// Ready to be written, after those in front of it.
+    Ready(Vec<u8>),
+    /// The resolver is asked.
+    Waits {
+        packet: Vec<u8>,
+        answer: oneshot::Receiver<Answer>,
+    },
+}
+
+impl Slot {
+    /// Asks for the answer to a packet.
+    pub(super) fn ask(node: &Node, question: Question, packet: &[u8]) -> Self {
+        let (sender, answer) = oneshot::channel();
+        if let Some(courier) = node.courier() {
+            let reply = Box::new(move |answer| {
+                // A connection that has ended needs no answer.
+                let _ = sender.send(answer);
+            });
+            courier.ask(question, TraceWanted::No, reply);
+        }
+        Self::Waits {
+            packet: packet.to_vec(),
+            answer,
+        }
+    }
+
+    /// Octets that are ready.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Ready(octets) => octets.len(),
+            Self::Waits { .. } => 0,
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The UDP sockets that questions leave by.
+//!
+//! Their ports are chosen by the system, at random, and replaced one by one while the node runs, so
+//! that a forger who has found one out has little time to use it. A replaced socket still hears
+//! late answers until the next one of its number is replaced.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::task::{Context, Poll};
+
+use guantong_proto::frame::split;
+use tokio::io::ReadBuf;
+use tokio::net::UdpSocket;
+
+use crate::listen::canonical;
+
+/// Longest datagram that is looked at. The protocol knows 512 octets; what fits one ordinary
+/// network packet is accepted from servers that are generous.
+const DATAGRAM_LEN_MAX: usize = 2_048;
+/// Datagrams that one socket may bring before the others have their turn.
+const RECEIVE_AT_ONCE: usize = 64;
+/// Buffer that the system keeps for arriving datagrams, so that a burst of answers survives a
+/// pause of the thread. The system may grant less.
+const SOCKET_BUFFER_LEN: usize = 1024 * 1024;
+
+//----------- Sockets --------------------------------------------------------
+
+/// All sockets, by number.
+pub(super) struct Sockets {
+    slots: Vec<Slot>,
+    next_replaced: usize,
+    buffer: Box<[u8; DATAGRAM_LEN_MAX]>,
+}
+
+struct Slot {
+    now: Pair,
+    /// What had the number before.
+    before: Option<Pair>,
+}
+
+/// Sockets of both families under one number.
+struct Pair {
+    v4: Option<UdpSocket>,
+    v6: Option<UdpSocket>,
+}
+
+impl Sockets {
+    /// Binds so many pairs of sockets.
+    pub(super) fn bind(count: u16) -> io::Result<Self> {
+        let slot = |_| {
+            Ok(Slot {
+                now: Pair::bind()?,
+                before: None,
+            })
+        };
+        Ok(Self {
+            slots: (0..count.max(1)).map(slot).collect::<io::Result<_>>()?,
+            next_replaced: 0,
+            buffer: Box::new([0; DATAGRAM_LEN_MAX]),
+        })
+    }
+
+    /// Sends a packet, cut into datagrams. What the system does not take is lost, as datagrams may
+    /// be; the resolver sends again.
+    pub(super) fn send(&self, local: u16, peer: SocketAddr, packet: &[u8]) {
+        let slot = self.slots.get(usize::from(local));
+        let Some(socket) = slot.and_then(|slot| slot.now.of(peer)) else {
+            return;
+        };
+        split(packet, |datagram| {
+            if let Err(error) = socket.try_send_to(datagram, peer) {
+                tracing::debug!(%peer, %error, "a datagram could not be sent");
+            }
+        });
+    }
+
+    /// Waits for datagrams and gives `take` what is there: the number of the socket, the sender,
+    /// the octets.
+    pub(super) async fn receive(&mut self, mut take: impl FnMut(u16, SocketAddr, &[u8])) {
+        std::future::poll_fn(|cx| self.poll(cx, &mut take)).await;
+    }
+
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        take: &mut impl FnMut(u16, SocketAddr, &[u8]),
+    ) -> Poll<()> {
+        let Self { slots, buffer, .. } = self;
+        let mut received = Poll::Pending;
+        for (local, slot) in (0..).zip(slots.iter()) {
+            let pairs = std::iter::once(&slot.now).chain(&slot.before);
+            for socket in pairs.flat_map(Pair::all) {
+                let mut taken = |peer: SocketAddr, octets: &[u8]| {
+                    take(local, canonical(peer), octets);
+                };
+                if drain(socket, cx, &mut buffer[..], &mut taken).is_ready() {
+                    received = Poll::Ready(());
+                }
+            }
+        }
+        received
+    }
+
+    /// Gives one number a new socket. If there is none to be had, the old one stays.
+    pub(super) fn replace_one(&mut self) {
+        let count = self.slots.len();
+        let Some(slot) = self.slots.get_mut(self.next_replaced % count) else {
+            return;
+        };
+        self.next_replaced = (self.next_replaced + 1) % count;
+        match Pair::bind() {
+            Ok(pair) => slot.before = Some(std::mem::replace(&mut slot.now, pair)),
+            Err(error) => tracing::warn!(%error, "a UDP socket could not be replaced"),
+        }
+    }
+}
+
+/// Takes datagrams until none is there or others must have their turn; pending if none came.
+fn drain(
+    socket: &UdpSocket,
+    cx: &mut Context<'_>,
+    buffer: &mut [u8],
+    take: &mut impl FnMut(SocketAddr, &[u8]),
+) -> Poll<()> {
+    for taken in 0..RECEIVE_AT_ONCE {
+        let mut octets = ReadBuf::new(buffer);
+        match socket.poll_recv_from(cx, &mut octets) {
+            Poll::Ready(Ok(peer)) => take(peer, octets.filled()),
+            // An ICMP message about an earlier datagram; the resolver notices the silence.
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending if taken == 0 => return Poll::Pending,
+            Poll::Pending => return Poll::Ready(()),
+        }
+    }
+    // There may be more: the socket must be asked again without being woken.
+    cx.waker().wake_by_ref();
+    Poll::Ready(())
+}
+
+//----------- Pair -----------------------------------------------------------
+
+impl Pair {
+    /// Binds what this machine has; one family is enough.
+    fn bind() -> io::Result<Self> {
+        let v4 = socket(Ipv4Addr::UNSPECIFIED.into());
+        let v6 = socket(Ipv6Addr::UNSPECIFIED.into()).ok();
+        match (v4, v6) {
+            (Err(error), None) => Err(error),
+            (v4, v6) => Ok(Self { v4: v4.ok(), v6 }),
+        }
+    }
+
+    fn of(&self, peer: SocketAddr) -> Option<&UdpSocket> {
+        match peer {
+            SocketAddr::V4(_) => self.v4.as_ref(),
+            SocketAddr::V6(_) => self.v6.as_ref(),
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &UdpSocket> {
+        self.v4.iter().chain(&self.v6)
+    }
+}
+
+fn socket(address: IpAddr) -> io::Result<UdpSocket> {
+    let address = SocketAddr::new(address, 0);
+    let domain = socket2::Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, None)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // Less than asked for is slower under bursts, not wrong.
+    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_LEN);
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    UdpSocket::from_std(socket.into())
+}
