@@ -42,7 +42,7 @@ pub enum Protection {
     Signed,
     /// Nothing, because the connection is protected already (-1).
     Plain,
-    /// A TLS handshake follows; the stream begins anew inside.
+    /// A TLS handshake follows; inside, the stream goes on with its first block.
     Tls,
 }
 
@@ -67,6 +67,14 @@ impl StreamDecoder {
         Self {
             kind,
             state: State::Head,
+        }
+    }
+
+    /// At the beginning of what comes inside TLS: no stream type stands there again.
+    pub fn inside_tls(kind: StreamKind) -> Self {
+        Self {
+            kind,
+            state: State::Start { signed: false },
         }
     }
 
