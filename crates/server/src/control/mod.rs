@@ -22,13 +22,15 @@ mod record;
 mod refusal;
 mod remote;
 mod serve;
+mod words;
 
-pub use desk::{Desk, Gone, Say, in_words};
+pub use desk::{Desk, Gone, Say};
 pub use import::{BATCH_OCTETS_MAX, BATCH_RECORDS_MAX, BATCHES_AHEAD_MAX, Import, Item};
 pub use local::Local;
 pub use record::{NewRecord, RecordError, judge, to_json};
 pub use remote::Remote;
 pub use serve::{BindError, CONNECTIONS_MAX, Listener};
+pub use words::in_words;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -19,10 +19,11 @@ use std::time::{Duration, Instant};
 use guantong_api::control::{Answer, Ask, Body, Question, Reason, Refusal, Reply, VERSION};
 use serde::Deserialize;
 
-use super::desk::{Desk, Gone, parse_items};
+use super::desk::{Desk, Gone};
 use super::import::{BATCHES_AHEAD_MAX, Import};
 use super::line::{self, Found};
 use super::refusal::refusal;
+use super::words::parse_items;
 
 /// Most connections at a time. Operators are few; each connection is a thread and may hold a
 /// snapshot.
