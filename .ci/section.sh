@@ -116,6 +116,19 @@ adopt() {
   section_skipped=$((section_skipped + skipped))
 }
 
+# rust_is_new: whether cargo is here and as new as Cargo.toml asks; says what to do if not. The
+# cargo of a Debian release may be older than that, so it is not installed by itself.
+rust_is_new() {
+  local found wanted
+  wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+  found=$(cargo --version 2>/dev/null | awk '{ print $2 }')
+  if [ -n "$found" ] && printf '%s\n' "$wanted" "$found" | sort --version-sort --check=quiet; then
+    return 0
+  fi
+  echo "Rust $wanted or newer is needed, found: ${found:-none}. Install it from https://rustup.rs"
+  return 1
+}
+
 needed_packages=()
 needed_reasons=()
 
