@@ -1,5 +1,6 @@
 //! Asking servers: whom, when again, and when somebody else as well.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use guantong_proto::data::Site;
@@ -9,7 +10,7 @@ use guantong_proto::limits::EXPIRATION_DEFAULT_SECS;
 use super::answer::{ResolveError, Tried};
 use super::exchange::{Exchange, Stamp, request_packet};
 use super::limits::{
-    EXCHANGES_MAX, EXPIRATION_SPREAD_SECS, IN_FLIGHT_MAX, RTO_MAX_MS, SILENT_MAX,
+    EXCHANGES_MAX, EXPIRATION_SPREAD_SECS, IN_FLIGHT_MAX, RTO_MAX_MS, SILENT_MAX, TRIED_MAX,
     UDP_REQUEST_LEN_MAX, UDP_TRIES,
 };
 use super::place::{KnownSite, Place, Wanted, places};
@@ -44,7 +45,15 @@ impl Resolver {
             seed % end
         };
         let name = walk.question.name();
-        let mut found = places(&new, name, wanted, &self.peers, now.tick, jitter);
+        let mut found = places(
+            &new,
+            name,
+            wanted,
+            self.reach,
+            &self.peers,
+            now.tick,
+            jitter,
+        );
         found.retain(|place| !walk.referred.contains(&place.route.address));
         if found.is_empty() {
             return;
@@ -328,8 +337,27 @@ impl Resolver {
         }
     }
 
-    /// Who was asked in vain, and who has not answered yet.
+    /// Who was asked in vain, and who has not answered yet, also on behalf of the records that the
+    /// walk waits for.
     fn tried_so_far(&self, walk: &Walk) -> Vec<Tried> {
+        let mut all = self.tried_by(walk);
+        let mut waiting = walk.waits_on.clone();
+        let mut seen = BTreeSet::new();
+        while let Some(id) = waiting.pop()
+            && all.len() < TRIED_MAX
+        {
+            if let Some(other) = self.walks.get(&id)
+                && seen.insert(id)
+            {
+                all.extend(self.tried_by(other));
+                waiting.extend(&other.waits_on);
+            }
+        }
+        all.truncate(TRIED_MAX);
+        all
+    }
+
+    fn tried_by(&self, walk: &Walk) -> Vec<Tried> {
         let in_flight = walk.asking.iter().flat_map(|asking| &asking.in_flight);
         let open = in_flight.filter_map(|id| self.exchanges.get(id));
         let open = open.map(|exchange| Tried {

@@ -31,9 +31,9 @@ impl Resolver {
             return self.put_back(walk);
         }
         self.abandon_exchanges(&mut walk, now);
-        self.report_roots(&walk, &found);
+        self.report_roots(&walk, &found, now);
         self.keep(&walk, &mut found, now);
-        found.hops = std::mem::take(&mut walk.hops);
+        found.hops = Arc::new(std::mem::take(&mut walk.hops));
         found.namespace = found.namespace.or(walk.namespace.take());
         self.forget(&walk);
         for waiter in std::mem::take(&mut walk.waiters) {
@@ -151,8 +151,9 @@ impl Resolver {
         walk.is_background = true;
         let hop = cached_hop(&walk.question, &entry, Why::Stale, now);
         let mut found = self.stale_found(&walk.question, entry, now);
-        found.hops = walk.hops.clone();
-        found.hops.push(now.tick, hop);
+        let mut hops = walk.hops.clone();
+        hops.push(now.tick, hop);
+        found.hops = Arc::new(hops);
         for waiter in std::mem::take(&mut walk.waiters) {
             self.deliver(walk, waiter, found.clone(), now);
         }

@@ -31,7 +31,10 @@ impl Resolver {
             walk.hops.extend(&found.hops);
             match tag {
                 Tag::Alias => return self.on_alias(walk, found, now),
-                Tag::Roots => self.on_fresh_roots(walk, now),
+                Tag::Roots => {
+                    self.begin_again(walk, now);
+                    return Step::Wait;
+                }
                 Tag::Service {
                     handle,
                     scope,
@@ -179,10 +182,13 @@ impl Resolver {
             Scope::Names => &SERVICE_TYPES,
             Scope::DerivedPrefixes => &DERIVED_TYPES,
         };
+        // One more than the question that all this serves (5.2), however deep: so the same record
+        // is the same sub-question everywhere, and a circle is seen as one.
+        let above = u8::from(!walk.is_service);
         let question = Question {
             certified: walk.question.certified,
             authoritative: kind == Kind::SecondLook,
-            recursion_count: walk.question.recursion_count.saturating_add(1),
+            recursion_count: walk.question.recursion_count.saturating_add(above),
             ..Question::new(service.handle.borrow().expanded()).with_types(types)
         };
         let tag = Tag::Service {
@@ -335,7 +341,15 @@ impl Resolver {
         if self.walks.len() >= self.settings.pending_max.saturating_mul(2) {
             return Err(Found::failed(ResolveError::TooBusy));
         }
+        let is_service = matches!(
+            waiter,
+            Waiter::Walk {
+                tag: Tag::Service { .. },
+                ..
+            }
+        );
         let place = Origin {
+            is_service: is_service || walk.is_service,
             family: walk.family,
             depth: walk.depth + 1,
             deadline: walk.deadline,
@@ -410,6 +424,7 @@ impl Resolver {
         let key = walk_key(&question, &kind);
         let origin = origin.unwrap_or(Origin {
             family: id,
+            is_service: false,
             depth: 0,
             deadline: now.tick + self.settings.timeout_ms,
         });
@@ -423,6 +438,7 @@ impl Resolver {
             question,
             family: origin.family,
             depth: origin.depth,
+            is_service: origin.is_service,
             is_background: waiter.is_none(),
             waiters: waiter.into_iter().collect(),
             started: now.tick,
@@ -478,6 +494,7 @@ pub(super) struct Service {
 /// Where a sub-question comes from.
 pub(super) struct Origin {
     pub(super) family: WalkId,
+    pub(super) is_service: bool,
     pub(super) depth: u8,
     pub(super) deadline: Tick,
 }
@@ -495,7 +512,7 @@ impl Found {
         hops.push(now.tick, cached_hop(question, &hit.entry, why, now));
         Self {
             age_secs: hit.age_secs,
-            hops,
+            hops: Arc::new(hops),
             ..Self::new(outcome_of(question, hit.entry), hit.freshness)
         }
     }

@@ -121,3 +121,9 @@ pub const ROOT_REFRESH_SPREAD_MS: u64 = 3_600_000;
 
 /// Shortest time between two refreshes, whatever servers say.
 pub const ROOT_REFRESH_PAUSE_MS: u64 = 60_000;
+
+/// Time to the next try when the root record could not be fetched or was refused.
+pub const ROOT_RETRY_MS: u64 = 600_000;
+
+/// Servers that an error names at most.
+pub const TRIED_MAX: usize = 16;

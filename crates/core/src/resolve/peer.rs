@@ -255,7 +255,7 @@ mod tests {
                 path: "".into(),
             };
             peers.note(&PeerKey::new(&route, Protocol::UDP), |peer| {
-                peer.answered(1)
+                peer.answered(1);
             });
         }
         assert!(peers.0.len() <= PEERS_MAX);

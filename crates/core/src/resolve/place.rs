@@ -9,6 +9,7 @@ use guantong_proto::data::site::{InterfaceKind, Protocol, Server};
 
 use super::limits::{CANDIDATES_MAX, JITTER_MS, SITES_MAX};
 use super::peer::{PeerKey, Peers};
+use super::roots::Roots;
 use super::time::Tick;
 use super::trace::{HopServer, Why};
 use super::transmit::Route;
@@ -86,6 +87,51 @@ pub(super) enum Wanted {
     Primary,
 }
 
+/// Which addresses are asked.
+///
+/// Anybody who owns a prefix can write any address into its record. What stands for many hosts is
+/// never asked. This machine itself and its own link are asked only if the roots are there too, as
+/// in a demonstration; otherwise strangers could make a node talk to services that trust it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Reach {
+    loopback: bool,
+    link: bool,
+}
+
+impl Reach {
+    pub(super) fn of(roots: &Roots) -> Self {
+        let mut reach = Self::default();
+        reach.widen(roots);
+        reach
+    }
+
+    /// Adds what new roots need.
+    pub(super) fn widen(&mut self, roots: &Roots) {
+        for server in roots.sites().iter().flat_map(|site| &site.servers) {
+            self.loopback |= server.address.is_loopback();
+            self.link |= is_link_local(server.address);
+        }
+    }
+
+    fn allows(self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let is_many = match address {
+            IpAddr::V4(v4) => v4.is_broadcast() || v4.is_multicast(),
+            IpAddr::V6(v6) => v6.is_multicast(),
+        };
+        !is_many
+            && (self.loopback || !address.is_loopback())
+            && (self.link || !is_link_local(address))
+    }
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    }
+}
+
 /// The ways to reach the servers that are responsible for `handle`, best first.
 ///
 /// By transport in the order of the protocol across all sites, and then by the time that the site
@@ -95,6 +141,7 @@ pub(super) fn places(
     sites: &[KnownSite],
     handle: HandleRef<'_>,
     wanted: Wanted,
+    reach: Reach,
     peers: &Peers,
     now: Tick,
     mut jitter: impl FnMut(u64) -> u64,
@@ -106,7 +153,7 @@ pub(super) fn places(
             continue;
         };
         for (rank, protocol) in PROTOCOLS.into_iter().enumerate() {
-            for route in routes(&known.site, &known.site.servers[position], protocol) {
+            for route in routes(&known.site, &known.site.servers[position], protocol, reach) {
                 let peer = peers.of(&PeerKey::new(&route, protocol));
                 let time = peer.time_ms() + jitter(JITTER_MS);
                 all.push(Place {
@@ -126,7 +173,7 @@ pub(super) fn places(
     all
 }
 
-fn routes(site: &Site, server: &Server, protocol: Protocol) -> Vec<Route> {
+fn routes(site: &Site, server: &Server, protocol: Protocol, reach: Reach) -> Vec<Route> {
     let Some(port) = server
         .interface(protocol, InterfaceKind::QUERY)
         .and_then(|interface| interface.port())
@@ -141,7 +188,9 @@ fn routes(site: &Site, server: &Server, protocol: Protocol) -> Vec<Route> {
         // The shell looks the name up.
         addresses.push(Ipv4Addr::UNSPECIFIED.into());
     }
-    let usable = addresses.into_iter().filter(|address| is_host(*address));
+    let usable = addresses
+        .into_iter()
+        .filter(|address| reach.allows(*address));
     usable
         .map(|address| Route {
             address: SocketAddr::new(address, port),
@@ -149,12 +198,4 @@ fn routes(site: &Site, server: &Server, protocol: Protocol) -> Vec<Route> {
             path: path.clone(),
         })
         .collect()
-}
-
-/// Whether the address can be that of one host; what stands for many must not be asked.
-fn is_host(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => !v4.is_broadcast() && !v4.is_multicast(),
-        IpAddr::V6(v6) => !v6.is_multicast(),
-    }
 }

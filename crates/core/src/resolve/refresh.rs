@@ -10,7 +10,9 @@ use std::sync::Arc;
 use super::answer::{Freshness, Outcome};
 use super::cache::Entry;
 use super::find::Service;
-use super::limits::{ROOT_REFRESH_MS, ROOT_REFRESH_PAUSE_MS, ROOT_REFRESH_SPREAD_MS};
+use super::limits::{
+    ROOT_REFRESH_MS, ROOT_REFRESH_PAUSE_MS, ROOT_REFRESH_SPREAD_MS, ROOT_RETRY_MS,
+};
 use super::question::Question;
 use super::resolver::{Event, Resolver, Step};
 use super::roots::{Origin, Roots, root_handle};
@@ -74,11 +76,6 @@ impl Resolver {
         }
     }
 
-    /// Begins anew after the root record was fetched, or could not be.
-    pub(super) fn on_fresh_roots(&mut self, walk: &mut Walk, now: Now) {
-        self.begin_again(walk, now);
-    }
-
     /// Takes the fetched root record, and looks up the service handles in it.
     pub(super) fn on_root_record(&mut self, walk: &mut Walk, entry: Arc<Entry>, now: Now) -> Step {
         let delegation = Delegation::of(entry.values(), Scope::Names);
@@ -97,7 +94,7 @@ impl Resolver {
     }
 
     /// Tells that the root record could not be fetched.
-    pub(super) fn report_roots(&mut self, walk: &Walk, found: &Found) {
+    pub(super) fn report_roots(&mut self, walk: &Walk, found: &Found, now: Now) {
         if walk.kind != Kind::Roots {
             return;
         }
@@ -107,6 +104,9 @@ impl Resolver {
             Outcome::NotFound | Outcome::ValuesNotFound => "the root has no such record".into(),
         };
         self.events.push_back(Event::RootsRefused(reason));
+        if self.settings.root_refresh == RootRefresh::Daily {
+            self.root_due = Some(now.tick + ROOT_RETRY_MS);
+        }
     }
 
     /// Puts the fetched root record to use.
@@ -125,6 +125,7 @@ impl Resolver {
         match roots {
             Ok(roots) if roots == self.roots => {}
             Ok(roots) => {
+                self.reach.widen(&roots);
                 self.roots = roots;
                 self.events.push_back(Event::RootsChanged);
             }

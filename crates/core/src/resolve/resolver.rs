@@ -16,6 +16,7 @@ use super::failure::Failures;
 use super::figures::Figures;
 use super::hint::Hints;
 use super::peer::Peers;
+use super::place::Reach;
 use super::question::{Question, Ticket, TraceWanted};
 use super::roots::Roots;
 use super::settings::Settings;
@@ -36,6 +37,8 @@ pub type Random = Box<dyn FnMut(&mut [u8]) + Send>;
 pub struct Resolver {
     pub(super) settings: Settings,
     pub(super) roots: Roots,
+    /// Which addresses records may send us to.
+    pub(super) reach: Reach,
     pub(super) cache: Arc<Cache>,
     random: Random,
     pub(super) walks: HashMap<WalkId, Box<Walk>>,
@@ -100,6 +103,7 @@ impl Resolver {
     pub fn new(settings: Settings, roots: Roots, cache: Arc<Cache>, random: Random) -> Self {
         Self {
             settings,
+            reach: Reach::of(&roots),
             roots,
             cache,
             random,

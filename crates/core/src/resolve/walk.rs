@@ -35,6 +35,8 @@ pub(super) struct Walk {
     pub(super) family: WalkId,
     /// Sub-questions above it.
     pub(super) depth: u8,
+    /// It is asked for the sake of another question, and its requests count one server more.
+    pub(super) is_service: bool,
     pub(super) waiters: Vec<Waiter>,
     /// It goes on although nobody waits.
     pub(super) is_background: bool,
@@ -244,7 +246,7 @@ pub(super) struct Found {
     /// A primary site said so.
     pub(super) is_authoritative: bool,
     /// How it was found.
-    pub(super) hops: Hops,
+    pub(super) hops: Arc<Hops>,
     pub(super) aliases: Vec<Handle>,
     pub(super) namespace: Option<Box<[u8]>>,
 }
@@ -256,7 +258,7 @@ impl Found {
             freshness,
             age_secs: 0,
             is_authoritative: false,
-            hops: Hops::default(),
+            hops: Arc::default(),
             aliases: Vec::new(),
             namespace: None,
         }

@@ -84,8 +84,8 @@ impl Scenario {
         match word {
             "server" => self.server(&mut words),
             "site" => self.site(&mut words),
-            "root" | "bare-root" => {
-                self.world.bare_roots = word == "bare-root";
+            "roots" | "bare-roots" => {
+                self.world.bare_roots = word == "bare-roots";
                 self.world.roots = words.map(str::to_owned).collect();
             }
             "set" => self.set(&mut words),

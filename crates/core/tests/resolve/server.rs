@@ -445,8 +445,10 @@ fn packet(
         true => credential::sign(&message, 0, &key(), &SystemRandom::new()).expect("it signs"),
         false => Vec::new(),
     };
-    if lie == Some(Lie::Signature) {
-        *signature.last_mut().expect("it was signed") ^= 1;
+    if lie == Some(Lie::Signature)
+        && let Some(last) = signature.last_mut()
+    {
+        *last ^= 1;
     }
     message.credential = Some(&signature);
     let mut out = Vec::new();

@@ -125,6 +125,7 @@ impl World {
         let old = self.resolver().cache().clone();
         let cache = saved(&old, now);
         self.in_transit.clear();
+        self.answers.clear();
         self.resolver = Some(self.make_resolver(cache));
     }
 
