@@ -4,8 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use guantong_server::config::PresetListen;
+use guantong_server::config::{PresetListen, PresetRecurse, Root, loopback_networks};
+use guantong_server::recurse::{load_roots, parse_roots};
 use guantong_server::{InitOptions, Role};
+use ipnet::IpNet;
 
 use crate::failed::{Exit, Failed, Report};
 use crate::output::Output;
@@ -16,6 +18,7 @@ const EXAMPLES: &str = "\
 Examples:
   guantong init node --prefix 88.118.5
   guantong init /var/lib/guantong --prefix 88.118 --role second-level --address 203.0.113.7
+  guantong init recursive --role recursive --root 203.0.113.1 --allow 10.0.0.0/8
   guantong init test --prefix 88.118.5 --port 0 --http-port 0 --console-port 0
 
 Without --address the node can be reached from this machine only. Port 0 lets the system choose
@@ -63,12 +66,45 @@ pub(crate) struct Args {
     /// A description to publish with the address
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
+
+    /// Where the root is, for a node that resolves for others: a file (root_info,
+    /// bootstrap_handles, siteinfo.json, siteinfo.bin), or a server as host or host:port
+    #[arg(long, value_name = "FILE|ADDR")]
+    root: Option<String>,
+
+    /// Network for which the node resolves names that live elsewhere; by default this machine. May
+    /// be repeated
+    #[arg(long, value_name = "NET", requires = "root")]
+    allow: Vec<IpNet>,
 }
 
 fn roles() -> impl TypedValueParser<Value = Role> {
     // Only the words of existing roles get this far.
     PossibleValuesParser::new(Role::ALL.map(Role::as_str))
         .map(|word| word.parse().unwrap_or_default())
+}
+
+/// For whom the node is to resolve. A relative path is made whole: in the file it would start at
+/// the folder of the node.
+fn recurse(args: &Args) -> Result<Option<PresetRecurse>, Failed> {
+    let Some(root) = &args.root else {
+        return Ok(None);
+    };
+    let unusable = |error: &dyn std::error::Error| {
+        Report::new(Exit::Usage, "no node was made: the root cannot be used")
+            .causes_of(error)
+            .fail()
+    };
+    let mut root = parse_roots(root).map_err(|error| unusable(&error))?;
+    load_roots(&root).map_err(|error| unusable(&error))?;
+    if let Root::File(path) = &mut root {
+        *path = path.canonicalize().map_err(|error| unusable(&error))?;
+    }
+    let allow = match args.allow.is_empty() {
+        true => loopback_networks(),
+        false => args.allow.clone(),
+    };
+    Ok(Some(PresetRecurse { allow, root }))
 }
 
 /// Makes the node and says what to do next.
@@ -86,6 +122,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failed> {
             http: vec![SocketAddr::new(listen, args.http_port)],
             console: Some(SocketAddr::new(loopback, args.console_port)),
         }),
+        recurse: recurse(args)?,
     };
     let made = guantong_server::init(&args.dir, &options).map_err(|error| {
         let what = format_args!("no node was made in {}", args.dir.display());

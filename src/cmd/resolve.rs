@@ -1,4 +1,7 @@
-//! `guantong resolve`: asks a node for a record and prints it for people or as JSON.
+//! `guantong resolve`: asks a node for a record and prints it for people or as JSON; with `--root` it
+//! resolves by itself.
+
+mod walk;
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -28,6 +31,7 @@ Examples:
   guantong resolve 88.118.5/5g-base-stations --type NAME.ZH --index 1000 --json
   guantong resolve 0.NA/88.118.5 --at node.example --auth --trace
   guantong resolve 88.118.5/5g-base-stations --at tcp://127.0.0.1:2641
+  guantong resolve 88.118.5/5g-base-stations --root 203.0.113.1 --trace
 
 Addresses:
   node.example, 127.0.0.1:2641, [::1]:2641   by UDP, then TCP, then HTTP
@@ -52,6 +56,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDR", env = "GUANTONG_AT")]
     at: Option<Server>,
 
+    /// Ask no node, but resolve from the root down, beginning at a file (root_info,
+    /// bootstrap_handles, siteinfo.json, siteinfo.bin) or a root server as host or host:port
+    #[arg(long, value_name = "FILE|ADDR")]
+    root: Option<String>,
+
     #[command(flatten)]
     node: NodeArgs,
 
@@ -71,7 +80,8 @@ pub(crate) struct Args {
     #[arg(long)]
     cert: bool,
 
-    /// Say on standard error what was tried, and what the answers' headers say
+    /// Say on standard error what was tried, and what the answers' headers say; with --root, the
+    /// whole way
     #[arg(long)]
     trace: bool,
 
@@ -86,12 +96,10 @@ pub(crate) struct Args {
 
 /// Asks and prints.
 pub(crate) fn run(args: &Args) -> Result<(), Failed> {
-    let query = query(args).map_err(|error| {
-        Report::new(Exit::Usage, "that is not a handle")
-            .cause(error)
-            .hint("a handle is a prefix, a slash and a suffix: 88.118.5/SN20260001")
-            .fail()
-    })?;
+    if let Some(root) = &args.root {
+        return walk::run(args, root);
+    }
+    let query = query(args).map_err(|error| not_a_handle(&error))?;
     let client = Client::builder(server(args)?).trust(trust(args)?).build();
     let mut trace = Trace::default();
     let result = block_on(async {
@@ -113,6 +121,13 @@ pub(crate) fn run(args: &Args) -> Result<(), Failed> {
         }
         Err(error) => Err(failed(&error)),
     }
+}
+
+fn not_a_handle(error: &NameError) -> Failed {
+    Report::new(Exit::Usage, "that is not a handle")
+        .cause(error)
+        .hint("a handle is a prefix, a slash and a suffix: 88.118.5/SN20260001")
+        .fail()
 }
 
 /// The node to ask.
@@ -213,11 +228,7 @@ fn print(args: &Args, answer: &Answer, proof: Option<Proof>) -> Result<(), Faile
         out.line(record_json(answer.handle().as_str(), answer.values()))?;
         return out.finish();
     }
-    out.line(format_args!("{FAINT}; {}{FAINT:#}", summary(answer, proof)))?;
-    for line in render::table(answer.values(), render::terminal_columns()) {
-        out.line(line)?;
-    }
-    out.finish()?;
+    print_values(out, &summary(answer, proof), answer.values())?;
     if answer.transport() == Transport::Https && args.certificate.is_none() {
         note(format_args!(
             "{WARN}note:{WARN:#} who answered is not proven: give --certificate FILE to accept \
@@ -225,6 +236,15 @@ fn print(args: &Args, answer: &Answer, proof: Option<Proof>) -> Result<(), Faile
         ));
     }
     Ok(())
+}
+
+/// Prints a line about the answer, and its values.
+fn print_values(mut out: Output, summary: &str, values: &[Value]) -> Result<(), Failed> {
+    out.line(format_args!("{FAINT}; {summary}{FAINT:#}"))?;
+    for line in render::table(values, render::terminal_columns()) {
+        out.line(line)?;
+    }
+    out.finish()
 }
 
 /// The Handle JSON form of a record that was found, as the HTTP interface gives it.
@@ -282,6 +302,15 @@ struct Refusal<'a> {
     handle: &'a str,
 }
 
+impl Refusal<'_> {
+    fn print(&self) -> Result<(), Failed> {
+        let mut out = Output::new();
+        let text = serde_json::to_string(self).unwrap_or_default();
+        out.line(text).and_then(|()| out.finish())?;
+        Err(Failed::reported(Exit::Refused))
+    }
+}
+
 /// Prints an answer that says no as JSON; `None` if there was no answer.
 fn print_refusal(asked: &str, error: &Error) -> Option<Result<(), Failed>> {
     let code = error.code()?;
@@ -299,10 +328,7 @@ fn print_refusal(asked: &str, error: &Error) -> Option<Result<(), Failed>> {
         Error::Refused { text, .. } => form.message = Some(text),
         _ => {}
     }
-    let mut out = Output::new();
-    let text = serde_json::to_string(&form).unwrap_or_default();
-    let printed = out.line(text).and_then(|()| out.finish());
-    Some(printed.and(Err(Failed::reported(Exit::Refused))))
+    Some(form.print())
 }
 
 /// Reports why there are no values, and what to do about it.

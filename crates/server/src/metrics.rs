@@ -4,6 +4,8 @@
 //! addition to memory that no other core writes. Names, kinds and meanings are declared once, in
 //! [`FAMILIES`]; the reference page is made from it and every exported name is checked against it.
 
+mod recurse;
+
 use std::cell::Cell;
 use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -11,6 +13,8 @@ use std::time::Duration;
 
 use guantong_proto::limits::{ENVELOPE_LEN, HEADER_LEN};
 use guantong_proto::message::{OpCode, ResponseCode};
+
+pub use recurse::RecurseSnapshot;
 
 /// Sets of counters; threads beyond this number share.
 const SHARDS: usize = 32;
@@ -85,6 +89,19 @@ families! {
     Gauge "store_queued_changes" [""] "Changes that wait for the writer.";
     Counter "store_errors_total" [""] "Reads that failed because of the disk or a damaged record.";
     Gauge "homed_prefixes" [""] "Prefixes that this node answers for.";
+    Counter "recurse_cache_hits_total" [""] "Requests answered from the cache of others' answers at once.";
+    Counter "recurse_questions_total" [""] "Questions put to the resolver, because the cache could not answer at once.";
+    Counter "recurse_questions_without_servers_total" ["by"]
+        "Questions, with those on the way to them, for which no server was asked: coalesced with an equal one, cached, stale.";
+    Counter "recurse_failures_total" ["reason"] "Questions that failed, or were refused because too many were under way.";
+    Counter "recurse_exchanges_total" ["transport, result"] "Requests to other servers, by transport and result.";
+    Counter "recurse_steps_total" ["step"]
+        "Requests sent again, second servers asked, referrals followed, answers renewed before their end, loops cut.";
+    Counter "recurse_replies_dropped_total" ["reason"]
+        "Replies that were not believed: no request fits them, or digest, handle, time or signature do not fit.";
+    Gauge "recurse_under_way" ["what"] "Questions and requests to other servers under way.";
+    Gauge "recurse_cache_entries" [""] "Answers of others in the cache.";
+    Gauge "recurse_cache_bytes" [""] "Octets of them.";
     Counter "config_reloads_total" ["result"] "Readings of the configuration, by result: applied or refused.";
     Gauge "config_last_reload_success" [""] "1 if the last reading of the configuration succeeded.";
     Gauge "config_last_reload_timestamp_seconds" [""]
@@ -208,11 +225,12 @@ const OPS: [OpCode; 9] = [
     OpCode::LIST_HOMED,
     OpCode::SESSION_SETUP,
 ];
-const CODES: [ResponseCode; 14] = [
+const CODES: [ResponseCode; 15] = [
     ResponseCode::SUCCESS,
     ResponseCode::HANDLE_NOT_FOUND,
     ResponseCode::VALUES_NOT_FOUND,
     ResponseCode::SERVER_NOT_RESPONSIBLE,
+    ResponseCode::SERVICE_REFERRAL,
     ResponseCode::PREFIX_REFERRAL,
     ResponseCode::ERROR,
     ResponseCode::PROTOCOL_ERROR,
@@ -246,8 +264,9 @@ enum Single {
     ReloadsApplied,
     ReloadsRefused,
     LinesSuppressed,
+    CacheHits,
 }
-const SINGLES: usize = 7;
+const SINGLES: usize = 8;
 
 const DROP_AT: usize = REQUEST_SLOTS;
 const DURATION_AT: usize = DROP_AT + Drop::ALL.len();
@@ -294,6 +313,8 @@ pub struct Snapshot {
     pub homed: usize,
     /// Figures of the store; none if they cannot be had.
     pub store: Option<guantong_store::Stats>,
+    /// Figures of the resolver, if the node has one.
+    pub recurse: Option<RecurseSnapshot>,
 }
 
 impl Metrics {
@@ -391,6 +412,11 @@ impl Metrics {
     /// Counts a read of the store that failed.
     pub fn store_failed(&self) {
         self.single(Single::StoreErrors, 1);
+    }
+
+    /// Counts an answer from the cache of others' answers.
+    pub fn cache_hit(&self) {
+        self.single(Single::CacheHits, 1);
     }
 
     /// Counts a log line that was left out.
@@ -505,6 +531,12 @@ impl Metrics {
                 s.plain(self.certificate_expiry_secs.load(Relaxed));
             }
             "log_lines_suppressed_total" => s.plain(single(Single::LinesSuppressed)),
+            "recurse_cache_hits_total" => s.plain(single(Single::CacheHits)),
+            name if name.starts_with("recurse_") => {
+                if let Some(snapshot) = &snapshot.recurse {
+                    recurse::samples(s, name, snapshot);
+                }
+            }
             store => {
                 if let Some(stats) = &snapshot.store {
                     store_samples(s, store, stats);

@@ -141,6 +141,7 @@ impl Node {
             connections: self.connections.open(),
             homed: self.site().homed().len(),
             store: self.store.stats().ok(),
+            recurse: self.courier().map(|courier| courier.snapshot()),
         }
     }
 

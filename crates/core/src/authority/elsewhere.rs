@@ -5,8 +5,8 @@
 //!                            └── elsewhere.answer(found)   the reply, once it has found something
 //! ```
 //!
-//! A query becomes a question to the resolver ([`Query::question`]), or a name under which its cache
-//! may have the answer ([`Query::look_up`]).
+//! A query becomes a question to the resolver ([`Query::question`]), or a name under which its
+//! cache may have the answer ([`Query::look_up`]).
 //!
 //! What is found carries its values in wire form, so that the answer from a cache is one copy.
 

@@ -26,8 +26,8 @@
 //! * A derived prefix that has no record here is referred (303) along its parents. Peers that
 //!   suggest a version below 2.10 get the referral too, since nothing resolves for them here; peers
 //!   below 2.5 read 303 as "read-only", so they get 301.
-//! * A name whose prefix is not homed, while the prefix record is ours to answer and says who serves
-//!   it, is referred there (302). Otherwise such a name gets 301.
+//! * A name whose prefix is not homed, while the prefix record is ours to answer and says who
+//!   serves it, is referred there (302). Otherwise such a name gets 301.
 //! * In place of 301, 302 and 303, a peer who may and asks for it has the name resolved:
 //!   [`Step::Elsewhere`].
 //! * A value that is not publicly readable leads to a challenge (402) unless the caller asked for

@@ -21,6 +21,7 @@ pub use check::{Finding, Judgement, check};
 pub use read::{ConfigErrors, Problem};
 pub use recurse::{RecurseConfig, Root};
 pub use unit::{Level, LogFormat, Size, Span};
+pub use v1::loopback_networks;
 
 /// Name of the file that `init` makes.
 pub const FILE_NAME: &str = "guantong.toml";

@@ -109,7 +109,8 @@ fn loopback(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
-fn loopback_networks() -> Vec<IpNet> {
+/// The networks of this machine itself.
+pub fn loopback_networks() -> Vec<IpNet> {
     let v4 = IpNet::from(IpAddr::from([127, 0, 0, 0]));
     let v4 = IpNet::new_assert(v4.addr(), 8);
     vec![

@@ -164,6 +164,7 @@ impl Node {
             return None;
         }
         let hit = courier.cached(lookup)?;
+        self.metrics.cache_hit();
         if hit.wants_refresh
             && self.config().recurse.prefetch
             && let Some(question) = query.question()

@@ -14,6 +14,7 @@ use guantong_core::resolve::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::drive::Driver;
+use crate::metrics::RecurseSnapshot;
 
 /// Questions that wait to be begun. The thread takes all that are there at a time, so this is a
 /// burst, not a backlog.
@@ -134,9 +135,13 @@ impl Courier {
         &self.cache
     }
 
-    /// Counters and gauges of the resolver, at most a moment old.
-    pub fn figures(&self) -> Figures {
-        *self.figures.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Counters and gauges of the resolver, at most a moment old, and of the cache.
+    pub fn snapshot(&self) -> RecurseSnapshot {
+        RecurseSnapshot {
+            figures: *self.figures.lock().unwrap_or_else(PoisonError::into_inner),
+            cache_entries: self.cache.len(),
+            cache_octets: self.cache.octets(),
+        }
     }
 
     /// Asks. `reply` is called once, on the resolver's thread; on this one, with "too busy", if the
