@@ -1,5 +1,5 @@
-//! `guantong resolve`: asks a node for a record and prints it for people or as JSON; with `--root` it
-//! resolves by itself.
+//! `guantong resolve`: asks a node for a record and prints it for people or as JSON; with `--root`
+//! it resolves by itself.
 
 mod walk;
 

@@ -89,12 +89,16 @@ families! {
     Gauge "store_queued_changes" [""] "Changes that wait for the writer.";
     Counter "store_errors_total" [""] "Reads that failed because of the disk or a damaged record.";
     Gauge "homed_prefixes" [""] "Prefixes that this node answers for.";
-    Counter "recurse_cache_hits_total" [""] "Requests answered from the cache of others' answers at once.";
-    Counter "recurse_questions_total" [""] "Questions put to the resolver, because the cache could not answer at once.";
+    Counter "recurse_cache_hits_total" [""]
+        "Requests answered from the cache of others' answers at once.";
+    Counter "recurse_questions_total" [""]
+        "Questions put to the resolver, because the cache could not answer at once.";
     Counter "recurse_questions_without_servers_total" ["by"]
         "Questions, with those on the way to them, for which no server was asked: coalesced with an equal one, cached, stale.";
-    Counter "recurse_failures_total" ["reason"] "Questions that failed, or were refused because too many were under way.";
-    Counter "recurse_exchanges_total" ["transport, result"] "Requests to other servers, by transport and result.";
+    Counter "recurse_failures_total" ["reason"]
+        "Questions that failed, or were refused because too many were under way.";
+    Counter "recurse_exchanges_total" ["transport, result"]
+        "Requests to other servers, by transport and result.";
     Counter "recurse_steps_total" ["step"]
         "Requests sent again, second servers asked, referrals followed, answers renewed before their end, loops cut.";
     Counter "recurse_replies_dropped_total" ["reason"]
