@@ -18,8 +18,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 
+use guantong_core::admin::{Challenge, Errand, Ground, Next, Rules};
 use guantong_core::authority::{
-    self, Challenge, Homed, Moment, RecordView, Recursion, Signer, Site,
+    self, Answered, Demand, Homed, Moment, RecordView, Recursion, Signer, Site,
 };
 use guantong_proto::crypto::{SigningKey, credential};
 use guantong_proto::data::site::Site as SiteRecord;
@@ -177,7 +178,7 @@ impl Recorded {
 
     fn answer(&self, request: &[u8], now_secs: u32) -> Vec<u8> {
         let (mut key, mut out) = (Vec::new(), Vec::new());
-        let mut challenge = || Challenge {
+        let mut challenge = |_: Demand<'_>| Challenge {
             session_id: 77,
             nonce: [0x5a; 16],
         };
@@ -203,7 +204,19 @@ impl Recorded {
                 all_public: false,
             },
         );
-        assert!(result.unwrap().is_none(), "recursion is denied");
+        match result.unwrap() {
+            Answered::Done => {}
+            Answered::Elsewhere(_) => unreachable!("recursion is denied"),
+            Answered::HandOver => {
+                let ground = Ground {
+                    site: &self.site,
+                    rules: &Rules::default(),
+                };
+                let mut errand = Errand::new(request, |_| None).unwrap();
+                let next = errand.step(&ground, &mut moment, &mut out);
+                assert!(matches!(next, Next::Done), "{next:?}");
+            }
+        }
         out
     }
 }
@@ -307,15 +320,18 @@ fn expected(request: &[u8], recorded: &Message<'_>) -> Expected {
             ResponseCode::SESSION_TIMEOUT,
             "no sessions yet: every session is unknown",
         ),
-        OpCode::SESSION_SETUP | OpCode::SESSION_TERMINATE | OpCode::SESSION_EXCHANGE_KEY => Code(
+        OpCode::SESSION_SETUP
+        | OpCode::SESSION_TERMINATE
+        | OpCode::SESSION_EXCHANGE_KEY
+        | OpCode::VERIFY_ANSWER => Code(
             ResponseCode::OPERATION_NOT_SUPPORTED,
-            "sessions are a later stage",
+            "sessions and verification are a later stage",
         ),
-        OpCode::VERIFY_ANSWER => Code(
-            ResponseCode::OPERATION_NOT_SUPPORTED,
-            "verification is a later stage",
-        ),
-        OpCode::RESOLVE if code == ResponseCode::AUTHENTICATION_NEEDED => Challenge,
+        OpCode::RESOLVE | OpCode::RETRIEVE_TXN | OpCode::DUMP_HANDLES
+            if code == ResponseCode::AUTHENTICATION_NEEDED =>
+        {
+            Challenge
+        }
         OpCode::RESOLVE
             if matches!(
                 code,

@@ -18,6 +18,7 @@
 pub mod config;
 pub mod control;
 pub mod demo;
+pub mod errand;
 pub mod http;
 pub mod init;
 pub mod key;

@@ -210,6 +210,8 @@ drops! {
     AddressFull "address_full" "A connection was closed at once: its address had as many as it may.";
     RequestRate "request_rate" "A request waited or was refused: its address had its requests for this second.";
     SignatureRate "signature_rate" "An answer was not signed: the node had made its signatures for this second.";
+    Challenge "challenge" "A challenge was forgotten before its time: more were open than the node keeps.";
+    Crowded "crowded" "A request over UDP that needs an identity or a write found too many others under way.";
     Idle "idle" "A connection was closed because nothing was asked for too long.";
     Slow "slow" "A connection was closed because a message or an answer took too long.";
     Malformed "malformed" "A connection was closed after octets that are no message.";

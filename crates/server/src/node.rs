@@ -3,7 +3,7 @@
 //! [`Node::answer`] takes a whole packet and writes the whole reply; every native transport uses
 //! it. [`Node::resolve`] is the typed way for HTTP. Both ask `core::authority` what to say and read
 //! the store for it; no decision about a record is taken here. Names that live elsewhere go on in
-//! [`recurse`](crate::recurse).
+//! [`recurse`](crate::recurse), what needs more than a read in [`Node::run_errand`].
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,17 +12,18 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::{ArcSwap, Guard};
-use guantong_core::authority::{self, Challenge, Homed, Moment, RecordView, Signer, Site};
+use guantong_core::authority::{self, Answered, Homed, Moment, RecordView, Signer, Site};
 use guantong_core::resolve::{Lookup, Question};
 use guantong_proto::CaseRule;
 use guantong_proto::crypto::credential;
-use guantong_proto::limits::{ENVELOPE_LEN, HEADER_LEN, NONCE_LEN};
+use guantong_proto::limits::{ENVELOPE_LEN, HEADER_LEN};
 use guantong_proto::message::{Envelope, Header, OpFlags, ResponseCode, begin, finish};
 use guantong_proto::wire::{Reader, Writer};
 use guantong_store::{OpenError, Options, Store, StoreError, StoredRecord};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::config::Config;
+use crate::errand::Errands;
 use crate::key::{KeyError, ServerKey};
 use crate::limit::{Connections, Meter};
 use crate::log::Throttle;
@@ -41,6 +42,17 @@ pub struct Via {
     pub peer: std::net::SocketAddr,
 }
 
+//----------- Wait -----------------------------------------------------------
+
+/// What the answer to a packet has to wait for.
+#[derive(Debug)]
+pub enum Wait {
+    /// The resolver must be asked; its answer is for [`Node::answer_found`].
+    Resolver(Question),
+    /// The packet is for [`Node::run_errand`].
+    Errand,
+}
+
 //----------- Node -----------------------------------------------------------
 
 /// A node that can answer. Shared by all listeners.
@@ -56,6 +68,8 @@ pub struct Node {
     pub requests: Meter,
     /// Octets sent over UDP, by network.
     pub(crate) udp_octets: Meter,
+    /// What requests that need more than a read share.
+    pub(crate) errands: Errands,
     config: ArcSwap<Config>,
     site: ArcSwap<Site>,
     remaking: Mutex<()>,
@@ -98,6 +112,7 @@ impl Node {
             connections: Arc::default(),
             requests: Meter::new(),
             udp_octets: Meter::new(),
+            errands: Errands::new(config.administration.challenge_time.0),
             config: ArcSwap::from_pointee(config),
             site: ArcSwap::from_pointee(site),
             remaking: Mutex::new(()),
@@ -191,14 +206,6 @@ impl Node {
         octets
     }
 
-    pub(crate) fn challenge(&self) -> Challenge {
-        let [a, b, c, d] = self.random();
-        Challenge {
-            session_id: i32::from_be_bytes([a & 0x7f, b, c, d | 1]),
-            nonce: self.random::<NONCE_LEN>(),
-        }
-    }
-
     //--- Changing
 
     /// Makes the site snapshot again, after homing or another change of what is published.
@@ -253,6 +260,8 @@ impl Node {
         let _alone = self.remaking();
         let site = self.make_site(&config, &key)?;
         self.key.store(key);
+        let challenge_ms = config.administration.challenge_time.0;
+        self.errands.set_challenge_time(challenge_ms);
         self.config.store(Arc::new(config));
         self.site.store(Arc::new(site));
         Ok(())
@@ -261,9 +270,9 @@ impl Node {
     //--- Answering
 
     /// Answers one whole packet. The whole reply is appended to `out`; nothing is appended if the
-    /// packet deserves no reply, or if the resolver must be asked first, which is then returned.
+    /// packet deserves no reply, or if something must be waited for first, which is then returned.
     #[must_use]
-    pub fn answer(&self, packet: &[u8], via: Via, out: &mut Vec<u8>) -> Option<Question> {
+    pub fn answer(&self, packet: &[u8], via: Via, out: &mut Vec<u8>) -> Option<Wait> {
         SCRATCH.with_borrow_mut(|scratch| {
             self.answer_at(&self.site(), self.now_secs(), packet, via, scratch, out)
         })
@@ -278,28 +287,32 @@ impl Node {
         via: Via,
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
-    ) -> Option<Question> {
+    ) -> Option<Wait> {
         let begun = self.metrics.is_sample().then(Instant::now);
         let start = out.len();
         let mut moment = Moment {
             now_secs,
-            challenge: &mut || self.challenge(),
+            challenge: &mut |demand| self.challenge(demand, via),
             recursion: self.recursion_for(via.peer.ip()),
         };
         let Scratch { key, lookup } = scratch;
-        let mut question = None;
+        let mut wait = None;
         // A panic would be a mistake of ours. It must cost this answer, not the thread that
         // thousands of others are answered by.
         let answered = catch_unwind(AssertUnwindSafe(|| {
             let fetch = |key: &[u8]| self.store.get(key);
-            let answered = authority::answer(site, packet, &mut moment, key, out, fetch, view)?;
-            if let Some(elsewhere) = answered {
-                question = self.answer_elsewhere(elsewhere, lookup, &moment, out);
+            match authority::answer(site, packet, &mut moment, key, out, fetch, view)? {
+                Answered::Done => {}
+                Answered::Elsewhere(elsewhere) => {
+                    let question = self.answer_elsewhere(elsewhere, lookup, &moment, out);
+                    wait = question.map(Wait::Resolver);
+                }
+                Answered::HandOver => wait = Some(Wait::Errand),
             }
             Ok(())
         }));
-        if question.is_some() {
-            return question;
+        if wait.is_some() {
+            return wait;
         }
         self.note_answer(via, start, answered, out);
         if let Some(begun) = begun {

@@ -46,6 +46,7 @@ pub struct Running {
 struct Streams {
     tell: mpsc::Sender<()>,
     thread: JoinHandle<()>,
+    runtime: tokio::runtime::Handle,
 }
 
 /// Starts a node. When it returns, every address answers.
@@ -72,7 +73,6 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let control = control(&node, &config)?;
     node.begin_recursion()?;
     let system = |what| move |source| StartError::System { what, source };
-    let udp = Udp::start(&node, sockets.udp).map_err(system("a thread for UDP"))?;
     let streams = Streams::start(
         &node,
         sockets.tcp,
@@ -81,6 +81,8 @@ pub fn start(config: Config) -> Result<Running, StartError> {
         tls.as_ref(),
     )
     .map_err(system("threads for TCP and HTTP"))?;
+    let udp = Udp::start(&node, sockets.udp, &streams.runtime);
+    let udp = udp.map_err(system("a thread for UDP"))?;
     tracing::info!(
         name = config.name,
         udp = ?addresses.udp,
@@ -279,6 +281,7 @@ impl Streams {
         }
         drop(_inside);
         let (tell, told) = mpsc::channel();
+        let handle = runtime.handle().clone();
         let node = node.clone();
         let builder = std::thread::Builder::new().name("streams".to_owned());
         let thread = builder.spawn(move || {
@@ -296,7 +299,11 @@ impl Streams {
             // is free for the next one when `stop` returns.
             runtime.shutdown_timeout(bound);
         })?;
-        Ok(Self { tell, thread })
+        Ok(Self {
+            tell,
+            thread,
+            runtime: handle,
+        })
     }
 }
 

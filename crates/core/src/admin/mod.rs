@@ -1,13 +1,32 @@
-//! Administration as pure plans: what a change makes of a record, or why it cannot be made.
+//! Administration: who asks, may he, and what becomes of the record.
 //!
-//! The shell reads the record, asks for a plan, and writes the result on the condition that the
-//! record is still what the plan was made from. A dry run and the real thing are therefore the same
-//! function. Who may ask is not decided here.
+//! ```text
+//! authenticate   challenges, and the keys that confirm their answers
+//! rules          rights that the configuration gives
+//! errand         a request that needs more than one read, from its packet to its reply
+//! plan           what a change makes of a record, or why it cannot be made
+//! validate       what may be stored as a record
+//! delegate       the prefix record of a prefix that is handed to another node
+//! ```
+//!
+//! Changes are pure plans. The shell reads the record, asks for a plan, and writes the result on
+//! the condition that the record is still what the plan was made from. A dry run and the real thing
+//! are therefore the same function.
 
+pub mod authenticate;
 mod delegate;
+mod errand;
+mod kept;
+mod known;
 mod plan;
+mod rules;
 mod validate;
 
+pub use authenticate::{Challenge, Identity};
 pub use delegate::{Administrator, Delegation};
+pub use errand::{Errand, Ground, Next, Stream};
+pub use kept::Kept;
+pub use known::{FETCHES_MAX, KNOWN_OCTETS_MAX, Place, StoredRecord, Wanted};
 pub use plan::{Change, Conflict, Timestamps, plan};
+pub use rules::{Denied, Rules};
 pub use validate::{Invalid, InvalidReason, RECORD_OCTETS_MAX, validate};

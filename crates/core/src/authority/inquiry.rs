@@ -1,19 +1,19 @@
 //! The native face: a packet in, a whole reply packet out.
 
-use guantong_proto::limits::NONCE_LEN;
+use guantong_proto::DecodeError;
 use guantong_proto::message::{
     Envelope, Header, Message, OpCode, OpFlags, Packet, Request, Resolve, ResponseCode,
 };
 use guantong_proto::wire::Reader;
-use guantong_proto::{DecodeError, HandleRef};
 
 use super::elsewhere::Elsewhere;
-use super::lookup::{Lookup, Next, responsibility};
-use super::outcome::{Misdirected, Outcome};
+use super::lookup::{Lookup, Next};
+use super::outcome::Outcome;
 use super::query::{Query, Recursion, Selection};
 use super::record::{RecordView, Selected};
 use super::reply::{Reply, header_and_body};
 use super::site::Site;
+use crate::admin::Challenge;
 
 /// Said to an encrypted message; sessions are not offered here, so there is no key for it.
 const NO_SESSION_KEY: &str = "Invalid session id. Unable to decrypt request message.";
@@ -21,22 +21,17 @@ const NO_SESSION_KEY: &str = "Invalid session id. Unable to decrypt request mess
 const NO_SESSION: &str = "Invalid session id or session time out. Please try again.";
 /// Said to an obsolete operation.
 const NO_NEXT_TXN: &str = "Next txn id no longer supported; upgrade required";
-const NO_ADMINISTRATION: &str = "this node takes administrative requests on its local control \
-     socket only, not over the network";
-const NO_CHALLENGE: &str = "this node keeps no challenges: it checks no identities over the \
-     network; values that are not public are read on its local control socket";
-const NO_SESSIONS: &str = "this node offers no sessions";
-const NO_VERIFICATION: &str = "this node checks no secret keys for other servers";
 const COMPRESSED: &str = "compressed messages are not part of the protocol as spoken";
 
 //----------- Moment ---------------------------------------------------------
 
-/// What a reply needs of the outer world: the time, and random octets if it comes to a challenge.
+/// What a reply needs of the outer world: the time, and a challenge if it comes to that.
 pub struct Moment<'a> {
     /// Seconds since 1970.
     pub now_secs: u32,
-    /// Draws a challenge. Called only when one is sent, at most once per reply.
-    pub challenge: &'a mut dyn FnMut() -> Challenge,
+    /// Draws a challenge and keeps it with the request that it holds up. Called only when one is
+    /// sent, at most once per reply.
+    pub challenge: &'a mut dyn FnMut(Demand<'_>) -> Challenge,
     /// What the peer may have done for it if it asks for a name that lives elsewhere.
     pub recursion: Recursion,
 }
@@ -49,13 +44,13 @@ impl std::fmt::Debug for Moment<'_> {
     }
 }
 
-/// The random parts of a challenge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Challenge {
-    /// Names the challenge in the envelope; not 0.
-    pub session_id: i32,
-    /// To be signed by the client.
-    pub nonce: [u8; NONCE_LEN],
+/// A request whose sender is to prove who he is.
+#[derive(Clone, Copy, Debug)]
+pub struct Demand<'a> {
+    /// Its envelope.
+    pub envelope: Envelope,
+    /// Its header and body in clear.
+    pub octets: &'a [u8],
 }
 
 //----------- Inquiry --------------------------------------------------------
@@ -75,6 +70,9 @@ pub enum Step<'a> {
     Fetch(Inquiry<'a>),
     /// The name lives elsewhere, and the peer may have it resolved.
     Elsewhere(Elsewhere<'a>),
+    /// The request needs more than that; nothing was appended. The packet is for an
+    /// [`Errand`](crate::admin::Errand).
+    HandOver,
     /// The reply is in `out`; if nothing was appended, the packet deserves none.
     Done,
 }
@@ -203,7 +201,7 @@ fn dispatch<'a>(
 ) -> Result<Step<'a>, DecodeError> {
     let op = message.header.op;
     let unsupported = ResponseCode::OPERATION_NOT_SUPPORTED;
-    let (code, text) = match (op, Request::of(message)?) {
+    match (op, Request::of(message)?) {
         (_, Request::Resolve(resolve)) => {
             return Ok(look_up(reply, message, resolve, moment, key, out));
         }
@@ -212,29 +210,14 @@ fn dispatch<'a>(
             reply.send(ResponseCode::SUCCESS, moment, out, |out| {
                 out.extend_from_slice(record);
             });
-            return Ok(Step::Done);
         }
-        (OpCode::GET_NEXT_TXN, _) => (unsupported, NO_NEXT_TXN),
-        (OpCode::CHALLENGE_ANSWER, _) => (ResponseCode::AUTHENTICATION_TIMED_OUT, NO_CHALLENGE),
-        (OpCode::VERIFY_ANSWER, _) => (unsupported, NO_VERIFICATION),
-        (
-            OpCode::SESSION_SETUP
-            | OpCode::SESSION_TERMINATE
-            | OpCode::SESSION_EXCHANGE_KEY
-            | OpCode::LOGIN,
-            _,
-        ) => (unsupported, NO_SESSIONS),
+        (OpCode::GET_NEXT_TXN, _) => reply.error(unsupported, NO_NEXT_TXN, moment, out),
         (_, Request::Unknown { .. }) => {
             let text = format!("this node does not know the operation {op}");
             reply.error(unsupported, &text, moment, out);
-            return Ok(Step::Done);
         }
-        (_, request) => {
-            refuse_administration(&reply, op, &request, moment, key, out);
-            return Ok(Step::Done);
-        }
-    };
-    reply.error(code, text, moment, out);
+        _ => return Ok(Step::HandOver),
+    }
     Ok(Step::Done)
 }
 
@@ -291,75 +274,7 @@ fn say(
                 values.write(out);
             });
         }
-        Outcome::AuthenticationNeeded => {
-            let challenge = (moment.challenge)();
-            reply.challenge(&challenge, moment, out);
-        }
+        Outcome::AuthenticationNeeded => reply.demand_identity(moment, out),
         _ => reply.error(outcome.code(), &outcome.message(), moment, out),
     }
-}
-
-//----------- Administration -------------------------------------------------
-
-/// Refuses an administrative request, after the checks that need no identity (6.1): the name is
-/// one, the prefix is homed here, we are a primary.
-fn refuse_administration(
-    reply: &Reply<'_>,
-    op: OpCode,
-    request: &Request<'_>,
-    moment: &mut Moment<'_>,
-    key: &mut Vec<u8>,
-    out: &mut Vec<u8>,
-) {
-    let refused = match (op, request) {
-        (OpCode::HOME_PREFIX | OpCode::UNHOME_PREFIX, Request::Named { handle }) => {
-            not_a_prefix(handle)
-        }
-        (
-            OpCode::CREATE | OpCode::DELETE,
-            Request::Named { handle } | Request::Write { handle, .. },
-        )
-        | (OpCode::ADD_VALUE | OpCode::MODIFY_VALUE, Request::Write { handle, .. })
-        | (OpCode::REMOVE_VALUE, Request::Remove { handle, .. }) => {
-            not_ours(reply.site, handle, key)
-        }
-        _ => None,
-    };
-    match refused {
-        Some(outcome) => reply.error(outcome.code(), &outcome.message(), moment, out),
-        None => {
-            let code = ResponseCode::OPERATION_NOT_SUPPORTED;
-            reply.error(code, NO_ADMINISTRATION, moment, out);
-        }
-    }
-}
-
-/// Why a prefix handle cannot be homed.
-fn not_a_prefix(handle: &[u8]) -> Option<Outcome> {
-    let name = HandleRef::from_wire(handle).map_err(Outcome::InvalidHandle);
-    let error = name.and_then(|handle| match handle.is_prefix_handle() {
-        true => Ok(()),
-        false => Err(Outcome::InvalidHandle(
-            guantong_proto::NameError::NotAPrefix {
-                name: handle.as_str().into(),
-            },
-        )),
-    });
-    error.err()
-}
-
-/// Why a record cannot be changed here by anybody.
-fn not_ours(site: &Site, handle: &[u8], key: &mut Vec<u8>) -> Option<Outcome> {
-    let handle = match HandleRef::from_wire(handle) {
-        Ok(handle) => handle,
-        Err(error) => return Some(Outcome::InvalidHandle(error)),
-    };
-    if !site.is_primary() {
-        return Some(Outcome::NotResponsible(Misdirected::NotPrimary));
-    }
-    key.clear();
-    handle.fold(site.case_rule(), key);
-    responsibility(site, handle, key)
-        .err()
-        .map(Outcome::NotResponsible)
 }

@@ -11,6 +11,7 @@
 //! ```text
 //! Inquiry::start(site, packet, ..) ──► Step::Done                        (reply is in `out`)
 //!                                  ├─► Step::Elsewhere(elsewhere)        (for the resolver)
+//!                                  ├─► Step::HandOver                    (for `admin`)
 //!                                  └─► Step::Fetch(inquiry)              (key is in `key`)
 //!                                            │ store.get(key)
 //!              inquiry.resume(record, ..) ◄──┘ ──► Step::Done, or another of them
@@ -31,11 +32,10 @@
 //! * In place of 301, 302 and 303, a peer who may and asks for it has the name resolved:
 //!   [`Step::Elsewhere`].
 //! * A value that is not publicly readable leads to a challenge (402) unless the caller asked for
-//!   public values only. No identity is checked over the network, and no challenge is kept: an
-//!   answer to a challenge gets 405 with a text that says where restricted values are read.
+//!   public values only.
 //! * HS_SECKEY values are sent to nobody, whatever their permissions say.
-//! * Administrative operations are refused with 5, after the checks that need no identity: 301 and
-//!   102.
+//! * What needs an identity, several records or a write ends in [`Step::HandOver`]: it is for
+//!   [`crate::admin`].
 
 mod codes;
 mod elsewhere;
@@ -49,20 +49,33 @@ mod site;
 
 pub use codes::{HttpOperation, code_for_version, http_status};
 pub use elsewhere::{Age, Elsewhere, Found, outcome_of, outcome_of_hit};
-pub use inquiry::{Challenge, Inquiry, Moment, Step};
+pub use inquiry::{Demand, Inquiry, Moment, Step};
 pub use lookup::{Lookup, Next, PARENTS_MAX};
 pub use outcome::{Misdirected, Outcome, Trouble};
 pub use query::{Query, Recursion, SELECTION_MAX, Selection};
 pub use record::{RecordView, Selected};
+pub(crate) use reply::Reply;
+pub(crate) use site::Responsibility;
 pub use site::{Homed, Signer, Site, SiteError};
 
 use guantong_proto::Value;
 
+/// How answering a packet ends.
+#[derive(Clone, Debug)]
+#[must_use]
+pub enum Answered<'a> {
+    /// The reply was appended; if nothing was, the packet deserves none.
+    Done,
+    /// The name lives elsewhere and is for the resolver; nothing was appended.
+    Elsewhere(Elsewhere<'a>),
+    /// The packet is for an [`Errand`](crate::admin::Errand); nothing was appended.
+    HandOver,
+}
+
 /// Answers one packet from a store that is read directly.
 ///
-/// `fetch` reads the record of a key, `view` shows it. The reply is appended to `out`; nothing is
-/// appended if the packet deserves no reply, or if the resolver is to answer it, which is then
-/// returned. `key` is working space that is best reused.
+/// `fetch` reads the record of a key, `view` shows it. The reply is appended to `out`. `key` is
+/// working space that is best reused.
 pub fn answer<'a, R, E>(
     site: &'a Site,
     packet: &'a [u8],
@@ -71,13 +84,14 @@ pub fn answer<'a, R, E>(
     out: &mut Vec<u8>,
     mut fetch: impl FnMut(&[u8]) -> Result<Option<R>, E>,
     view: impl Fn(&R) -> RecordView<'_>,
-) -> Result<Option<Elsewhere<'a>>, E> {
+) -> Result<Answered<'a>, E> {
     let mut step = Inquiry::start(site, packet, moment, key, out);
     loop {
         let inquiry = match step {
             Step::Fetch(inquiry) => inquiry,
-            Step::Elsewhere(elsewhere) => return Ok(Some(elsewhere)),
-            Step::Done => return Ok(None),
+            Step::Elsewhere(elsewhere) => return Ok(Answered::Elsewhere(elsewhere)),
+            Step::HandOver => return Ok(Answered::HandOver),
+            Step::Done => return Ok(Answered::Done),
         };
         let record = match fetch(key) {
             Ok(record) => record,

@@ -9,8 +9,9 @@ use guantong_proto::wire::Writer;
 
 use super::codes::code_for_version;
 use super::elsewhere::Age;
-use super::inquiry::{Challenge, Moment};
+use super::inquiry::{Demand, Moment};
 use super::site::Site;
+use crate::admin::authenticate::{Challenge, Failed, VERSION_MIN};
 
 /// Flags of a reply to a message whose header could not be read.
 const FLAGS_UNREADABLE: OpFlags = OpFlags::DEFAULT;
@@ -26,7 +27,7 @@ pub(super) const EXPIRATION_STALE_SECS: u32 = 30;
 
 /// What a reply repeats of its request.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reply<'a> {
+pub(crate) struct Reply<'a> {
     pub(super) site: &'a Site,
     pub(super) request: Envelope,
     /// `None` if the header could not be read.
@@ -65,13 +66,29 @@ impl<'a> Reply<'a> {
         }
     }
 
+    /// The reply to a message in clear. `digest_input` is its header and body.
+    pub(crate) fn to(
+        site: &'a Site,
+        request: Envelope,
+        header: Header,
+        digest_input: &'a [u8],
+    ) -> Self {
+        Self {
+            site,
+            request,
+            header: Some(header),
+            digest_input,
+            source: Source::Ours,
+        }
+    }
+
     /// The version that the reply is written in.
-    pub(super) fn version(&self) -> Version {
+    pub(crate) fn version(&self) -> Version {
         self.request.answer_version()
     }
 
     /// Appends a reply whose body `write` appends.
-    pub(super) fn send(
+    pub(crate) fn send(
         &self,
         code: ResponseCode,
         moment: &Moment<'_>,
@@ -84,7 +101,7 @@ impl<'a> Reply<'a> {
     }
 
     /// Appends an error with a text that may be empty.
-    pub(super) fn error(
+    pub(crate) fn error(
         &self,
         code: ResponseCode,
         text: &str,
@@ -100,21 +117,32 @@ impl<'a> Reply<'a> {
         });
     }
 
+    /// Appends a challenge, which the shell keeps with the request; or, to a peer of an old
+    /// version, why it gets none.
+    pub(crate) fn demand_identity(&self, moment: &mut Moment<'_>, out: &mut Vec<u8>) {
+        let found = self.version();
+        if !found.at_least(VERSION_MIN.major, VERSION_MIN.minor) {
+            let needs = VERSION_MIN;
+            let failed = Failed::OldVersion { found, needs };
+            return self.error(failed.code(), &failed.to_string(), moment, out);
+        }
+        let challenge = (moment.challenge)(Demand {
+            envelope: self.request,
+            octets: self.digest_input,
+        });
+        self.challenge(&challenge, moment, out);
+    }
+
     /// Appends a challenge: the envelope names it, the body has the digest of the request and a
     /// nonce (6.2).
-    pub(super) fn challenge(&self, challenge: &Challenge, moment: &Moment<'_>, out: &mut Vec<u8>) {
+    fn challenge(&self, challenge: &Challenge, moment: &Moment<'_>, out: &mut Vec<u8>) {
         let envelope = Envelope {
             session_id: challenge.session_id,
             ..self.envelope()
         };
         let code = ResponseCode::AUTHENTICATION_NEEDED;
-        let modern = self.version().at_least(2, 1);
-        let start = self.begin(envelope, code, modern, moment, out);
-        let mut w = Writer::new(out);
-        w.bytes(&challenge.nonce);
-        if !modern {
-            w.bytes(&self.digest(HashId::Md5Old));
-        }
+        let start = self.begin(envelope, code, true, moment, out);
+        Writer::new(out).bytes(&challenge.nonce);
         self.end(start, moment, out);
     }
 

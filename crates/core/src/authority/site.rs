@@ -101,8 +101,16 @@ impl Site {
 
     /// Whether we answer for `handle`, whether or not there is such a record.
     pub fn is_responsible(&self, handle: HandleRef<'_>) -> Result<(), Misdirected> {
+        self.responsibility(handle).map(|_| ())
+    }
+
+    /// Why we answer for `handle`, whether or not there is such a record.
+    pub(crate) fn responsibility(
+        &self,
+        handle: HandleRef<'_>,
+    ) -> Result<Responsibility, Misdirected> {
         let key = handle.key(self.case_rule);
-        super::lookup::responsibility(self, handle, key.as_bytes()).map(|_| ())
+        super::lookup::responsibility(self, handle, key.as_bytes())
     }
 
     /// Whether this server of the site is the one that holds `handle` (5.4).
@@ -159,7 +167,7 @@ pub struct Homed {
 
 /// Why a node answers for a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Responsibility {
+pub(crate) enum Responsibility {
     /// The prefix is homed, or the name is a prefix derived from a homed one.
     Homed,
     /// The name is the prefix record of a homed prefix. It belongs to the parent; we may hold a

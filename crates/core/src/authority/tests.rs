@@ -14,6 +14,7 @@ use guantong_proto::wire::Writer;
 use guantong_proto::{CaseRule, Handle, Permissions, Values};
 
 use super::*;
+use crate::admin::{self, Challenge, Errand, Ground, Rules};
 
 mod elsewhere;
 
@@ -93,7 +94,7 @@ impl Node {
         packet: &[u8],
         resolver: impl FnOnce(Elsewhere<'_>, &Moment<'_>, &mut Vec<u8>),
     ) -> Vec<u8> {
-        let mut challenge = || Challenge {
+        let mut challenge = |_: Demand<'_>| Challenge {
             session_id: 9,
             nonce: [0xaa; 16],
         };
@@ -104,7 +105,7 @@ impl Node {
         };
         let (mut key, mut out) = (Vec::new(), Vec::new());
         let fetch = |key: &[u8]| Ok::<_, Infallible>(self.records.get(key).cloned());
-        let elsewhere = answer(
+        let answered = answer(
             &self.site,
             packet,
             &mut moment,
@@ -113,9 +114,21 @@ impl Node {
             fetch,
             Self::view,
         );
-        if let Some(elsewhere) = elsewhere.unwrap() {
-            assert!(out.is_empty());
-            resolver(elsewhere, &moment, &mut out);
+        match answered.unwrap() {
+            Answered::Done => {}
+            Answered::Elsewhere(elsewhere) => {
+                assert!(out.is_empty());
+                resolver(elsewhere, &moment, &mut out);
+            }
+            Answered::HandOver => {
+                let ground = Ground {
+                    site: &self.site,
+                    rules: &Rules::default(),
+                };
+                let mut errand = Errand::new(packet, |_| None).unwrap();
+                let next = errand.step(&ground, &mut moment, &mut out);
+                assert!(matches!(next, admin::Next::Done), "{next:?}");
+            }
         }
         out
     }
@@ -556,7 +569,7 @@ fn what_is_not_offered_says_so() {
     );
     assert!(says(106, &[0; 4]).starts_with("5: "));
     assert_eq!(says(401, &[0; 4]), "5: this node offers no sessions");
-    assert!(says(200, &[0; 16]).starts_with("405: this node keeps no challenges"));
+    assert!(says(200, &[0; 16]).starts_with("405: there is no such challenge"));
     assert!(says(201, &[0; 20]).starts_with("5: "));
     assert!(says(2001, &[0; 8]).starts_with("5: "));
 }
@@ -700,7 +713,7 @@ fn answer_that_no_message_carries_becomes_an_error() {
 #[test]
 fn failing_store_is_told_without_detail_and_reported_to_the_caller() {
     let site = site(&["a"]);
-    let mut challenge = || unreachable!("no challenge is needed");
+    let mut challenge = |_: Demand<'_>| unreachable!("no challenge is needed");
     let mut moment = Moment {
         now_secs: 0,
         challenge: &mut challenge,

@@ -14,6 +14,7 @@ mod v1;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use guantong_core::admin::Rules;
 use guantong_proto::CaseRule;
 use ipnet::IpNet;
 
@@ -55,6 +56,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// Resolving for others.
     pub recurse: RecurseConfig,
+    /// Who may do what over the network.
+    pub administration: AdministrationConfig,
     /// Bounds on what others can make this node do.
     pub limits: Limits,
     /// What is logged.
@@ -117,6 +120,15 @@ pub struct StoreConfig {
     pub memory: Size,
     /// Value types with a reverse index.
     pub index: Vec<String>,
+}
+
+/// Who may do what over the network.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AdministrationConfig {
+    /// Rights that the configuration gives.
+    pub rules: Rules,
+    /// Time in which a challenge must be answered.
+    pub challenge_time: Span,
 }
 
 /// Bounds on what others can make this node do; all may change while it runs.
@@ -225,6 +237,12 @@ impl Config {
                 index: spec.store.index,
             },
             recurse: RecurseConfig::of(spec.recurse, &folder),
+            administration: AdministrationConfig {
+                rules: Rules {
+                    replication_admins: spec.administration.replication_admins,
+                },
+                challenge_time: spec.administration.challenge_time,
+            },
             limits: Limits {
                 connections: limits.connections,
                 connections_per_address: limits.connections_per_address,

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use guantong_core::admin::Identity;
 use ipnet::IpNet;
 use toml::de::DeValue;
 
@@ -171,6 +172,18 @@ impl Setting for IpNet {
     }
 }
 
+impl Setting for Identity {
+    const FORM: &'static str = "an identity such as \"300:0.NA/88.118\"";
+
+    fn read(value: &DeValue<'_>) -> Result<Self, String> {
+        parsed(value)
+    }
+
+    fn write(&self) -> String {
+        quoted(self)
+    }
+}
+
 macro_rules! list {
     ($($ty:ty: $form:literal),* $(,)?) => {$(
         impl Setting for Vec<$ty> {
@@ -193,6 +206,7 @@ list! {
     String: "a list of texts such as [\"EMAIL\"]",
     SocketAddr: "a list of addresses with ports such as [\"0.0.0.0:2641\", \"[::]:2641\"]",
     IpNet: "a list of networks such as [\"10.0.0.0/8\"]",
+    Identity: "a list of identities, index and handle, such as [\"300:0.NA/88.118\"]",
 }
 
 //----------- Size -----------------------------------------------------------

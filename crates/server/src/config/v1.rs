@@ -7,6 +7,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use guantong_core::admin::Identity;
 use ipnet::IpNet;
 
 use super::read::Section;
@@ -218,6 +219,15 @@ settings! {
         pending_max: u32 = 10_000, 16 => 1_000_000;
         /// UDP sockets that questions leave by. A forged answer has to guess the one that was used.
         sockets: u16 = 16, 1 => 256;
+    }
+    /// Who may do what over the network. Rights on records are in the records themselves: their
+    /// `HS_ADMIN` values.
+    administration: Administration {
+        /// Identities that may follow this node as a mirror. They receive every value, restricted
+        /// ones and secret keys included.
+        replication_admins: Vec<Identity> = Vec::new();
+        /// Time in which a challenge must be answered.
+        challenge_time: Span = Span::secs(20), Span::secs(1) => Span::secs(300);
     }
     /// Bounds on what others can make this node do.
     limits: Limits {

@@ -32,7 +32,9 @@ pub(super) async fn answer(node: &Node, asked: &Asked) -> Response {
         peer: asked.peer.address,
     };
     let mut reply = Vec::new();
-    node.answer_in_time(&asked.body, via, &mut reply).await;
+    if let Some(stream) = node.answer_in_time(&asked.body, via, &mut reply).await {
+        node.refuse_stream(&stream, &mut reply);
+    }
     if reply.is_empty() {
         let message = "the body is too short for an envelope, or is itself a reply";
         return Failure::new(ResponseCode::PROTOCOL_ERROR, message).into_json(asked);

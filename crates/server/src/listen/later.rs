@@ -1,4 +1,4 @@
-//! Answers that had to wait for the resolver, sent when it has them.
+//! Answers that had to wait, for the resolver or for an errand, sent when they are there.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use guantong_core::resolve::{Answer, Question, TraceWanted};
 use guantong_proto::frame::split;
 use guantong_proto::limits::ENVELOPE_LEN;
 use guantong_proto::message::ResponseCode;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::limit::network_of;
@@ -37,9 +38,30 @@ impl Datagram {
     }
 
     fn answer(&self, answer: &Answer) {
-        let Self { node, via, .. } = self;
         let mut out = Vec::new();
-        node.answer_found(&self.packet, *via, answer, &mut out);
+        self.node
+            .answer_found(&self.packet, self.via, answer, &mut out);
+        self.send(out);
+    }
+
+    /// Carries out on `runtime` what needs an identity, several records or a write, and sends the
+    /// reply from there. Above the bound on errands the datagram is dropped; clients repeat it.
+    pub(super) fn carry_out(self, runtime: &Handle) {
+        if self.node.errands.is_full() {
+            return self.node.metrics.dropped(Dropped::Crowded);
+        }
+        runtime.spawn(async move {
+            let Self { node, via, .. } = &self;
+            let mut out = Vec::new();
+            if let Some(stream) = node.run_errand(&self.packet, *via, &mut out).await {
+                node.refuse_stream(&stream, &mut out);
+            }
+            self.send(out);
+        });
+    }
+
+    fn send(&self, mut out: Vec<u8>) {
+        let Self { node, via, .. } = self;
         if out.is_empty() {
             return;
         }

@@ -28,7 +28,7 @@ use super::accept;
 use super::later::Slot;
 use crate::limit::Place;
 use crate::metrics::{Drop as Dropped, Transport};
-use crate::node::{Node, Via};
+use crate::node::{Node, Via, Wait};
 use crate::recurse::busy;
 use crate::shutdown::Stop;
 
@@ -241,12 +241,19 @@ impl Connection {
             let is_first = self.waiting.is_empty();
             let out = if is_first { &mut self.out } else { &mut own };
             match self.node.answer(packet, self.via, out) {
-                Some(question) => {
+                Some(Wait::Resolver(question)) => {
                     let slot = Slot::ask(&self.node, question, packet);
                     self.waiting.push_back(slot);
                 }
-                None if is_first => {}
-                None => self.waiting.push_back(Slot::Ready(own)),
+                Some(Wait::Errand) => {
+                    if let Some(stream) = self.node.run_errand(packet, self.via, out).await {
+                        self.node.refuse_stream(&stream, out);
+                    }
+                }
+                None => {}
+            }
+            if !own.is_empty() {
+                self.waiting.push_back(Slot::Ready(own));
             }
             self.pay().await?;
             if self.out.len() >= WRITE_AT {
@@ -262,7 +269,7 @@ impl Connection {
             return;
         };
         let packet = Writer::to_vec(|w| envelope.encode(w));
-        // An envelope alone asks for nothing that the resolver could be asked for.
+        // An envelope alone asks for nothing that would have to wait.
         let _ = self.node.answer(&packet, self.via, &mut self.out);
     }
 

@@ -43,11 +43,12 @@ use nix::errno::Errno;
 use nix::sys::socket::{
     ControlMessage, MsgFlags, MultiHeaders, Shutdown, SockaddrStorage, recvmmsg, sendmmsg, shutdown,
 };
+use tokio::runtime::Handle;
 
 use super::canonical;
 use super::later::{self, Datagram};
 use crate::metrics::{Drop as Dropped, Transport};
-use crate::node::{Node, Scratch, Via, replace_by_error};
+use crate::node::{Node, Scratch, Via, Wait, replace_by_error};
 
 /// Datagrams that one system call takes. More would add latency and leave the first-level cache.
 pub const BATCH: usize = 64;
@@ -92,8 +93,13 @@ impl Udp {
         Ok(sockets)
     }
 
-    /// Starts a thread for each socket.
-    pub(crate) fn start(node: &Arc<Node>, sockets: Vec<UdpSocket>) -> std::io::Result<Self> {
+    /// Starts a thread for each socket. What takes longer than an answer from memory runs on
+    /// `runtime`.
+    pub(crate) fn start(
+        node: &Arc<Node>,
+        sockets: Vec<UdpSocket>,
+        runtime: &Handle,
+    ) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let mut udp = Self {
             sockets: Vec::new(),
@@ -102,9 +108,9 @@ impl Udp {
         };
         for (n, socket) in sockets.into_iter().enumerate() {
             udp.sockets.push(socket.try_clone()?);
-            let (node, stop) = (node.clone(), stop.clone());
+            let (node, stop, runtime) = (node.clone(), stop.clone(), runtime.clone());
             let builder = std::thread::Builder::new().name(format!("udp-{n}"));
-            let run = move || Worker::new(node, socket, stop).run();
+            let run = move || Worker::new(node, Arc::new(socket), stop, runtime).run();
             udp.threads.push(builder.spawn(run)?);
         }
         Ok(udp)
@@ -156,17 +162,24 @@ struct Worker {
     node: Arc<Node>,
     socket: Arc<UdpSocket>,
     stop: Arc<AtomicBool>,
+    runtime: Handle,
     receive: Receive,
     answer: Answer,
     send: Send,
 }
 
 impl Worker {
-    fn new(node: Arc<Node>, socket: UdpSocket, stop: Arc<AtomicBool>) -> Self {
+    fn new(
+        node: Arc<Node>,
+        socket: Arc<UdpSocket>,
+        stop: Arc<AtomicBool>,
+        runtime: Handle,
+    ) -> Self {
         Self {
             node,
-            socket: Arc::new(socket),
+            socket,
             stop,
+            runtime,
             receive: Receive::new(),
             answer: Answer::new(),
             send: Send::new(),
@@ -205,6 +218,7 @@ impl Worker {
             receive,
             answer,
             send,
+            runtime,
             ..
         } = self;
         node.metrics.received(count);
@@ -212,6 +226,7 @@ impl Worker {
         let moment = Moment {
             node,
             socket,
+            runtime,
             site: &site,
             now_secs: node.now_secs(),
             now_ms: node.uptime_ms(),
@@ -233,6 +248,7 @@ impl Worker {
 struct Moment<'a> {
     node: &'a Arc<Node>,
     socket: &'a Arc<UdpSocket>,
+    runtime: &'a Handle,
     site: &'a Site,
     now_secs: u32,
     now_ms: u64,
@@ -382,8 +398,8 @@ impl Answer {
         };
         let Moment { node, site, .. } = moment;
         let (scratch, out) = (&mut self.scratch, &mut send.octets);
-        let question = node.answer_at(site, moment.now_secs, packet, via, scratch, out);
-        if let Some(question) = question {
+        let wait = node.answer_at(site, moment.now_secs, packet, via, scratch, out);
+        if let Some(wait) = wait {
             let later = Datagram {
                 node: moment.node.clone(),
                 socket: moment.socket.clone(),
@@ -391,7 +407,10 @@ impl Answer {
                 via,
                 to: plain_address(address).unwrap_or(peer),
             };
-            return later.ask(question);
+            return match wait {
+                Wait::Resolver(question) => later.ask(question),
+                Wait::Errand => later.carry_out(moment.runtime),
+            };
         }
         if send.octets.len() == start {
             return;

@@ -8,8 +8,9 @@ use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use guantong_core::admin::Stream;
 use guantong_core::authority::{
-    self, Elsewhere, Found, Moment, Outcome, Query, Recursion, outcome_of, outcome_of_hit,
+    self, Answered, Elsewhere, Found, Moment, Outcome, Query, Recursion, outcome_of, outcome_of_hit,
 };
 use guantong_core::resolve::{
     Answer, Cache, Freshness, Hit, Lookup, Outcome as Resolved, Question, TraceWanted,
@@ -19,7 +20,7 @@ use guantong_store::StoreError;
 use super::courier::{Clock, Courier, Setup};
 use super::{keep, roots};
 use crate::config::{Config, Root};
-use crate::node::{Node, StartError, Via, view};
+use crate::node::{Node, StartError, Via, Wait, view};
 
 //----------- Source ---------------------------------------------------------
 
@@ -180,7 +181,7 @@ impl Node {
         let mut key = Vec::new();
         let mut moment = Moment {
             now_secs: self.now_secs(),
-            challenge: &mut || self.challenge(),
+            challenge: &mut |demand| self.challenge(demand, via),
             recursion: Recursion::Granted,
         };
         let (outcome, age) = outcome_of(answer);
@@ -190,7 +191,7 @@ impl Node {
             let fetch = |key: &[u8]| self.store.get(key);
             let answered =
                 authority::answer(&site, packet, &mut moment, &mut key, out, fetch, view);
-            if let Ok(Some(elsewhere)) = answered {
+            if let Ok(Answered::Elsewhere(elsewhere)) = answered {
                 elsewhere.answer(Found { outcome, age }, &moment, out);
                 return Ok(());
             }
@@ -200,13 +201,22 @@ impl Node {
         self.note_answer(via, start, answered, out);
     }
 
-    /// Answers one whole packet, waiting for the resolver where it must be asked.
-    pub async fn answer_in_time(&self, packet: &[u8], via: Via, out: &mut Vec<u8>) {
-        let Some(question) = self.answer(packet, via, out) else {
-            return;
-        };
-        let answer = self.ask(question).await;
-        self.answer_found(packet, via, &answer, out);
+    /// Answers one whole packet, waiting for whatever it takes. Instead of a reply, a stream may be
+    /// what was asked for.
+    pub async fn answer_in_time(
+        &self,
+        packet: &[u8],
+        via: Via,
+        out: &mut Vec<u8>,
+    ) -> Option<Stream> {
+        match self.answer(packet, via, out)? {
+            Wait::Errand => self.run_errand(packet, via, out).await,
+            Wait::Resolver(question) => {
+                let answer = self.ask(question).await;
+                self.answer_found(packet, via, &answer, out);
+                None
+            }
+        }
     }
 
     async fn ask(&self, question: Question) -> Answer {
