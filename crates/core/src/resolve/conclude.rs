@@ -7,10 +7,11 @@ use guantong_proto::{CaseRule, Handle, is_of_type};
 
 use super::answer::{Answer, Freshness, Outcome, ResolveError};
 use super::cache::{Entry, EntryKind, Lookup};
-use super::find::{cached_hop, outcome_of};
+
 use super::limits::{ALIASES_MAX, STALE_PAUSE_MS};
 use super::question::{Question, TraceWanted};
 use super::resolver::{Resolver, Step, Timer};
+use super::share::{cached_hop, outcome_of};
 use super::time::{Now, Tick};
 use super::trace::{Hop, Trace, Why};
 use super::walk::{Found, Kind, Tag, Waiter, Walk, WalkId};

@@ -32,6 +32,7 @@ mod refresh;
 mod resolver;
 mod roots;
 mod settings;
+mod share;
 mod time;
 mod trace;
 mod transmit;

@@ -10,7 +10,7 @@ use guantong_proto::message::Envelope;
 use guantong_proto::wire::Reader;
 
 use super::answer::{Answer, ResolveError};
-use super::cache::{Cache, Lookup};
+use super::cache::Cache;
 use super::exchange::Exchange;
 use super::failure::Failures;
 use super::figures::Figures;
@@ -23,7 +23,7 @@ use super::settings::Settings;
 use super::time::{Now, Tick};
 use super::trace::{HopResult, Mismatch};
 use super::transmit::{ExchangeId, StreamFault, Transmit, Transport};
-use super::walk::{Found, Kind, Waiter, Walk, WalkId, WalkKey, walk_key};
+use super::walk::{Found, Kind, Waiter, Walk, WalkId, WalkKey};
 
 /// Fills a buffer with random octets.
 pub type Random = Box<dyn FnMut(&mut [u8]) + Send>;
@@ -423,22 +423,5 @@ impl Resolver {
             id = id.wrapping_add(1) & i32::MAX;
         }
         id
-    }
-
-    /// The key of a question and what the cache or the memory of failures has for it.
-    pub(super) fn known(&mut self, question: &Question, kind: &Kind, now: Now) -> Option<Found> {
-        if *kind != Kind::Plain || !question.is_cacheable() {
-            return None;
-        }
-        let hit = self.cache.get(&mut Lookup::of(question), now);
-        if let Some(hit) = hit {
-            self.figures.cached += 1;
-            if hit.wants_refresh && !self.is_full() {
-                self.begin_refresh(question.clone(), now);
-            }
-            return Some(Found::of_hit(question, hit, now));
-        }
-        let error = self.failures.get(&walk_key(question, kind), now.tick)?;
-        Some(Found::failed_as(error))
     }
 }

@@ -6,6 +6,7 @@
     reason = "a scenario that does not hold is told by a panic"
 )]
 
+mod property;
 mod scenario;
 mod server;
 mod world;

@@ -38,8 +38,20 @@ pub(crate) struct World {
     pub(crate) asked: Vec<(String, Protocol, String)>,
     pub(crate) events: Vec<Event>,
     pub(crate) abandoned: usize,
+    chaos: Option<(Chaos, u64)>,
 }
 
+/// What happens to packets on their way to the resolver.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Chaos {
+    pub(crate) lost_percent: u32,
+    pub(crate) mutated_percent: u32,
+    pub(crate) doubled_percent: u32,
+    /// Up to this long, at random.
+    pub(crate) delay_ms: u64,
+}
+
+#[derive(Clone)]
 enum Arriving {
     Datagram {
         local: u16,
@@ -74,6 +86,7 @@ impl World {
             asked: Vec::new(),
             events: Vec::new(),
             abandoned: 0,
+            chaos: None,
         }
     }
 
@@ -300,9 +313,70 @@ impl World {
         }
     }
 
-    fn schedule(&mut self, after_ms: u64, arriving: Arriving) {
+    /// From now on packets suffer.
+    pub(crate) fn chaos(&mut self, chaos: Chaos, seed: u64) {
+        self.chaos = Some((chaos, seed));
+    }
+
+    fn schedule(&mut self, mut after_ms: u64, mut arriving: Arriving) {
+        if let Some((chaos, state)) = &mut self.chaos {
+            let mut draw = |end: u64| {
+                *state = state
+                    .wrapping_mul(0x5851_f42d_4c95_7f2d)
+                    .wrapping_add(0x1405_7b7e);
+                (*state >> 33).checked_rem(end).unwrap_or(0)
+            };
+            let mut happens = |percent: u32| draw(100) < u64::from(percent);
+            if happens(chaos.lost_percent) && arriving.is_datagram() {
+                return;
+            }
+            let is_mutated = happens(chaos.mutated_percent);
+            let is_doubled = happens(chaos.doubled_percent) && arriving.is_datagram();
+            if is_mutated {
+                arriving.mutate(&mut draw);
+            }
+            after_ms += draw(chaos.delay_ms);
+            if is_doubled {
+                let at = self.now_ms + after_ms + draw(100);
+                self.sequence += 1;
+                self.in_transit
+                    .insert((at, self.sequence), arriving.clone());
+            }
+        }
         self.sequence += 1;
         let at = self.now_ms + after_ms;
         self.in_transit.insert((at, self.sequence), arriving);
+    }
+}
+
+impl Arriving {
+    fn is_datagram(&self) -> bool {
+        matches!(self, Self::Datagram { .. })
+    }
+
+    /// Changes, cuts off or adds octets; mostly behind the envelope, so that not all is dropped at
+    /// once.
+    fn mutate(&mut self, draw: &mut impl FnMut(u64) -> u64) {
+        let octets = match self {
+            Self::Datagram { octets, .. } => octets,
+            Self::Stream {
+                result: Ok(octets), ..
+            } => octets,
+            Self::Stream { .. } => return,
+        };
+        let len = u64::try_from(octets.len()).expect("packets are short");
+        let at = |n: u64| usize::try_from(n).expect("packets are short");
+        match draw(4) {
+            0 => octets.truncate(at(draw(len + 1))),
+            1 => octets.extend_from_slice(&[0xff; 7]),
+            _ => {
+                for _ in 0..=draw(4) {
+                    let position = at(draw(len));
+                    if let Some(octet) = octets.get_mut(position) {
+                        *octet = u8::try_from(draw(256)).expect("below 256");
+                    }
+                }
+            }
+        }
     }
 }

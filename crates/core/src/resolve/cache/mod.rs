@@ -10,6 +10,8 @@
 mod entry;
 mod file;
 mod lookup;
+#[cfg(test)]
+mod tests;
 
 use std::hash::RandomState;
 use std::sync::Arc;
