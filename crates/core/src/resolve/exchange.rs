@@ -84,7 +84,7 @@ impl Exchange {
             return Err(Mismatch::Unknown);
         }
         if envelope.compressed || envelope.encrypted {
-            return Err(Mismatch::Closed);
+            return Err(Mismatch::Sealed);
         }
         let message = Message::decode(packet).map_err(malformed)?;
         if message.header.op != OpCode::RESOLVE {

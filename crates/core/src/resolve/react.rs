@@ -169,11 +169,14 @@ impl Resolver {
         let named = named.unwrap_or_else(|| walk.question.handle.clone());
         let mut finding = Finding::new(named.clone());
         finding.why = Some(Why::Referral(referral.code));
-        finding.life_secs = self.cache.life_secs(values, now);
-        if is_prefix_referral {
+        if !values.is_empty() {
+            finding.life_secs = self.cache.life_secs(values, now);
+        }
+        if is_prefix_referral && !walk.has_left {
             let parent = name.parent().map(|parent| parent.to_owned());
             finding.hint_for = parent;
         }
+        walk.has_left |= !is_prefix_referral;
         self.follow(walk, exchange, finding, now);
         let service = Service {
             handle: named,

@@ -343,7 +343,7 @@ impl Resolver {
 
     /// Whether no more questions are taken.
     pub(super) fn is_full(&self) -> bool {
-        self.walks.len() >= self.settings.pending_max
+        self.walks.len().max(self.tickets.len()) >= self.settings.pending_max
     }
 
     //--- Replies

@@ -129,17 +129,17 @@ impl Resolver {
         let under_way = self.by_key.get(&key).copied();
         let is_full = self.is_full();
         let id = match under_way.and_then(|id| self.walks.get_mut(&id)) {
-            Some(walk) => {
+            Some(walk) if self.tickets.len() < self.settings.pending_max => {
                 self.figures.coalesced += 1;
                 walk.waiters.push(waiter.clone());
                 walk.id
             }
-            None if is_full => {
+            _ if is_full => {
                 self.figures.refused += 1;
                 let found = Found::failed(ResolveError::TooBusy);
                 return self.deliver_to_asker(&question, waiter, found, now);
             }
-            None => self.begin_walk(question, kind, Some(waiter.clone()), None, now),
+            _ => self.begin_walk(question, kind, Some(waiter.clone()), None, now),
         };
         if let Waiter::Asker { ticket, .. } = waiter {
             self.tickets.insert(*ticket, id);
@@ -148,6 +148,15 @@ impl Resolver {
 
     /// Begins a walk without a waiter, unless the same is under way.
     pub(super) fn begin_refresh(&mut self, question: Question, now: Now) {
+        let question = match self.cache.has_whole(&Lookup::of(&question)) {
+            // What answers the question is the whole record, so that is what must be fresh.
+            true => Question {
+                indexes: Vec::new(),
+                types: Vec::new(),
+                ..question
+            },
+            false => question,
+        };
         let key = walk_key(&question, &Kind::Plain);
         if !self.by_key.contains_key(&key) {
             self.figures.refreshes += 1;
@@ -197,6 +206,7 @@ impl Resolver {
             hops: Hops::default(),
             tried: Vec::new(),
             referrals: 0,
+            has_left: false,
             referred: Default::default(),
             hint: None,
             avoids_hints: false,
@@ -220,6 +230,7 @@ impl Resolver {
         walk.tried.clear();
         walk.referred.clear();
         walk.referrals = 0;
+        walk.has_left = false;
         walk.hint = None;
         walk.has_begun = false;
         self.ready.push_back(walk.id);

@@ -143,7 +143,7 @@ pub enum Mismatch {
     Malformed(String),
     /// It is compressed or encrypted.
     #[error("it is compressed or encrypted")]
-    Closed,
+    Sealed,
     /// It answers another operation.
     #[error("it answers another operation")]
     Operation,

@@ -60,6 +60,9 @@ pub(super) struct Walk {
     /// Servers asked in vain.
     pub(super) tried: Vec<Tried>,
     pub(super) referrals: u8,
+    /// A service referral (302) was followed, so where it is asked now says nothing about the
+    /// siblings of the name.
+    pub(super) has_left: bool,
     /// Servers that referred us on; they are not asked again.
     pub(super) referred: BTreeSet<SocketAddr>,
     /// The parent whose remembered referral it began at.

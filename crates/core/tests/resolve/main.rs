@@ -3,7 +3,8 @@
 
 #![allow(
     clippy::panic,
-    reason = "a scenario that does not hold is told by a panic"
+    clippy::unwrap_used,
+    reason = "what does not hold is told by a panic"
 )]
 
 mod property;

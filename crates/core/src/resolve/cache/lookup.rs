@@ -74,6 +74,13 @@ impl Lookup {
         &self.exact
     }
 
+    /// The name of the whole record, worth what the question wants.
+    pub(super) fn whole_key(&self) -> Vec<u8> {
+        let mut key = self.whole.clone();
+        key[0] = u8::from(self.certified) * CERTIFIED;
+        key
+    }
+
     pub(super) fn is_selective(&self) -> bool {
         self.exact.len() > self.whole.len()
     }

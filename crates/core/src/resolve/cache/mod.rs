@@ -105,6 +105,11 @@ impl Cache {
         })
     }
 
+    /// Whether the whole record is known, rather than what the question selects.
+    pub(crate) fn has_whole(&self, lookup: &Lookup) -> bool {
+        lookup.is_selective() && self.table.peek(&*lookup.whole_key()).is_some()
+    }
+
     /// Keeps an answer; not if its time is over at once.
     pub(crate) fn insert(&self, lookup: &mut Lookup, entry: &Arc<Entry>) {
         if entry.life_secs() > 0 {
