@@ -107,7 +107,9 @@ impl Resolver {
         error: &Arc<ResolveError>,
         now: Now,
     ) {
-        if !is_own_fault(error) {
+        // A bound that another question ran into says nothing about this record.
+        let is_others = walk.family != walk.id && is_limit(&found.outcome);
+        if !is_own_fault(error) && !is_others {
             self.failures
                 .insert(walk.key.clone(), error.clone(), now.tick);
         }
