@@ -129,21 +129,32 @@ fn append_indexes(indexes: impl Iterator<Item = i32>, key: &mut Vec<u8>) {
     key[at..at + 4].copy_from_slice(&count.to_be_bytes());
 }
 
-fn append_types<'a>(types: impl Iterator<Item = &'a [u8]>, key: &mut Vec<u8>) {
-    let mut types = types.peekable();
-    let Some(first) = types.next() else {
-        return;
-    };
-    if types.peek().is_none() {
-        return append_type(first, key);
+/// Types that are put in order without an allocation; four is what clients ask for a prefix.
+const FEW_TYPES: usize = 8;
+
+fn append_types<'a>(mut types: impl Iterator<Item = &'a [u8]>, key: &mut Vec<u8>) {
+    let mut few: [&[u8]; FEW_TYPES] = [&[]; FEW_TYPES];
+    let mut count = 0;
+    for (slot, kind) in few.iter_mut().zip(types.by_ref()) {
+        *slot = kind;
+        count += 1;
     }
-    let mut all: Vec<&[u8]> = std::iter::once(first).chain(types).collect();
-    all.sort_unstable_by(|a, b| {
+    let Some(next) = types.next() else {
+        return append_sorted(&mut few[..count], key);
+    };
+    let mut many = few.to_vec();
+    many.push(next);
+    many.extend(types);
+    append_sorted(&mut many, key);
+}
+
+fn append_sorted(types: &mut [&[u8]], key: &mut Vec<u8>) {
+    types.sort_unstable_by(|a, b| {
         let (a, b) = (a.iter(), b.iter());
         a.map(u8::to_ascii_uppercase)
             .cmp(b.map(u8::to_ascii_uppercase))
     });
-    for kind in all {
+    for kind in types {
         append_type(kind, key);
     }
 }

@@ -68,6 +68,22 @@ fn spelling_and_order_do_not_matter_but_the_case_of_suffixes_does() {
 }
 
 #[test]
+fn order_of_many_types_does_not_matter_either() {
+    let cache = cache(1 << 20);
+    let mut types: Vec<String> = (0..20).map(|n| format!("TYPE.{n}")).collect();
+    let names = |types: &[String]| -> Lookup {
+        let types: Vec<&str> = types.iter().map(String::as_str).collect();
+        lookup("a/b", &[], &types, Trust::Any)
+    };
+    for count in [7, 8, 9, 20] {
+        put(&cache, names(&types[..count]), 100, at(0));
+        types[..count].reverse();
+        assert!(cache.get(&mut names(&types[..count]), at(1)).is_some());
+        assert!(cache.get(&mut names(&types[..count - 1]), at(1)).is_none());
+    }
+}
+
+#[test]
 fn parts_of_a_key_cannot_be_taken_for_each_other() {
     let cache = cache(1 << 20);
     put(&cache, lookup("a/b", &[], &["URL"], Trust::Any), 100, at(0));
