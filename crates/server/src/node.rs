@@ -29,7 +29,7 @@ use crate::limit::{Connections, Meter};
 use crate::log::Throttle;
 use crate::metrics::{Drop as Dropped, Metrics, Snapshot, Transport};
 use crate::recurse::Courier;
-use crate::site::{Addresses, SERVER_ID, site_record};
+use crate::site::{Addresses, published};
 
 //----------- Via ------------------------------------------------------------
 
@@ -420,9 +420,9 @@ fn make_site(
     store: &Store,
     signer: Option<Signer>,
 ) -> Result<Site, StartError> {
-    let record = site_record(&config.site, key, addresses).encode();
+    let record = published(&config.site, key, addresses)?.encode();
     let homed = Homed::new(&store.homed());
-    let site = Site::new(record, SERVER_ID, config.case_rule, homed)?;
+    let site = Site::new(record, config.site.server_id, config.case_rule, homed)?;
     Ok(match signer {
         Some(signer) => site.with_signer(signer),
         None => site,
@@ -452,6 +452,9 @@ pub enum StartError {
         /// How it was made.
         sensitive: bool,
     },
+    /// The site record that several servers share cannot be used.
+    #[error(transparent)]
+    SharedSite(#[from] crate::site::SharedSiteError),
     /// The site record is refused.
     #[error(transparent)]
     Site(#[from] authority::SiteError),

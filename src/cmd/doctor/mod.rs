@@ -22,7 +22,7 @@ use guantong_proto::data::Site;
 use guantong_server::config::{self, Config, Judgement};
 use guantong_server::key::ServerKey;
 use guantong_server::running::addresses_of_running;
-use guantong_server::site::{Addresses, site_record};
+use guantong_server::site::{Addresses, published};
 
 use super::local::{control_of, endpoints_of};
 use super::{NodeArgs, block_on};
@@ -142,5 +142,5 @@ fn own_site(config: &Config) -> Option<Site> {
     let key = ServerKey::load(&config.site.key).ok()?;
     let addresses = addresses_of_running(config);
     let addresses = addresses.unwrap_or_else(|| Addresses::configured(&config.listen));
-    Some(site_record(&config.site, &key, &addresses))
+    published(&config.site, &key, &addresses).ok()
 }

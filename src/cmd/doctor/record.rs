@@ -8,7 +8,6 @@ use guantong_proto::limits::TTL_MAX_SECS;
 use guantong_proto::{Handle, Ttl, Value, is_of_type};
 use guantong_server::config::Config;
 use guantong_server::control::{Control, Fault};
-use guantong_server::site::SERVER_ID;
 use time::OffsetDateTime;
 
 use super::answers::Known;
@@ -95,7 +94,8 @@ fn homed(
         .collect();
     let record = site.map(Site::encode).unwrap_or_default();
     let homed = Homed::new(&handles);
-    let Ok(site) = authority::Site::new(record, SERVER_ID, config.case_rule, homed) else {
+    let server_id = config.site.server_id;
+    let Ok(site) = authority::Site::new(record, server_id, config.case_rule, homed) else {
         // Without its key the node has no site; that has been reported above.
         return Ok(());
     };

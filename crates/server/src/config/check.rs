@@ -5,6 +5,8 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 
 use super::Config;
+use crate::key::ServerKey;
+use crate::site::{Addresses, published, unkept};
 
 //----------- Finding --------------------------------------------------------
 
@@ -47,6 +49,8 @@ impl fmt::Display for Finding {
 pub fn check(config: &Config) -> Vec<Finding> {
     let mut findings = Findings(Vec::new());
     findings.key(config);
+    findings.shared_site(config);
+    findings.root(config);
     findings.certificate(config);
     let running = match findings.store(config) {
         StoreIs::InUse => crate::running::addresses_of_running(config),
@@ -101,7 +105,7 @@ impl Findings {
 
     fn key(&mut self, config: &Config) {
         let path = &config.site.key;
-        match crate::key::ServerKey::load(path) {
+        match ServerKey::load(path) {
             Ok(key) => {
                 let text = format!("{} at {}", key.describe(), path.display());
                 self.add("site.key", Judgement::Good, text);
@@ -115,6 +119,51 @@ impl Findings {
                 path.display()
             );
             self.add("site.key", Judgement::Doubtful, text);
+        }
+    }
+
+    /// Whether the record that several servers share is one that this node can be in.
+    fn shared_site(&mut self, config: &Config) {
+        let (site, about) = (&config.site, "site.record");
+        let (Some(path), Ok(key)) = (&site.record, ServerKey::load(&site.key)) else {
+            return;
+        };
+        let addresses = Addresses::configured(&config.listen);
+        let record = match published(site, &key, &addresses) {
+            Ok(record) => record,
+            Err(error) => return self.add(about, Judgement::Bad, error.to_string()),
+        };
+        let (servers, file) = (record.servers.len(), path.display());
+        let text = format!("server {} of {servers} in {file}", site.server_id);
+        self.add(about, Judgement::Good, text);
+        for unkept in unkept(&record, site.server_id, &addresses) {
+            self.add(about, Judgement::Doubtful, unkept);
+        }
+    }
+
+    /// Whether there is a root to begin at.
+    fn root(&mut self, config: &Config) {
+        let recurse = &config.recurse;
+        let Some(root) = recurse.root.as_ref().filter(|_| recurse.is_on()) else {
+            return;
+        };
+        match crate::recurse::load_roots(root) {
+            Ok(roots) => {
+                let text = format!("{} sites of the root", roots.sites().len());
+                self.add("recurse.root", Judgement::Good, text);
+            }
+            Err(error) => self.add("recurse.root", Judgement::Bad, error.to_string()),
+        }
+        if let Some(wide) = recurse
+            .allow
+            .iter()
+            .find(|network| network.prefix_len() == 0)
+        {
+            let text = format!(
+                "{wide} is everybody: an open recursive node is a tool for attacks on others; \
+                 name your own networks"
+            );
+            self.add("recurse.allow", Judgement::Doubtful, text);
         }
     }
 

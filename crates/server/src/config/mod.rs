@@ -77,6 +77,10 @@ pub struct SiteConfig {
     pub primary: bool,
     /// A description for people; may be empty.
     pub description: String,
+    /// The file of a site record that several servers share, if this node is one of them.
+    pub record: Option<PathBuf>,
+    /// Number of this node among the servers of the site.
+    pub server_id: i32,
     /// The file of the private key.
     pub key: PathBuf,
 }
@@ -215,6 +219,8 @@ impl Config {
                 serial: spec.site.serial,
                 primary: spec.site.primary,
                 description: spec.site.description,
+                record: spec.site.record.map(path),
+                server_id: i32::try_from(spec.site.server_id).unwrap_or(i32::MAX),
                 key: path(spec.site.key),
             },
             listen: ListenConfig {
