@@ -135,7 +135,8 @@ pub fn unkept(site: &Site, server_id: i32, listen: &Addresses) -> Vec<String> {
             _ => continue,
         };
         let port = interface.port();
-        if !addresses.iter().any(|address| Some(address.port()) == port) {
+        let keeps = |address: &SocketAddr| address.port() == 0 || Some(address.port()) == port;
+        if !addresses.iter().any(keeps) {
             unkept.push(format!(
                 "it says {} at port {}, which is not in {setting}",
                 interface.protocol.name().unwrap_or("an unknown protocol"),
