@@ -43,6 +43,7 @@ const DELEGATE_EXAMPLES: &str = "\
 Examples:
   guantong prefix delegate 88.118.5 --address 192.0.2.7
   guantong prefix delegate 88.118.5 --site site.json --admin 300:0.NA/88.118.5
+  guantong prefix delegate 88.118 --site second-level.json --derived
   guantong prefix delegate 88.118.5 --service 0.SERV/88.118 --dry-run
 
 Writes the prefix record 0.NA/88.118.5: who serves the prefix. Sites and services that it has now
@@ -113,6 +114,11 @@ struct DelegateArgs {
     /// A handle whose sites serve the prefix. May be repeated
     #[arg(long = "service", value_name = "HANDLE")]
     services: Vec<String>,
+
+    /// They serve the prefixes derived from it as well, such as 88.118.5.7 for 88.118.5: whoever
+    /// asks here for the record of such a prefix is referred to them
+    #[arg(long)]
+    derived: bool,
 
     /// The key that administers the prefix, as INDEX:HANDLE
     #[arg(long, value_name = "INDEX:HANDLE", value_parser = parse_identity)]
@@ -219,6 +225,7 @@ fn delegate(args: &DelegateArgs) -> Result<(), Failed> {
         prefix: args.prefix.clone(),
         sites,
         services: args.services.clone(),
+        derived: args.derived,
         admin: args.admin.clone(),
         mode: match args.dry_run {
             true => Mode::DryRun,

@@ -276,3 +276,58 @@ fn node_stops_when_it_is_told_to() {
     assert_eq!(node.stop(), Some(0));
     assert!(!node.folder().join("run/addresses.json").exists());
 }
+
+#[test]
+fn handle_is_resolved_from_the_root_down_and_the_way_is_told() {
+    let tree = node::Tree::start();
+    let root = tree.root.native();
+    let run = guantong(&["resolve", node::SMALL, "--root", &root, "--trace", "--json"]);
+    assert_eq!(run.code, 0, "{}", run.err);
+    let found: Json = serde_json::from_str(&run.out).unwrap();
+    let expected = guantong(&[
+        "resolve",
+        node::SMALL,
+        "--json",
+        "--at",
+        &tree.leaf.native(),
+    ]);
+    assert_eq!(found, serde_json::from_str::<Json>(&expected.out).unwrap());
+    for told in [
+        "because: root",
+        "because: prefix record 0.NA/88.118.5",
+        "code 1 (success)",
+        "questions in",
+        &root,
+    ] {
+        assert!(run.err.contains(told), "{told} is missing in\n{}", run.err);
+    }
+    let run = guantong(&["resolve", "88.118.5/none", "--root", &root]);
+    assert_eq!(run.code, 1, "{}", run.err);
+    assert!(run.err.contains("there is no such record"), "{}", run.err);
+}
+
+#[test]
+fn root_that_is_none_or_does_not_answer_is_told_apart() {
+    let run = guantong(&["resolve", "1/a", "--root", "note"]);
+    assert_eq!((run.code, run.out.as_str()), (2, ""));
+    assert!(run.err.contains("siteinfo.json"), "{}", run.err);
+    let address = unused_address();
+    let run = guantong(&["resolve", "1/a", "--root", &address, "--trace"]);
+    assert_eq!((run.code, run.out.as_str()), (3, ""));
+    assert!(run.err.contains(&format!("udp://{address}")), "{}", run.err);
+}
+
+#[test]
+fn recursive_node_is_made_with_a_root_only_and_resolves() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = guantong_in(folder.path(), &["init", "r", "--role", "recursive"]);
+    assert_eq!(run.code, 2);
+    assert!(run.err.contains("name it with --root"), "{}", run.err);
+    let tree = node::Tree::start();
+    let recursive = Node::recursive(&tree.root.native());
+    let at = recursive.native();
+    let run = guantong(&["resolve", node::SMALL, "--at", &at, "--json"]);
+    assert_eq!(run.code, 0, "{}", run.err);
+    let run = guantong(&["resolve", node::HUGE, "--at", &at, "--json"]);
+    assert_eq!(run.code, 0, "{}", run.err);
+}

@@ -71,38 +71,43 @@ pub(crate) struct Node {
 impl Node {
     /// A node that does not run yet.
     pub(crate) fn new() -> Self {
+        let node = Self::made(&["--prefix", "88.118.5"]);
+        node.fill();
+        node
+    }
+
+    /// A new node of these options, without records.
+    fn made(options: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let node = Self {
             folder,
             child: None,
         };
-        let run = guantong(&[
-            "init",
-            node.folder().to_str().unwrap(),
-            "--prefix",
-            "88.118.5",
-            "--port",
-            "0",
-            "--http-port",
-            "0",
-            "--console-port",
-            "0",
-        ]);
+        let any_port = ["--port", "0", "--http-port", "0", "--console-port", "0"];
+        let init = ["init", node.folder().to_str().unwrap()];
+        let run = guantong(&[&init, &any_port[..], options].concat());
         assert_eq!(run.code, 0, "{}", run.err);
-        node.fill();
         node
     }
 
     /// A node that answers.
     pub(crate) fn start() -> Self {
-        let mut node = Self::new();
-        let mut child = command(&["serve", "--config", node.folder().to_str().unwrap()])
+        Self::new().serve()
+    }
+
+    /// A node that resolves for this machine, beginning at `root`.
+    pub(crate) fn recursive(root: &str) -> Self {
+        Self::made(&["--role", "recursive", "--root", root]).serve()
+    }
+
+    fn serve(mut self) -> Self {
+        let mut child = command(&["serve", "--config", self.folder().to_str().unwrap()])
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
-        node.child = Some(child);
+        self.child = Some(child);
         let mut line = String::new();
         while !line.contains("the node answers") {
             line.clear();
@@ -110,7 +115,7 @@ impl Node {
         }
         // The pipe must not fill up and hold the node.
         std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        node
+        self
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -131,6 +136,29 @@ impl Node {
         let addresses: Json = serde_json::from_slice(&text).unwrap();
         let name = transport.trim_end_matches('s');
         addresses[name][0].as_str().unwrap().to_owned()
+    }
+
+    /// The address of the native protocol.
+    pub(crate) fn native(&self) -> String {
+        self.address("udp")
+    }
+
+    /// Delegates the prefix of `other` to it.
+    fn delegate_to(&self, other: &Self) {
+        let (_, body) = other.get("/api/site");
+        let told: Json = serde_json::from_str(&body).unwrap();
+        let file = self.folder().join("site.json");
+        std::fs::write(&file, told["site"].to_string()).unwrap();
+        let run = guantong(&[
+            "prefix",
+            "delegate",
+            "88.118.5",
+            "--site",
+            file.to_str().unwrap(),
+            "--config",
+            self.folder().to_str().unwrap(),
+        ]);
+        assert_eq!(run.code, 0, "{}", run.err);
     }
 
     /// Resolves by one transport.
@@ -175,6 +203,23 @@ impl Node {
             origin: Origin::Operator,
         };
         store.submit(batch).wait().unwrap();
+    }
+}
+
+//----------- Tree -----------------------------------------------------------
+
+/// A root that has delegated the prefix of another node to it.
+pub(crate) struct Tree {
+    pub(crate) root: Node,
+    pub(crate) leaf: Node,
+}
+
+impl Tree {
+    pub(crate) fn start() -> Self {
+        let leaf = Node::start();
+        let root = Node::made(&["--role", "root"]).serve();
+        root.delegate_to(&leaf);
+        Self { root, leaf }
     }
 }
 

@@ -102,6 +102,9 @@ pub enum Ask {
         sites: Vec<Json>,
         /// Handles whose sites serve the prefix, in place of those that the record has now.
         services: Vec<String>,
+        /// Whether they serve the prefixes derived from it as well.
+        #[serde(default)]
+        derived: bool,
         /// The key that administers the prefix; `None` leaves administrators as they are.
         admin: Option<Identity>,
         /// Whether to do it or only to say what would happen.

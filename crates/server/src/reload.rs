@@ -94,7 +94,7 @@ fn try_apply(
 fn merge(old: &Config, new: Config) -> (Config, Reloaded) {
     let mut reloaded = Reloaded::default();
     // Without a resolver there is nothing that networks could be allowed to use.
-    let recursion = old.recurse.is_on();
+    let recursion = old.recurse.root.is_some();
     let recurse = RecurseConfig {
         allow: match recursion {
             true => new.recurse.allow.clone(),

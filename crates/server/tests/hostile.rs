@@ -292,11 +292,9 @@ fn lifetimes_of_centuries_are_capped_and_none_are_negative() {
             .lines()
             .find(|line| line.starts_with("cache-status"))
             .unwrap();
-        let ttl = line
-            .split("ttl=")
+        line.split("ttl=")
             .nth(1)
-            .map(|text| text.parse::<u64>().unwrap());
-        ttl
+            .map(|text| text.parse::<u64>().unwrap())
     };
     assert!(left("88/long").is_some_and(|secs| secs <= 172_800));
     assert!(left("88/absolute").is_some_and(|secs| secs <= 172_800));

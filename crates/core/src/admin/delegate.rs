@@ -19,6 +19,8 @@ pub struct Delegation {
     pub sites: Vec<Site>,
     /// Handles whose HS_SITE values are the sites.
     pub services: Vec<Handle>,
+    /// Whether they serve the prefixes derived from it as well, so that those need no record here.
+    pub derived: bool,
     /// Those who administer the prefix.
     pub administrators: Vec<Administrator>,
 }
@@ -37,13 +39,16 @@ pub struct Administrator {
 impl Delegation {
     /// The values of the prefix record that was `current` (empty for a new one).
     ///
-    /// Sites and services take the place of all that were there; administrators are added unless
-    /// the same key is one already; everything else stays. A site whose servers have IPv6 addresses
-    /// is an HS_SITE.6, which old clients do not see (4.5.2).
+    /// Sites and services take the place of all that were there, those of derived prefixes only if
+    /// there are new ones; administrators are added unless the same key is one already; everything
+    /// else stays. A site whose servers have IPv6 addresses is an HS_SITE.6, which old clients do
+    /// not see (4.5.2).
     pub fn apply(&self, current: &[Value]) -> Vec<Value> {
+        const OWN: [&str; 3] = ["HS_SITE", "HS_SITE.6", "HS_SERV"];
+        const DERIVED: [&str; 3] = ["HS_SITE.PREFIX", "HS_NA_DELEGATE", "HS_SERV.PREFIX"];
         let replaced = |kind: &str| {
-            let exact = ["HS_SITE", "HS_SITE.6", "HS_SERV"];
-            exact.iter().any(|served| kind.eq_ignore_ascii_case(served))
+            let is = |served: &&str| kind.eq_ignore_ascii_case(served);
+            OWN.iter().any(is) || self.derived && DERIVED.iter().any(is)
         };
         let mut values: Vec<Value> = current
             .iter()
@@ -62,6 +67,16 @@ impl Delegation {
         for service in &self.services {
             let data = service.as_str();
             served.push(Value::new(indexes.next_from(1), "HS_SERV", data));
+        }
+        if self.derived {
+            for site in &self.sites {
+                let data = site.encode();
+                served.push(Value::new(indexes.next_from(1), "HS_SITE.PREFIX", data));
+            }
+            for service in &self.services {
+                let data = service.as_str();
+                served.push(Value::new(indexes.next_from(1), "HS_SERV.PREFIX", data));
+            }
         }
         for administrator in &self.administrators {
             if !values.iter().any(|value| administrator.is_in(value)) {
@@ -134,6 +149,7 @@ mod tests {
         Delegation {
             sites: vec![site("127.0.0.1"), site("::1")],
             services: vec![Handle::parse("0.SERV/88.118").unwrap()],
+            derived: false,
             administrators: vec![Administrator {
                 handle: Handle::parse("0.NA/88.118").unwrap(),
                 index: 300,
@@ -160,6 +176,27 @@ mod tests {
         ];
         assert_eq!(shape(&values), expected);
         assert_eq!(validate(&values), Ok(()));
+    }
+
+    #[test]
+    fn derived_prefixes_are_delegated_only_if_that_is_wanted() {
+        let derived = Delegation {
+            sites: vec![site("127.0.0.1")],
+            derived: true,
+            ..delegation()
+        };
+        let values = derived.apply(&[]);
+        let expected = [
+            (1, "HS_SITE"),
+            (2, "HS_SERV"),
+            (3, "HS_SITE.PREFIX"),
+            (4, "HS_SERV.PREFIX"),
+            (100, "HS_ADMIN"),
+        ];
+        assert_eq!(shape(&values), expected);
+        assert_eq!(shape(&derived.apply(&values)), expected);
+        let kept = delegation().apply(&values);
+        assert!(kept.iter().any(|value| value.kind == "HS_SITE.PREFIX"));
     }
 
     #[test]

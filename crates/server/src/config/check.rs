@@ -144,7 +144,7 @@ impl Findings {
     /// Whether there is a root to begin at.
     fn root(&mut self, config: &Config) {
         let recurse = &config.recurse;
-        let Some(root) = recurse.root.as_ref().filter(|_| recurse.is_on()) else {
+        let Some(root) = &recurse.root else {
             return;
         };
         match crate::recurse::load_roots(root) {

@@ -109,11 +109,15 @@ impl Desk {
                 prefix,
                 sites,
                 services,
+                derived,
                 admin,
                 mode,
             } => {
                 let prefix = Handle::of_prefix(&prefix).map_err(refusal::invalid)?;
-                let delegation = parse_delegation(&sites, &services, admin.as_ref())?;
+                let delegation = Delegation {
+                    derived,
+                    ..parse_delegation(&sites, &services, admin.as_ref())?
+                };
                 self.rewrite(&prefix, Condition::None, mode, &|old| {
                     admin::Change::Put(delegation.apply(old.unwrap_or_default()))
                 })
@@ -423,6 +427,7 @@ fn parse_delegation(
             .iter()
             .map(|s| parse_handle(s))
             .collect::<Result<_, Refusal>>()?,
+        derived: false,
         administrators: administrator.transpose()?.into_iter().collect(),
     })
 }

@@ -507,6 +507,7 @@ fn prefix_is_delegated_to_a_site() {
         prefix: "88.118.5".into(),
         sites,
         services: Vec::new(),
+        derived: false,
         admin: None,
         mode: Mode::Apply,
     };

@@ -87,11 +87,12 @@ impl Source {
 //----------- Beginning ------------------------------------------------------
 
 impl Node {
-    /// Starts the resolver, if the settings say for whom.
+    /// Starts the resolver, if the settings say where resolution begins. For whom it resolves is
+    /// asked with each request.
     pub(crate) fn begin_recursion(&self) -> Result<(), StartError> {
         let config = self.config();
         let recurse = &config.recurse;
-        let Some(root) = recurse.root.as_ref().filter(|_| recurse.is_on()) else {
+        let Some(root) = &recurse.root else {
             return Ok(());
         };
         let root_info = config.run_folder().join(keep::ROOT_INFO);
@@ -107,7 +108,7 @@ impl Node {
             what: "sockets and a thread for recursion",
             source,
         })?;
-        tracing::info!(allow = ?recurse.allow, ?root, "the node resolves for others");
+        tracing::info!(allow = ?recurse.allow, ?root, "the node resolves names of others");
         self.set_courier(courier);
         Ok(())
     }
