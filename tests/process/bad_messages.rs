@@ -37,12 +37,19 @@ fn check(node: &Node, octets: &[u8], expected: Option<ResponseCode>) {
 }
 
 #[test]
-fn message_that_ends_early_gets_no_answer() {
+fn message_that_ends_early_is_refused_if_its_sender_can_be_told() {
     let node = Node::start();
     let whole = resolve(&format!("{PREFIX}/x"));
-    for len in [0, 1, 19, 20, 43, whole.len() - 1] {
-        node.disturb_udp(&whole[..len]);
-        assert_eq!(node.disturb_tcp(&whole[..len]), None, "{len} octets");
+    let refused = (ID, ResponseCode::PROTOCOL_ERROR);
+    for (len, expected) in [
+        (0, None),
+        (1, None),
+        (19, None),
+        (20, Some(refused)),
+        (43, Some(refused)),
+        (whole.len() - 1, Some(refused)),
+    ] {
+        check(&node, &whole[..len], expected.map(|(_, code)| code));
     }
 }
 

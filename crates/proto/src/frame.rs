@@ -276,12 +276,17 @@ impl Framer {
 
     /// The envelope of what is pending, if it has arrived.
     pub fn envelope(&self) -> Option<Envelope> {
-        Envelope::decode(&mut Reader::new(&self.buf[self.start..])).ok()
+        Envelope::decode(&mut Reader::new(self.partial())).ok()
+    }
+
+    /// The beginning of the next packet, as far as it has arrived.
+    pub fn partial(&self) -> &[u8] {
+        &self.buf[self.start..]
     }
 
     /// Octets that have arrived and belong to no packet returned yet.
     pub fn pending(&self) -> usize {
-        self.buf.len() - self.start
+        self.partial().len()
     }
 
     /// Octets of memory that are held, so that an owner can give a large buffer back.

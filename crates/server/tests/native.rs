@@ -347,6 +347,11 @@ fn message_that_does_not_come_to_an_end_is_given_up() {
     let node = place.start();
     let mut tcp = Tcp::to(node.addresses().tcp[0]);
     tcp.send(&ask("88.118.5/x", 1)[..30]);
+    let reply = decode(&tcp.receive());
+    assert_eq!(
+        (reply.request_id, reply.code),
+        (1, ResponseCode::PROTOCOL_ERROR)
+    );
     tcp.expect_close();
     expect_drop(&node, Dropped::Slow);
 }

@@ -3,9 +3,12 @@
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use guantong_proto::message::ResponseCode;
+use guantong_proto::limits::EXPIRATION_DEFAULT_SECS;
+use guantong_proto::message::{
+    Envelope, Header, OpCode, OpFlags, ResponseCode, Version, begin, finish,
+};
+use guantong_proto::wire::Writer;
 
-use super::answer::Failure;
 use super::asked::Asked;
 use crate::node::{Node, Via};
 
@@ -36,12 +39,34 @@ pub(super) async fn answer(node: &Node, asked: &Asked) -> Response {
         node.refuse_stream(&stream, &mut reply);
     }
     if reply.is_empty() {
-        let message = "the body is too short for an envelope, or is itself a reply";
-        return Failure::new(ResponseCode::PROTOCOL_ERROR, message).into_json(asked);
+        refuse(node, &mut reply);
     }
     let headers = [
         (CONTENT_TYPE, MEDIA_TYPE.to_owned()),
         (CONTENT_LENGTH, reply.len().to_string()),
     ];
     (StatusCode::OK, headers, reply).into_response()
+}
+
+/// The request id of a reply to octets that name none (1.6).
+const NO_REQUEST: i32 = -1;
+/// The version that everybody reads.
+const OLDEST: Version = Version::new(2, 3);
+
+/// Refuses octets that elsewhere are not answered at all. Over HTTP somebody waits for an answer,
+/// and a client of the protocol can read no other form of it.
+fn refuse(node: &Node, reply: &mut Vec<u8>) {
+    let header = Header {
+        code: ResponseCode::PROTOCOL_ERROR,
+        site_serial: node.site().serial(),
+        ..Header::request(
+            OpCode::RESERVED,
+            OpFlags::DEFAULT,
+            node.now_secs().saturating_add(EXPIRATION_DEFAULT_SECS),
+        )
+    };
+    let start = begin(reply, &Envelope::new(OLDEST, NO_REQUEST), &header);
+    let text = "the body is too short for an envelope, or is itself a reply";
+    Writer::new(reply).bytes(text.as_bytes());
+    finish(reply, start, Some(&[]));
 }

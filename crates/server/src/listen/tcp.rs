@@ -132,10 +132,15 @@ impl Connection {
         let mut due = None;
         loop {
             if self.ended && self.waiting.is_empty() {
+                self.answer_cut_off().await;
                 return Ok(End::Closed);
             }
             let had = self.framer.pending();
-            match self.next(&mut read, due, stop).await? {
+            let next = self.next(&mut read, due, stop).await;
+            if let Err(End::Dropped(Dropped::Slow)) = next {
+                self.answer_cut_off().await;
+            }
+            match next? {
                 Next::Read(0) => self.ended = true,
                 Next::Read(len) => self.framer.push(&read[..len]),
                 Next::Answered(answer) => {
@@ -271,6 +276,16 @@ impl Connection {
         let packet = Writer::to_vec(|w| envelope.encode(w));
         // An envelope alone asks for nothing that would have to wait.
         let _ = self.node.answer(&packet, self.via, &mut self.out);
+    }
+
+    /// Says so to a peer that sends no more in the middle of a message, if its envelope is there. A
+    /// peer that has gone does not hear it.
+    async fn answer_cut_off(&mut self) {
+        // Part of a message asks for nothing that the resolver could be asked for.
+        let _ = self
+            .node
+            .answer(self.framer.partial(), self.via, &mut self.out);
+        let _ = self.write().await;
     }
 
     /// Counts the request just answered. While its address has used up what it may ask in a second,
