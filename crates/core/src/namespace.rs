@@ -138,6 +138,13 @@ mod tests {
             Namespace::parse(b"<x/>"),
             Err(NamespaceError::Root(_))
         ));
+        let nodes = "<a/>".repeat(usize::try_from(NODES_MAX).unwrap());
+        let many = format!("<namespace>{nodes}</namespace>");
+        assert!(many.len() <= NAMESPACE_LEN_MAX);
+        assert!(matches!(
+            Namespace::parse(many.as_bytes()),
+            Err(NamespaceError::Xml(_))
+        ));
         let long = vec![b' '; NAMESPACE_LEN_MAX + 1];
         assert!(matches!(
             Namespace::parse(&long),

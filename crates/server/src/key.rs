@@ -179,3 +179,20 @@ impl std::error::Error for KeyError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_above_the_limit_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key.pem");
+        let said = |len: u64| {
+            std::fs::write(&path, vec![b'x'; usize::try_from(len).unwrap()]).unwrap();
+            ServerKey::load(&path).unwrap_err().to_string()
+        };
+        assert!(!said(FILE_LEN_MAX).contains("has at most"));
+        assert!(said(FILE_LEN_MAX + 1).contains("a key file has at most"));
+    }
+}

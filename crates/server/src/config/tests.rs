@@ -204,3 +204,21 @@ fn check_file(path: &str, expected: &str) {
         path.display()
     );
 }
+
+#[test]
+fn file_above_the_limit_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("guantong.toml");
+    let of_len = |len: u64| {
+        let comment = "#".repeat(usize::try_from(len).unwrap() - VERSION_LINE.len());
+        std::fs::write(&file, format!("{VERSION_LINE}{comment}")).unwrap();
+        load(folder.path())
+    };
+    const VERSION_LINE: &str = "version = \"v1\"\n";
+    of_len(FILE_LEN_MAX).unwrap();
+    let error = of_len(FILE_LEN_MAX + 1).unwrap_err();
+    assert!(
+        format!("{error:?}").contains("a configuration has at most"),
+        "{error:?}"
+    );
+}

@@ -136,3 +136,16 @@ fn is_shown(host: &str) -> bool {
     let is_part = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
     !host.is_empty() && host.len() <= HOST_LEN_MAX && host.chars().all(is_part)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_is_shown_if_it_can_stand_in_an_address() {
+        assert!(is_shown("[2001:db8::7]:8000") && is_shown("node-7.example.org"));
+        assert!(!is_shown("") && !is_shown("a b") && !is_shown("a/b") && !is_shown("a@b"));
+        let long = "x".repeat(HOST_LEN_MAX + 1);
+        assert!(is_shown(&long[1..]) && !is_shown(&long));
+    }
+}

@@ -32,9 +32,9 @@ use crate::node::Node;
 use crate::recurse::Sourced;
 
 /// Most `locatt` wishes of one request that are looked at.
-const WISHES_MAX: usize = 16;
+pub(super) const WISHES_MAX: usize = 16;
 /// Longest `urlappend`, in octets.
-const APPEND_LEN_MAX: usize = 2_048;
+pub(super) const APPEND_LEN_MAX: usize = 2_048;
 
 /// Answers `GET /{handle}`.
 pub(super) async fn answer(node: &Node, asked: &Asked, encoded: &str) -> Result<Response, Failure> {

@@ -208,3 +208,17 @@ async fn records_answer_over_real_sockets() {
     assert!(ask("GET /ready").contains("ready"));
     running.stop();
 }
+
+#[tokio::test]
+async fn long_list_of_languages_is_not_looked_at() {
+    for (len, lang) in [(512, "zh-CN"), (513, "en")] {
+        let languages = format!("zh{}", &",xx".repeat(len)[..len - 2]);
+        let page = get_with(
+            "/88.118.5/web?noredirect",
+            &[("accept-language", &languages)],
+        )
+        .await;
+        let tag = format!("<html lang=\"{lang}\">");
+        assert!(page.text().contains(&tag), "{len}");
+    }
+}

@@ -1,5 +1,6 @@
 //! Redirects: which target, which status, and nothing that the record does not say.
 
+use super::super::proxy::{APPEND_LEN_MAX, WISHES_MAX};
 use super::*;
 
 #[track_caller]
@@ -173,4 +174,24 @@ async fn namespace_has_a_place_for_names_without_one() {
     assert_eq!(get("/88.118.7/x?type=DESC").await.status, 200);
     assert_eq!(get("/88.118.7/x?noredirect").await.status, 200);
     assert_eq!(get("/88.118.7/none").await.status, 404);
+}
+
+#[tokio::test]
+async fn wishes_and_what_is_appended_are_looked_at_up_to_their_limits() {
+    let others = |count: usize| "locatt=x:1&".repeat(count);
+    let wish = |before: usize| format!("/88.118.5/loc?{}locatt=id:2", others(before));
+    leads(
+        &get(&wish(WISHES_MAX - 1)).await,
+        302,
+        "https://m.example/x",
+    );
+    leads(&get(&wish(WISHES_MAX)).await, 302, "https://a.example/x");
+    let append = |len: usize| format!("/88.118.5/loc?urlappend={}", "y".repeat(len));
+    let whole = format!("https://a.example/x{}", "y".repeat(APPEND_LEN_MAX));
+    leads(&get(&append(APPEND_LEN_MAX)).await, 302, &whole);
+    leads(
+        &get(&append(APPEND_LEN_MAX + 1)).await,
+        302,
+        "https://a.example/x",
+    );
 }
