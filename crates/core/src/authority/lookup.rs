@@ -191,7 +191,7 @@ fn read<'a>(query: &Query<'a>, record: RecordView<'a>) -> Outcome<Selected<'a>> 
         Ok(values) => values,
         Err(error) => return Outcome::Damaged(error),
     };
-    let (selection, sieve) = (query.selection, query.selection.sieve());
+    let (selection, sieve) = (query.selection, query.selection.sieve(values.len()));
     let selects = |value: &ValueRef<'_>| match &sieve {
         Some(sieve) => sieve.selects(value.index, value.kind),
         None => selection.selects(value.index, value.kind),

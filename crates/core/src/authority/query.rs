@@ -1,7 +1,5 @@
 //! What can be asked, without the octets of a protocol.
 
-use std::cmp::Ordering;
-
 use guantong_proto::message::Resolve;
 use guantong_proto::type_matches;
 
@@ -10,9 +8,12 @@ use guantong_proto::type_matches;
 /// A record has at most that many values, so nobody has use for more.
 pub const SELECTION_MAX: usize = guantong_proto::limits::VALUES_MAX;
 
-/// Indexes and types together that are compared with every value one by one. A longer selection
-/// is sorted first: 2,048 types against 2,048 values are four million comparisons.
-const COMPARED_MAX: usize = 16;
+/// Indexes and types together that are compared with every value one by one, however many values
+/// there are.
+const COMPARED_MAX: usize = 4;
+/// Comparisons of one answer. Where there would be more, the selection is sorted first: 2,048 types
+/// against 2,048 values are four million.
+const COMPARISONS_MAX: usize = 256;
 
 //----------- Query ----------------------------------------------------------
 
@@ -114,21 +115,11 @@ impl<'a> Selection<'a> {
         }
     }
 
-    /// The selection as a sieve, if it is so long that sorting it pays.
-    pub(super) fn sieve(&self) -> Option<Sieve<'a>> {
-        match self {
-            Self::All => None,
-            Self::Wire(resolve) => {
-                let (indexes, types) = (resolve.indexes.iter(), resolve.types.iter());
-                let long = indexes.chain(types.map(|_| 0)).nth(COMPARED_MAX).is_some();
-                long.then(|| Sieve::new(resolve.indexes.iter(), resolve.types.iter()))
-            }
-            Self::Listed { indexes, types } => {
-                let long = indexes.len() + types.len() > COMPARED_MAX;
-                let types = types.iter().map(String::as_bytes);
-                long.then(|| Sieve::new(indexes.iter().copied(), types))
-            }
-        }
+    /// The selection as a sieve, if it is so long that sorting it pays for so many values.
+    pub(super) fn sieve(&self, values: usize) -> Option<Sieve> {
+        let len = self.indexes().count() + self.types().count();
+        let is_long = len > COMPARED_MAX && len.saturating_mul(values) > COMPARISONS_MAX;
+        is_long.then(|| Sieve::new(self.indexes(), self.types()))
     }
 
     /// The indexes that are asked for.
@@ -170,25 +161,27 @@ impl<'a> Selection<'a> {
 //----------- Sieve ----------------------------------------------------------
 
 /// A long selection, sorted, so that a value is looked up in it and not compared with all of it.
+/// Types are kept in lower case, since case does not matter (4.4).
 #[derive(Clone, Debug)]
-pub(super) struct Sieve<'a> {
+pub(super) struct Sieve {
     indexes: Vec<i32>,
     /// Types that select themselves.
-    types: Vec<&'a [u8]>,
+    types: Vec<Vec<u8>>,
     /// Families, each with its dot. None is part of another, so the only one that a type can
     /// belong to is the last that does not sort behind it.
-    families: Vec<&'a [u8]>,
+    families: Vec<Vec<u8>>,
 }
 
-impl<'a> Sieve<'a> {
-    fn new(indexes: impl Iterator<Item = i32>, types: impl Iterator<Item = &'a [u8]>) -> Self {
+impl Sieve {
+    fn new<'a>(indexes: impl Iterator<Item = i32>, types: impl Iterator<Item = &'a [u8]>) -> Self {
         let mut indexes: Vec<i32> = indexes.collect();
+        let (mut families, mut types): (Vec<_>, Vec<_>) = types
+            .map(<[u8]>::to_ascii_lowercase)
+            .partition(|kind| kind.ends_with(b"."));
         indexes.sort_unstable();
-        let (mut families, mut types): (Vec<_>, Vec<_>) =
-            types.partition(|kind| kind.ends_with(b"."));
-        types.sort_unstable_by(|a, b| compare(a, b));
-        families.sort_unstable_by(|a, b| compare(a, b));
-        families.dedup_by(|inner, outer| begins_with(inner, outer));
+        types.sort_unstable();
+        families.sort_unstable();
+        families.dedup_by(|inner, outer| inner.starts_with(outer));
         Self {
             indexes,
             types,
@@ -198,35 +191,19 @@ impl<'a> Sieve<'a> {
 
     /// [`Selection::selects`] with the same answer.
     pub(super) fn selects(&self, index: i32, kind: &[u8]) -> bool {
-        self.indexes.binary_search(&index).is_ok()
-            || self
-                .types
-                .binary_search_by(|wanted| compare(wanted, kind))
-                .is_ok()
-            || self.has_family_of(kind)
+        if self.indexes.binary_search(&index).is_ok() {
+            return true;
+        }
+        let mut kind = kind.to_ascii_lowercase();
+        if self.types.binary_search(&kind).is_ok() {
+            return true;
+        }
+        // A type belongs to a family if it begins with it, or is it but for the dot.
+        kind.push(b'.');
+        let behind = self.families.partition_point(|family| *family <= kind);
+        let last = behind.checked_sub(1).map(|at| &self.families[at]);
+        last.is_some_and(|family| kind.starts_with(family))
     }
-
-    fn has_family_of(&self, kind: &[u8]) -> bool {
-        let behind = self
-            .families
-            .partition_point(|family| folded(family).le(folded(kind).chain(std::iter::once(b'.'))));
-        let last = behind.checked_sub(1).map(|at| self.families[at]);
-        last.is_some_and(|family| type_matches(family, kind))
-    }
-}
-
-/// The octets of a type without the difference of case (4.4).
-fn folded(kind: &[u8]) -> impl Iterator<Item = u8> {
-    kind.iter().map(u8::to_ascii_lowercase)
-}
-
-fn compare(a: &[u8], b: &[u8]) -> Ordering {
-    folded(a).cmp(folded(b))
-}
-
-fn begins_with(kind: &[u8], family: &[u8]) -> bool {
-    let head = kind.get(..family.len());
-    head.is_some_and(|head| head.eq_ignore_ascii_case(family))
 }
 
 #[cfg(test)]
@@ -248,7 +225,7 @@ mod tests {
             values in prop::collection::vec((0..12_i32, kind()), 0..60),
         ) {
             let selection = Selection::Listed { indexes: &indexes, types: &types };
-            let sieve = selection.sieve().unwrap();
+            let sieve = selection.sieve(COMPARISONS_MAX).unwrap();
             for (index, kind) in &values {
                 let kind = kind.as_bytes();
                 let expected = selection.selects(*index, kind);
@@ -258,15 +235,20 @@ mod tests {
     }
 
     #[test]
-    fn short_selections_are_not_sorted() {
+    fn selection_is_sorted_if_that_saves_comparisons() {
         let indexes = [1; COMPARED_MAX + 1];
-        let sieve = |len: usize| {
+        let is_sorted = |len: usize, values| {
+            let indexes = &indexes[..len];
             Selection::Listed {
-                indexes: &indexes[..len],
+                indexes,
                 types: &[],
             }
-            .sieve()
+            .sieve(values)
+            .is_some()
         };
-        assert!(sieve(COMPARED_MAX).is_none() && sieve(COMPARED_MAX + 1).is_some());
+        assert!(!is_sorted(COMPARED_MAX, usize::MAX) && is_sorted(COMPARED_MAX + 1, usize::MAX));
+        let values = COMPARISONS_MAX / indexes.len();
+        assert!(!is_sorted(indexes.len(), values) && is_sorted(indexes.len(), values + 1));
+        assert!(Selection::All.sieve(usize::MAX).is_none());
     }
 }
