@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::task::{Context, Poll};
 
 use guantong_proto::frame::split;
+use socket2::SockRef;
 use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 
@@ -67,8 +68,10 @@ impl Sockets {
         let Some(socket) = slot.and_then(|slot| slot.now.of(peer)) else {
             return;
         };
+        // Not by way of tokio: it says that a new socket would block until the reactor has seen it.
+        let (socket, to) = (SockRef::from(socket), peer.into());
         split(packet, |datagram| {
-            if let Err(error) = socket.try_send_to(datagram, peer) {
+            if let Err(error) = socket.send_to(datagram, &to) {
                 tracing::debug!(%peer, %error, "a datagram could not be sent");
             }
         });
@@ -174,4 +177,24 @@ fn socket(address: IpAddr) -> io::Result<UdpSocket> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     UdpSocket::from_std(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// The first datagram of a new socket was lost: tokio called the socket not writable, because
+    /// nothing had been waited for yet. It came after 400 ms, when it was sent again.
+    #[tokio::test]
+    async fn first_datagram_leaves_at_once() {
+        let peer = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        peer.set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
+        let sockets = Sockets::bind(1).unwrap();
+        sockets.send(0, peer.local_addr().unwrap(), &[7; 100]);
+        let mut octets = [0; 200];
+        assert_eq!(peer.recv(&mut octets).unwrap(), 100);
+    }
 }
