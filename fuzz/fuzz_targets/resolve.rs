@@ -149,7 +149,11 @@ struct Play {
 
 impl Play {
     fn new(root_refresh: RootRefresh) -> Self {
-        let cache = Arc::new(Cache::new(CacheSettings::default()));
+        // Small, since every input begins with a new one.
+        let cache = Arc::new(Cache::new(CacheSettings {
+            octets: 100_000,
+            ..CacheSettings::default()
+        }));
         let roots = Roots::from_addresses(&[address(0), address(1)]).expect("there are addresses");
         let settings = Settings {
             root_refresh,

@@ -4,8 +4,8 @@
 //! cargo run --release -p guantong-core --example cache_cost [RECORDS]
 //! ```
 //!
-//! Memory and time on the processor are read from `/proc/self`, so this runs on Linux; other work on
-//! the machine does not count.
+//! Memory and time on the processor are read from `/proc/self`, so this runs on Linux; other work
+//! on the machine does not count.
 
 #![allow(clippy::print_stdout, reason = "it prints what it measures")]
 

@@ -209,8 +209,14 @@ impl Resolver {
             .finding
             .as_ref()
             .is_some_and(|finding| finding.outstanding > 0 || !walk.inbox.is_empty());
+        let known = walk.finding.iter().flat_map(|finding| &finding.sites);
+        let mut servers = known.flat_map(|known| &known.site.servers);
+        let is_circle = servers.any(|server| {
+            let mut referred = walk.referred.iter();
+            referred.any(|address| address.ip() == server.address)
+        });
         self.take_sites(walk, now);
-        if walk.asking.is_none() && !leads_on {
+        if walk.asking.is_none() && !leads_on && is_circle {
             self.figures.loops += 1;
             let handle = walk.question.handle.clone();
             return Step::Done(Found::failed(ResolveError::Loop { handle }));

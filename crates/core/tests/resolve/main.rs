@@ -7,6 +7,7 @@
     reason = "what does not hold is told by a panic"
 )]
 
+mod limit;
 mod property;
 mod scenario;
 mod server;

@@ -504,6 +504,7 @@ impl Scenario {
             "loops" => figures.loops,
             "walks" => count(figures.walks),
             "in-flight" => count(figures.in_flight),
+            "exchanges" => figures.exchanges.iter().map(|figures| figures.sent).sum(),
             "udp-sent" => figures.exchanges[0].sent,
             "tcp-sent" => figures.exchanges[1].sent,
             "tcp-abandoned" => figures.exchanges[1].abandoned,
