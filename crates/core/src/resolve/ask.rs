@@ -88,10 +88,11 @@ impl Resolver {
         }
     }
 
-    /// Asks a second server while the first is still being waited for.
-    fn ask_another(&mut self, walk: &mut Walk, now: Now) -> Result<(), ResolveError> {
+    /// Asks a second server while the first is still being waited for. If the budget is used up,
+    /// the first one is all there is.
+    fn ask_another(&mut self, walk: &mut Walk, now: Now) {
         let Some(asking) = &mut walk.asking else {
-            return Ok(());
+            return;
         };
         asking.hedge_at = None;
         let asked: Vec<&Place> = asking
@@ -100,27 +101,26 @@ impl Resolver {
             .filter_map(|id| Some(&self.exchanges.get(id)?.place))
             .collect();
         if asked.is_empty() || asked.len() >= IN_FLIGHT_MAX {
-            return Ok(());
+            return;
         }
         let is_other = |place: &Place| !asked.iter().any(|asked| asked.is_same_server(place));
         let Some(at) = asking.candidates.iter().position(is_other) else {
-            return Ok(());
+            return;
         };
         let Some(place) = asking.candidates.remove(at) else {
-            return Ok(());
+            return;
         };
-        if self.begin_exchange(walk, place, now)? {
-            self.figures.hedges += 1;
-            let asking = walk.asking.as_mut();
-            let last = asking.and_then(|asking| asking.in_flight.last().copied());
-            if let Some(exchange) = last.and_then(|id| self.exchanges.get_mut(&id)) {
+        if self.begin_exchange(walk, place, now) != Ok(true) {
+            return;
+        }
+        self.figures.hedges += 1;
+        if let Some(asking) = &mut walk.asking {
+            asking.hedge_at = None;
+            let last = asking.in_flight.last();
+            if let Some(exchange) = last.and_then(|id| self.exchanges.get_mut(id)) {
                 exchange.is_hedge = true;
             }
-            if let Some(asking) = &mut walk.asking {
-                asking.hedge_at = None;
-            }
         }
-        Ok(())
     }
 
     /// Sends the question to a server; `false` if it cannot be sent there.
@@ -243,10 +243,8 @@ impl Resolver {
             self.deliver_stale(walk, now);
         }
         let hedge_at = walk.asking.as_ref().and_then(|asking| asking.hedge_at);
-        if hedge_at.is_some_and(|at| at <= now.tick)
-            && let Err(error) = self.ask_another(walk, now)
-        {
-            return Step::Done(Found::failed(error));
+        if hedge_at.is_some_and(|at| at <= now.tick) {
+            self.ask_another(walk, now);
         }
         Step::Wait
     }
@@ -307,10 +305,8 @@ impl Resolver {
             asking.hedge_at = None;
             return self.pursue(walk, now);
         }
-        match self.ask_another(walk, now) {
-            Ok(()) => Step::Wait,
-            Err(error) => Step::Done(Found::failed(error)),
-        }
+        self.ask_another(walk, now);
+        Step::Wait
     }
 
     /// Gives up what a walk has in flight.

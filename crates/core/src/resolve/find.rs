@@ -37,16 +37,14 @@ impl Resolver {
                     handle,
                     scope,
                     depth,
-                } => self.on_service(
-                    walk,
-                    &Service {
+                } => {
+                    let service = Service {
                         handle,
                         scope,
                         depth,
-                    },
-                    found,
-                    now,
-                ),
+                    };
+                    self.on_service(walk, &service, found, now);
+                }
             }
         }
         self.pursue(walk, now)
@@ -213,7 +211,9 @@ impl Resolver {
             }
             outcome => {
                 if service.depth == 0 {
-                    finding.may_look_again = !finding.has_origin && !found.is_authoritative;
+                    // What the cache says was looked at twice when it came.
+                    let is_news = found.freshness == Freshness::Fresh && !found.is_authoritative;
+                    finding.may_look_again = !finding.has_origin && is_news;
                     finding.has_origin = true;
                     finding.origin_outcome = Some(outcome);
                 }

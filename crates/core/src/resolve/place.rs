@@ -199,3 +199,125 @@ fn routes(site: &Site, server: &Server, protocol: Protocol, reach: Reach) -> Vec
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+
+    use guantong_proto::Handle;
+    use guantong_proto::data::site::{Attribute, Interface};
+
+    use super::*;
+
+    fn site(address: IpAddr, protocols: &[Protocol], attributes: &[(&str, &str)]) -> KnownSite {
+        let interface = |protocol: &Protocol| Interface {
+            kind: InterfaceKind::BOTH,
+            protocol: *protocol,
+            port: 2641,
+        };
+        let server = Server {
+            id: 7,
+            address,
+            public_key: Vec::new(),
+            interfaces: protocols.iter().map(interface).collect(),
+        };
+        let attribute = |(name, value): &(&str, &str)| Attribute {
+            name: (*name).into(),
+            value: (*value).into(),
+        };
+        let site = Site {
+            servers: vec![server],
+            attributes: attributes.iter().map(attribute).collect(),
+            ..Site::default()
+        };
+        KnownSite {
+            site: Arc::new(site),
+            why: Why::Root,
+        }
+    }
+
+    fn ways(sites: &[KnownSite], peers: &Peers, now: Tick) -> Vec<String> {
+        let handle = Handle::parse("88.118/x").unwrap();
+        let (wanted, reach) = (Wanted::Any, Reach::default());
+        let found = places(sites, handle.borrow(), wanted, reach, peers, now, |_| 0);
+        let text = |place: &Place| {
+            let route = &place.route;
+            let host = route.host.as_deref().unwrap_or("-");
+            format!(
+                "{} {} {host}{}",
+                place.protocol.0, route.address, route.path
+            )
+        };
+        found.iter().map(text).collect()
+    }
+
+    const V4: [u8; 4] = [10, 0, 0, 1];
+
+    #[test]
+    fn transports_come_in_the_order_of_the_protocol_and_then_the_faster_site() {
+        let mut peers = Peers::new();
+        let other = [10, 0, 0, 2];
+        let all = [Protocol::HTTPS, Protocol::TCP, Protocol::UDP];
+        let sites = [site(V4.into(), &all, &[]), site(other.into(), &all, &[])];
+        let order = [
+            "0 10.0.0.1",
+            "0 10.0.0.2",
+            "1 10.0.0.1",
+            "1 10.0.0.2",
+            "3 10.0.0.1",
+        ];
+        for (found, expected) in ways(&sites, &peers, Tick(0)).iter().zip(order) {
+            assert!(found.starts_with(expected), "{found}");
+        }
+        let route = Route {
+            address: (V4, 2641).into(),
+            host: None,
+            path: "".into(),
+        };
+        peers.note(&PeerKey::new(&route, Protocol::UDP), |peer| {
+            peer.answered(50)
+        });
+        assert!(ways(&sites, &peers, Tick(0))[0].starts_with("0 10.0.0.2"));
+        let udp = PeerKey::new(&route, Protocol::UDP);
+        peers.note(&udp, |peer| peer.failed(Tick(0)));
+        let found = ways(&sites, &peers, Tick(0));
+        assert!(found.last().unwrap().starts_with("0 10.0.0.1"), "{found:?}");
+        assert_eq!(found.len(), 6);
+    }
+
+    #[test]
+    fn second_address_host_and_path_come_from_the_attributes_of_the_site() {
+        let attributes = [
+            ("alt_addr.7", "10.0.0.9"),
+            ("domain", "a.example"),
+            ("path.7", "/h"),
+        ];
+        let sites = [site(V4.into(), &[Protocol::HTTP], &attributes)];
+        let expected = ["2 10.0.0.1:2641 a.example/h", "2 10.0.0.9:2641 a.example/h"];
+        assert_eq!(ways(&sites, &Peers::new(), Tick(0)), expected);
+    }
+
+    #[test]
+    fn host_without_an_address_is_looked_up_for_streams_only() {
+        let nowhere = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+        let protocols = [Protocol::UDP, Protocol::HTTPS];
+        let named = site(nowhere, &protocols, &[("domain", "a.example")]);
+        let found = ways(&[named], &Peers::new(), Tick(0));
+        assert_eq!(found, ["3 0.0.0.0:2641 a.example"]);
+        let unnamed = site(nowhere, &protocols, &[]);
+        assert_eq!(ways(&[unnamed], &Peers::new(), Tick(0)), [""; 0]);
+    }
+
+    #[test]
+    fn addresses_of_this_machine_need_roots_that_are_there_too() {
+        let local = site([127, 0, 0, 1].into(), &[Protocol::UDP], &[]);
+        assert!(ways(&[local], &Peers::new(), Tick(0)).is_empty());
+        let roots = Roots::from_addresses(&[([127, 0, 0, 1], 2641).into()]).unwrap();
+        let reach = Reach::of(&roots);
+        assert!(reach.allows([127, 0, 0, 2].into()));
+        let mapped: IpAddr = "::ffff:127.0.0.1".parse().unwrap();
+        assert!(!Reach::default().allows(mapped));
+        let link: IpAddr = "fe80::1".parse().unwrap();
+        assert!(!reach.allows(link));
+    }
+}
