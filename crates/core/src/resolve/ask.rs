@@ -175,7 +175,7 @@ impl Resolver {
         self.figures.exchanges[figure_of(transport)].sent += 1;
         self.by_request.insert(exchange.request_id, id);
         self.timers.insert((exchange.due, Timer::Exchange(id)));
-        self.transmits.push_back(exchange.transmit());
+        self.transmits.push_back(exchange.transmit(self.reach));
         self.exchanges.insert(id, exchange);
         Ok(true)
     }
@@ -224,7 +224,7 @@ impl Resolver {
         exchange.wait_ms = (exchange.wait_ms * 2).min(RTO_MAX_MS);
         exchange.due = now.tick + exchange.wait_ms;
         self.timers.insert((exchange.due, Timer::Exchange(id)));
-        self.transmits.push_back(exchange.transmit());
+        self.transmits.push_back(exchange.transmit(self.reach));
         self.figures.retries += 1;
     }
 

@@ -13,7 +13,7 @@ use guantong_proto::message::{Indexes, Types};
 use guantong_proto::wire::{Reader, Writer};
 
 use super::limits::SKEW_MAX_SECS;
-use super::place::Place;
+use super::place::{Place, Reach};
 use super::question::Question;
 use super::time::{Now, Tick};
 use super::trace::Mismatch;
@@ -53,7 +53,7 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn transmit(&self) -> Transmit {
+    pub(super) fn transmit(&self, reach: Reach) -> Transmit {
         let key = &self.place.server().public_key;
         Transmit {
             exchange: self.id,
@@ -61,6 +61,7 @@ impl Exchange {
             route: self.place.route.clone(),
             packet: self.packet.clone(),
             server_key: (!key.is_empty()).then(|| key.as_slice().into()),
+            reach,
             deadline: self.due,
         }
     }

@@ -41,6 +41,7 @@ mod walk;
 pub use answer::{Answer, Freshness, Outcome, ResolveError, Tried};
 pub use cache::{Cache, CacheFileError, Entry, EntryKind, Hit, Loaded, Lookup, Trust};
 pub use figures::{ExchangeFigures, Figures};
+pub use place::Reach;
 pub use question::{Question, Ticket, TraceWanted};
 pub use resolver::{Event, Random, Resolver};
 pub use roots::{Origin, RootError, Roots};

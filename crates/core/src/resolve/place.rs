@@ -93,7 +93,7 @@ pub(super) enum Wanted {
 /// never asked. This machine itself and its own link are asked only if the roots are there too, as
 /// in a demonstration; otherwise strangers could make a node talk to services that trust it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Reach {
+pub struct Reach {
     loopback: bool,
     link: bool,
 }
@@ -113,7 +113,8 @@ impl Reach {
         }
     }
 
-    fn allows(self, address: IpAddr) -> bool {
+    /// Whether the address may be asked.
+    pub fn allows(self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         let is_many = match address {
             IpAddr::V4(v4) => v4.is_broadcast() || v4.is_multicast(),
@@ -275,7 +276,7 @@ mod tests {
             path: "".into(),
         };
         peers.note(&PeerKey::new(&route, Protocol::UDP), |peer| {
-            peer.answered(50)
+            peer.answered(50);
         });
         assert!(ways(&sites, &peers, Tick(0))[0].starts_with("0 10.0.0.2"));
         let udp = PeerKey::new(&route, Protocol::UDP);

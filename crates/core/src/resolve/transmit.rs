@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use guantong_proto::data::site::Protocol;
 
+use super::place::Reach;
 use super::time::Tick;
 
 //----------- Transmit -------------------------------------------------------
@@ -24,6 +25,9 @@ pub struct Transmit {
     /// The server's public key in the form of HS_PUBKEY, to be pinned by TLS; `None` if the site
     /// record has none.
     pub server_key: Option<Arc<[u8]>>,
+    /// Which addresses may be asked. What is in `route` was judged by it; if a host name is looked
+    /// up, what it leads to must be judged too.
+    pub reach: Reach,
     /// When the resolver stops waiting for a reply by stream.
     pub deadline: Tick,
 }
