@@ -18,6 +18,7 @@ use guantong_core::resolve::{
 use guantong_store::StoreError;
 
 use super::courier::{Clock, Courier, Setup};
+use super::keys::Keys;
 use super::{keep, roots};
 use crate::config::{Config, Root};
 use crate::node::{Node, StartError, Via, Wait, view};
@@ -109,6 +110,7 @@ impl Node {
             source,
         })?;
         tracing::info!(allow = ?recurse.allow, ?root, "the node resolves names of others");
+        self.set_key_source(Keys(courier.clone()));
         self.set_courier(courier);
         Ok(())
     }

@@ -20,6 +20,7 @@ mod answer;
 mod courier;
 mod drive;
 mod keep;
+mod keys;
 mod roots;
 mod socket;
 mod stream;
