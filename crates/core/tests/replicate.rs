@@ -106,7 +106,7 @@ struct Primary {
     store: Records,
     /// Whether it is a node of ours.
     kin: bool,
-    /// Most changes in one answer.
+    /// Most changes or records in one answer.
     window: u64,
 }
 
@@ -138,6 +138,11 @@ impl Primary {
                 self.mark(number)
             })
         };
+        let cut_at = match self.window {
+            u64::MAX => 0,
+            window if self.kin => window,
+            _ => 0,
+        };
         let mut stream = Writer::to_vec(|w| head().encode(w));
         let (last, resumed) = match &request {
             Request::RetrieveTxn { position, .. } => {
@@ -157,7 +162,7 @@ impl Primary {
                     .as_ref()
                     .is_some_and(|asked| matches!(start((asked.last, 0)), Start::After(_)));
                 let after = resume.filter(|_| resumed).map(|(point, _)| point);
-                self.dump(after.unwrap_or_default(), &mut stream);
+                self.dump(after.unwrap_or_default(), cut_at, &mut stream);
                 (end, resumed)
             }
             other => panic!("{other:?}"),
@@ -173,7 +178,9 @@ impl Primary {
             end_mark: self.mark(end).map(|(mark, _)| mark),
             token: None,
             lease_ms: 0,
+            cut_at,
             resumed,
+            had: None,
             gives_way: false,
             leader: None,
         });
@@ -222,7 +229,7 @@ impl Primary {
         last
     }
 
-    fn dump(&self, after: &[u8], out: &mut Vec<u8>) {
+    fn dump(&self, after: &[u8], cut_at: u64, out: &mut Vec<u8>) {
         let start = Content::Start {
             format: 2,
             status: None,
@@ -238,12 +245,17 @@ impl Primary {
             // Others have an order of their own.
             records.sort_by_key(|(key, _)| key.iter().rev().copied().collect::<Vec<u8>>());
         }
+        let mut sent = 0;
         for (key, record) in records {
+            if cut_at > 0 && sent == cut_at {
+                break;
+            }
             if after.as_ref().is_ok_and(|after| key <= after) {
                 continue;
             }
             let values = Values::from_wire(&record.values).unwrap();
             feed.write_record(record.handle.borrow(), values, out);
+            sent += 1;
         }
         for prefix in self.store.homed.values() {
             write_dump_tail(prefix.borrow(), out);

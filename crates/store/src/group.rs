@@ -85,7 +85,7 @@ impl<'a> Group<'a> {
     pub(crate) fn admit(&mut self, batch: Prepared) -> Result<Committed, WriteError> {
         let olds = self.judge(&batch)?;
         let first = self.state.last_change + 1;
-        if let Some(note) = batch.note {
+        for note in batch.notes {
             self.notes.insert(note.name, note.octets);
         }
         for (change, old) in batch.changes.into_iter().zip(olds) {

@@ -18,8 +18,8 @@ pub(crate) struct Prepared {
     pub(crate) changes: Vec<PreparedChange>,
     pub(crate) at_ms: u64,
     pub(crate) origin: Origin,
-    /// A note to be written with it.
-    pub(crate) note: Option<Note>,
+    /// Notes to be written with it.
+    pub(crate) notes: Vec<Note>,
     /// Octets of names and values.
     pub(crate) octets: usize,
 }
@@ -48,7 +48,7 @@ pub(crate) enum Kind {
 /// Checks and encodes a batch.
 pub(crate) fn prepare(
     batch: Batch,
-    note: Option<Note>,
+    notes: Vec<Note>,
     rule: CaseRule,
 ) -> Result<Prepared, WriteError> {
     let Batch {
@@ -63,8 +63,8 @@ pub(crate) fn prepare(
             unit: "changes",
         });
     }
-    note.as_ref().map_or(Ok(()), Note::check)?;
-    let mut octets = note.as_ref().map_or(0, |note| note.octets.len());
+    notes.iter().try_for_each(Note::check)?;
+    let mut octets = notes.iter().map(|note| note.octets.len()).sum();
     let mut prepared = Vec::with_capacity(changes.len());
     for (position, change) in changes.into_iter().enumerate() {
         let change = prepare_change(position, change, rule)?;
@@ -85,7 +85,7 @@ pub(crate) fn prepare(
         changes: prepared,
         at_ms,
         origin,
-        note,
+        notes,
         octets,
     })
 }

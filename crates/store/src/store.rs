@@ -241,13 +241,13 @@ impl Store {
     ///
     /// The batch is durable once the ticket says that it is committed.
     pub fn submit(&self, batch: Batch) -> Ticket {
-        self.submit_noted(batch, None)
+        self.submit_noted(batch, Vec::new())
     }
 
-    /// [`Store::submit`] with a note that is written in the same transaction. A batch without
-    /// changes writes the note alone.
-    pub fn submit_noted(&self, batch: Batch, note: Option<Note>) -> Ticket {
-        self.submit_with(batch, note, |job| {
+    /// [`Store::submit`] with notes that are written in the same transaction. A batch without
+    /// changes writes the notes alone.
+    pub fn submit_noted(&self, batch: Batch, notes: Vec<Note>) -> Ticket {
+        self.submit_with(batch, notes, |job| {
             self.shared()
                 .queue
                 .push(job)
@@ -260,12 +260,14 @@ impl Store {
     /// Hands a batch to the writer if its queue has room; otherwise the ticket fails with
     /// [`WriteError::Busy`].
     pub fn try_submit(&self, batch: Batch) -> Ticket {
-        self.submit_with(batch, None, |job| match self.shared().queue.try_push(job) {
-            Ok(()) => Ok(()),
-            Err(Refused::Closed(job)) => Err(job),
-            Err(Refused::Full(job)) => {
-                job.refuse(WriteError::Busy);
-                Ok(())
+        self.submit_with(batch, Vec::new(), |job| {
+            match self.shared().queue.try_push(job) {
+                Ok(()) => Ok(()),
+                Err(Refused::Closed(job)) => Err(job),
+                Err(Refused::Full(job)) => {
+                    job.refuse(WriteError::Busy);
+                    Ok(())
+                }
             }
         })
     }
@@ -279,13 +281,13 @@ impl Store {
     fn submit_with(
         &self,
         batch: Batch,
-        note: Option<Note>,
+        notes: Vec<Note>,
         push: impl FnOnce(Job) -> Result<(), Job>,
     ) -> Ticket {
         if let Some(cause) = self.shared().stopped.get() {
             return settled(Err(WriteError::Stopped(cause.clone())));
         }
-        match prepare(batch, note, self.case_rule()) {
+        match prepare(batch, notes, self.case_rule()) {
             Ok(prepared) => self.send(|stub| Job::Batch(prepared, stub), push),
             Err(error) => settled(Err(error)),
         }

@@ -29,11 +29,11 @@ fn batch(changes: Vec<Change>, origin: Origin) -> Batch {
     }
 }
 
-fn note(text: &str) -> Option<Note> {
-    Some(Note {
+fn note(text: &str) -> Vec<Note> {
+    vec![Note {
         name: "position".into(),
         octets: text.into(),
-    })
+    }]
 }
 
 fn write(store: &Store, name: &str) -> Ticket {
@@ -85,7 +85,7 @@ fn note_beyond_its_limits_is_refused() {
             name: name.to_owned(),
             octets: vec![0; len],
         };
-        let ticket = store.submit_noted(batch(vec![], Origin::Node), Some(note));
+        let ticket = store.submit_noted(batch(vec![], Origin::Node), vec![note]);
         assert!(matches!(ticket.wait(), Err(WriteError::TooLarge { .. })));
     }
 }

@@ -120,6 +120,9 @@ pub struct Standing {
     pub unaware: Option<Claim>,
     /// How long the leases of our primary run, 0 if it gives us none.
     pub lease_ms: u64,
+    /// As primary of this epoch it has let a standby know of leases: from then on it takes changes
+    /// only while it holds one.
+    pub granted: bool,
 }
 
 impl Standing {
@@ -131,6 +134,7 @@ impl Standing {
             leader: None,
             unaware: None,
             lease_ms: 0,
+            granted: false,
         }
     }
 
@@ -153,6 +157,7 @@ impl Standing {
             leader: None,
             unaware: before,
             lease_ms: 0,
+            granted: false,
         }
     }
 
@@ -200,6 +205,7 @@ impl Standing {
             leader: Some(claim.clone()),
             unaware: None,
             lease_ms: 0,
+            granted: false,
         })
     }
 
@@ -220,6 +226,7 @@ impl Standing {
         let role = Role::read(&mut r)?;
         let epoch = r.i64("epoch")?.cast_unsigned();
         let lease_ms = r.i64("lease")?.cast_unsigned();
+        let granted = r.u8("granted")? != 0;
         let mut claim = || match r.u8("claim follows")? {
             0 => Ok(None),
             _ => Claim::read(&mut r).map(Some),
@@ -232,6 +239,7 @@ impl Standing {
             leader,
             unaware,
             lease_ms,
+            granted,
         })
     }
 
@@ -242,6 +250,7 @@ impl Standing {
             w.u8(self.role.code());
             w.i64(self.epoch.cast_signed());
             w.i64(self.lease_ms.cast_signed());
+            w.u8(self.granted.into());
             for claim in [&self.leader, &self.unaware] {
                 w.u8(claim.is_some().into());
                 if let Some(claim) = claim {
@@ -332,7 +341,7 @@ mod tests {
     fn standing_survives_a_round_trip_and_truncation_is_found() {
         let mut standing = Standing::new(Role::Fenced);
         standing.leader = Some(claim(5, NEW));
-        standing.lease_ms = 10_000;
+        (standing.lease_ms, standing.granted) = (10_000, true);
         for unaware in [None, Some(claim(4, OLD))] {
             standing.unaware = unaware;
             let octets = standing.encode();

@@ -164,6 +164,8 @@ struct Stream {
     changes: Vec<RecordChange>,
     records: Vec<Received>,
     homed: Vec<Handle>,
+    /// Records of the dump so far.
+    received: u64,
     octets: usize,
     at_ms: u64,
 }
@@ -359,6 +361,7 @@ impl Follower {
             changes: Vec::new(),
             records: Vec::new(),
             homed: Vec::new(),
+            received: 0,
             octets: 0,
             at_ms: 0,
         }
@@ -385,6 +388,10 @@ impl Follower {
     pub fn next_portion(&mut self) -> Option<Portion> {
         let portion = self.ready.pop_front()?;
         self.position = portion.position.clone();
+        if matches!(self.position, Position::Dumping(_)) {
+            // From here on it can be resumed.
+            self.redump = false;
+        }
         Some(portion)
     }
 
@@ -460,6 +467,11 @@ impl Follower {
             return Err(misplaced("the end"));
         };
         self.ready.extend(stream.portion(case_rule));
+        let cut_at = stream.told.as_ref().map_or(0, |told| told.cut_at);
+        if cut_at > 0 && stream.received >= cut_at {
+            // The rest is asked for next.
+            return Ok(());
+        }
         let leftover = match stream.manner {
             _ if stream.hash.is_some() && stream.channel == Channel::Clear => Leftover::Unknown,
             Manner::Merge => Leftover::Behind(key_of(stream.cursor.as_deref(), case_rule)),
@@ -597,6 +609,7 @@ impl Stream {
         let key = handle.key(case_rule).as_bytes().to_vec();
         let values = to_stored(values);
         self.octets += values.len() + 64;
+        self.received += 1;
         match self.manner {
             Manner::Merge => {
                 let cursor = self.records.last().map(|last| last.key.clone());

@@ -93,16 +93,27 @@ impl Lease {
         self.span_ms
     }
 
+    /// Whether this run of the process has made the token.
+    pub fn made(&self, token: &Token) -> bool {
+        token.run == self.run
+    }
+
     /// The token for an answer made now.
     pub fn token(&self, now: Instant) -> Token {
         let run = self.run;
         Token { run, at: now }
     }
 
+    /// Begins when the standby is told of leases for the first time. It counts from the moment at
+    /// which it hears of that, which is later.
+    pub fn begin(&mut self, now: Instant) {
+        self.renew(&self.token(now), now);
+    }
+
     /// Takes a token back that the standby has returned.
     pub fn renew(&mut self, token: &Token, now: Instant) {
         // A token from the future is not one that we made.
-        if token.run != self.run || token.at.boot_ms > now.boot_ms {
+        if !self.made(token) || token.at.boot_ms > now.boot_ms {
             return;
         }
         let until = Instant {
@@ -140,9 +151,13 @@ impl Patience {
         }
     }
 
-    /// The primary says how long its leases run; 0 if it gives us none.
-    pub fn told(&mut self, span_ms: u64) {
-        self.span_ms = span_ms;
+    /// The primary says how long its leases run; 0 if it gives us none. A lease that is new to us
+    /// has begun before we heard of it.
+    pub fn told(&mut self, span_ms: u64, now_boot_ms: u64) {
+        if span_ms != self.span_ms {
+            self.span_ms = span_ms;
+            self.returning(now_boot_ms);
+        }
     }
 
     /// A token is being returned.
@@ -218,6 +233,16 @@ mod tests {
     }
 
     #[test]
+    fn standby_that_hears_of_leases_for_the_first_time_waits_for_the_first_one() {
+        let mut lease = Lease::new(SPAN, 7);
+        let mut patience = Patience::new(0, 0);
+        lease.begin(at(100_000));
+        patience.told(SPAN, 100_005);
+        assert!(!lease.holds(at(patience.over_at_ms().unwrap())));
+        assert!(lease.holds(at(109_999)));
+    }
+
+    #[test]
     fn standby_waits_longer_than_the_lease_whatever_the_delays_and_the_drift() {
         // Delays of the token on its way there and back, and the standby's clock in percent of the
         // primary's.
@@ -227,7 +252,7 @@ mod tests {
             let standby_clock = |ms: u64| ms * percent / 100;
             let token = lease.token(at(1_000));
             let mut patience = Patience::new(0, 0);
-            patience.told(SPAN);
+            patience.told(SPAN, 0);
             patience.returning(standby_clock(1_000 + there));
             lease.renew(&token, at(1_000 + there + back));
             let over = patience.over_at_ms().unwrap();

@@ -122,8 +122,14 @@ pub struct Told {
     pub token: Option<Token>,
     /// How long the leases run that the mirror holds as standby; 0 if it is not the standby.
     pub lease_ms: u64,
+    /// The dump ends after so many records, and the rest has to be asked for; 0 if it has no such
+    /// end. So a mirror is heard of in between, and no snapshot is held for long.
+    pub cut_at: u64,
     /// A dump goes on where the request says, rather than from the beginning.
     pub resumed: bool,
+    /// How far the node had come in the log of the mirror that asks, when it followed that: what
+    /// the mirror has beyond, nobody else has.
+    pub had: Option<u64>,
     /// The claim in the request holds here: the node takes no changes, and `end` is its last one.
     pub gives_way: bool,
     /// Who is primary, if the node knows of another one.
@@ -151,7 +157,9 @@ impl Told {
             end_mark: option(r, Mark::read)?,
             token: option(r, Token::read)?,
             lease_ms: r.i64("lease")?.cast_unsigned(),
+            cut_at: r.i64("records of a dump")?.cast_unsigned(),
             resumed: r.u8("resumed")? != 0,
+            had: option(r, |r| r.i64("change it had").map(i64::cast_unsigned))?,
             gives_way: r.u8("gives way")? != 0,
             leader: option(r, Claim::read)?,
         }))
@@ -170,7 +178,9 @@ impl Told {
             put(w, self.end_mark.as_ref(), |mark, w| mark.write(w));
             put(w, self.token.as_ref(), Token::write);
             w.i64(self.lease_ms.cast_signed());
+            w.i64(self.cut_at.cast_signed());
             w.u8(self.resumed.into());
+            put(w, self.had.as_ref(), |had, w| w.i64(had.cast_signed()));
             w.u8(self.gives_way.into());
             put(w, self.leader.as_ref(), Claim::write);
         });
@@ -274,7 +284,9 @@ mod tests {
             end_mark: Some(Mark::of(9, 1, 7, "88.118.5/a")),
             token: Some(token()),
             lease_ms: 10_000,
+            cut_at: 7,
             resumed: true,
+            had: Some(4),
             gives_way: true,
             leader: Some(claim()),
         }
