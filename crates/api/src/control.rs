@@ -11,7 +11,8 @@
 //!
 //! ```text
 //! -> {"version":1,"id":1,"ask":{"get":{"handle":"88.118.5/SN1"}}}
-//! <- {"version":1,"id":1,"body":{"done":{"record":{"version":7,"record":{"handle":…,"values":…}}}}}
+//! <-
+//! {"version":1,"id":1,"body":{"done":{"record":{"version":7,"record":{"handle":…,"values":…}}}}}
 //! ```
 
 use serde::{Deserialize, Serialize};
@@ -151,6 +152,13 @@ pub enum Ask {
         prefix: Option<String>,
         /// Only those behind this handle in the order.
         after: Option<String>,
+    },
+    /// What the node is to its data, and how it fares as a mirror. Answered by [`Reply::Mirror`].
+    Mirror,
+    /// Make this node the primary. Answered by [`Reply::Promoted`], after as long as a lease.
+    Promote {
+        /// Although the old primary may still take changes, or has some that are not here.
+        force: bool,
     },
     /// A consistent copy of the store. Answered by [`Body::Progress`], then [`Reply::BackedUp`].
     Backup {
@@ -311,6 +319,10 @@ pub enum Reply {
         /// The number.
         records: u64,
     },
+    /// What the node is to its data.
+    Mirror(MirrorStatus),
+    /// The node is the primary now.
+    Promoted(Promotion),
     /// A backup was made.
     BackedUp(Backup),
     /// What a check found.
@@ -399,6 +411,50 @@ pub struct Prefix {
     pub prefix: String,
     /// How many records have it.
     pub records: u64,
+    /// How far this node is behind its primary, if it is a mirror.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag: Option<Lag>,
+}
+
+/// How far a mirror is behind its primary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lag {
+    /// Changes that the primary is known to have and that are not here.
+    pub changes: u64,
+    /// Seconds since everything that it was known to have was here; `None` if that never was.
+    pub seconds: Option<u64>,
+}
+
+/// What a node is to its data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MirrorStatus {
+    /// `primary`, `mirror` or `fenced`.
+    pub role: String,
+    /// How often the primary has been changed by promotion, counted from 1.
+    pub epoch: u64,
+    /// Whom it follows.
+    pub primary: Option<String>,
+    /// Whether everything was here once.
+    pub is_complete: bool,
+    /// How far it is behind, if it is a mirror.
+    pub lag: Option<Lag>,
+    /// How many mirrors it serves.
+    pub mirrors: u64,
+    /// Whether it takes changes now.
+    pub takes_changes: bool,
+    /// Why not.
+    pub why_not: Option<String>,
+    /// A primary before this one that has not acknowledged yet that it is not any more.
+    pub unaware: Option<String>,
+}
+
+/// A node has become the primary.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Promotion {
+    /// The new epoch.
+    pub epoch: u64,
+    /// How it came about, for people.
+    pub how: String,
 }
 
 /// An index.

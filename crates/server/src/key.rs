@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use guantong_proto::crypto::SigningKey;
 use guantong_proto::crypto::keyfile::KeyFile;
-use guantong_proto::data::key::PublicKey;
+use guantong_proto::data::key::{Number, PrivateKey, PublicKey};
 use rsa::pkcs8::{EncodePrivateKey, LineEnding};
 
 /// Bits of the keys that are made here: what clients of all ages take, and enough until 2030.
@@ -21,8 +21,11 @@ const FILE_LEN_MAX: u64 = 64 * 1024;
 //----------- ServerKey ------------------------------------------------------
 
 /// A private key of this node, ready to sign.
-#[derive(Debug)]
-pub struct ServerKey(SigningKey);
+pub struct ServerKey {
+    signing: SigningKey,
+    /// The same key in PKCS#8, for TLS.
+    pkcs8: Box<[u8]>,
+}
 
 impl ServerKey {
     /// Reads PKCS#8 in PEM, or a Handle.Net private-key file that has no passphrase.
@@ -45,8 +48,9 @@ impl ServerKey {
                 ));
             }
             let key = file.key(b"").map_err(|e| fail(e.to_string()))?;
-            let key = SigningKey::new(&key).map_err(|e| fail(e.to_string()))?;
-            return Ok(Self(key));
+            let signing = SigningKey::new(&key).map_err(|e| fail(e.to_string()))?;
+            let pkcs8 = to_pkcs8(&key).map_err(fail)?;
+            return Ok(Self { signing, pkcs8 });
         }
         let text = String::from_utf8(octets).map_err(|e| fail(e.to_string()))?;
         let (label, document) =
@@ -56,18 +60,24 @@ impl ServerKey {
                 "it is a `{label}`, a `PRIVATE KEY` (PKCS#8) is needed; convert it with `openssl pkcs8 -topk8 -nocrypt`"
             )));
         }
-        let key = SigningKey::from_pkcs8(document.as_bytes()).map_err(|e| fail(e.to_string()))?;
-        Ok(Self(key))
+        let pkcs8: Box<[u8]> = document.as_bytes().into();
+        let signing = SigningKey::from_pkcs8(&pkcs8).map_err(|e| fail(e.to_string()))?;
+        Ok(Self { signing, pkcs8 })
     }
 
     /// The signing key.
     pub fn signing(&self) -> &SigningKey {
-        &self.0
+        &self.signing
+    }
+
+    /// The private key in PKCS#8, DER.
+    pub(crate) fn pkcs8(&self) -> &[u8] {
+        &self.pkcs8
     }
 
     /// The public part, as a record holds it.
     pub fn public(&self) -> PublicKey {
-        self.0.public_key()
+        self.signing.public_key()
     }
 
     /// Kind and size, for people.
@@ -77,6 +87,25 @@ impl ServerKey {
             _ => "key".to_owned(),
         }
     }
+}
+
+impl fmt::Debug for ServerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ServerKey").field(&self.signing).finish()
+    }
+}
+
+/// The numbers of a Handle.Net key file in PKCS#8.
+fn to_pkcs8(key: &PrivateKey) -> Result<Box<[u8]>, String> {
+    let PrivateKey::RsaCrt(key) = key else {
+        return Err("only RSA keys are used".to_owned());
+    };
+    let number = |number: &Number| rsa::BoxedUint::from_be_slice_vartime(number.as_bytes());
+    let primes = vec![number(&key.p), number(&key.q)];
+    let (n, e, d) = (number(&key.n), number(&key.e), number(&key.d));
+    let key = rsa::RsaPrivateKey::from_components(n, e, d, primes).map_err(|e| e.to_string())?;
+    let document = key.to_pkcs8_der().map_err(|error| error.to_string())?;
+    Ok(document.as_bytes().into())
 }
 
 /// Makes a new RSA key and keeps it in a file that only its owner can read.

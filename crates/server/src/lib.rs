@@ -26,6 +26,7 @@ pub mod limit;
 pub mod listen;
 pub mod log;
 pub mod metrics;
+pub mod mirror;
 pub mod node;
 mod publish;
 pub mod recurse;

@@ -11,9 +11,11 @@ use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use guantong_core::replicate::Role;
 use guantong_proto::limits::{ENVELOPE_LEN, HEADER_LEN};
 use guantong_proto::message::{OpCode, ResponseCode};
 
+use crate::mirror::MirrorSnapshot;
 pub use recurse::RecurseSnapshot;
 
 /// Sets of counters; threads beyond this number share.
@@ -106,6 +108,14 @@ families! {
     Gauge "recurse_under_way" ["what"] "Questions and requests to other servers under way.";
     Gauge "recurse_cache_entries" [""] "Answers of others in the cache.";
     Gauge "recurse_cache_bytes" [""] "Octets of them.";
+    Gauge "mirror_role" ["role"] "1 for what the node is to its data: primary, mirror or fenced.";
+    Gauge "mirror_epoch" [""] "How often the primary has been changed by promotion, counted from 1.";
+    Gauge "mirror_takes_changes" [""] "1 if the node takes changes now: it is primary, and its lease holds if it needs one.";
+    Gauge "mirror_feeds" [""] "Mirrors that are being served.";
+    Gauge "mirror_unconfirmed_changes" [""] "Batches of changes that wait until a mirror has them.";
+    Gauge "mirror_lag_changes" [""] "As a mirror: changes that the primary is known to have and that are not here.";
+    Gauge "mirror_lag_seconds" [""] "As a mirror: time since everything that the primary was known to have was here.";
+    Counter "mirror_faults_total" [""] "As a mirror: connections to the primary that failed or ended with a fault.";
     Counter "config_reloads_total" ["result"] "Readings of the configuration, by result: applied or refused.";
     Gauge "config_last_reload_success" [""] "1 if the last reading of the configuration succeeded.";
     Gauge "config_last_reload_timestamp_seconds" [""]
@@ -317,6 +327,8 @@ pub struct Snapshot {
     pub connections: u32,
     /// Homed prefixes.
     pub homed: usize,
+    /// What the node is to its data; none if that is not known.
+    pub mirror: Option<MirrorSnapshot>,
     /// Figures of the store; none if they cannot be had.
     pub store: Option<guantong_store::Stats>,
     /// Figures of the resolver, if the node has one.
@@ -538,6 +550,11 @@ impl Metrics {
             }
             "log_lines_suppressed_total" => s.plain(single(Single::LinesSuppressed)),
             "recurse_cache_hits_total" => s.plain(single(Single::CacheHits)),
+            mirror if mirror.starts_with("mirror_") => {
+                if let Some(snapshot) = &snapshot.mirror {
+                    mirror_samples(s, mirror, snapshot);
+                }
+            }
             name if name.starts_with("recurse_") => {
                 if let Some(snapshot) = &snapshot.recurse {
                     recurse::samples(s, name, snapshot);
@@ -592,6 +609,30 @@ impl Metrics {
             s.suffixed("_sum", &[("transport", via.name())], sum);
             s.suffixed("_count", &[("transport", via.name())], count);
         }
+    }
+}
+
+fn mirror_samples(s: &mut Samples<'_>, name: &str, snapshot: &MirrorSnapshot) {
+    let figures = &snapshot.figures;
+    let follows = snapshot.role != Role::Primary;
+    match name {
+        "mirror_role" => {
+            for role in [Role::Primary, Role::Mirror, Role::Fenced] {
+                s.with(&[("role", role.name())], u8::from(role == snapshot.role));
+            }
+        }
+        "mirror_epoch" => s.plain(snapshot.epoch),
+        "mirror_takes_changes" => s.plain(u8::from(snapshot.takes_changes)),
+        "mirror_feeds" => s.plain(snapshot.feeds),
+        "mirror_unconfirmed_changes" => s.plain(snapshot.unconfirmed),
+        "mirror_lag_changes" if follows => s.plain(figures.lag_changes()),
+        "mirror_lag_seconds" if follows => {
+            if let Some(lag) = figures.lag() {
+                s.plain(Seconds(u64::try_from(lag.as_nanos()).unwrap_or(u64::MAX)));
+            }
+        }
+        "mirror_faults_total" => s.plain(figures.faults),
+        _ => {}
     }
 }
 

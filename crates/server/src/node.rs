@@ -28,6 +28,7 @@ use crate::key::{KeyError, ServerKey};
 use crate::limit::{Connections, Meter};
 use crate::log::Throttle;
 use crate::metrics::{Drop as Dropped, Metrics, Snapshot, Transport};
+use crate::mirror::Mirroring;
 use crate::recurse::Courier;
 use crate::site::{Addresses, published};
 
@@ -68,6 +69,8 @@ pub struct Node {
     pub requests: Meter,
     /// Octets sent over UDP, by network.
     pub(crate) udp_octets: Meter,
+    /// What the node is to its data, and its traffic with mirrors.
+    pub mirroring: Mirroring,
     /// What requests that need more than a read share.
     pub(crate) errands: Errands,
     config: ArcSwap<Config>,
@@ -105,13 +108,20 @@ impl Node {
         })?;
         let store = open_store(&config)?;
         let addresses = Addresses::configured(&config.listen);
-        let site = make_site(&config, &key, &addresses, &store, None)?;
+        let mut run = [0; 8];
+        random.fill(&mut run).map_err(|_| StartError::System {
+            what: "random octets",
+            source: std::io::ErrorKind::Unsupported.into(),
+        })?;
+        let mirroring = Mirroring::open(&config, &store, u64::from_be_bytes(run))?;
+        let site = make_site(&config, &mirroring, &key, &addresses, &store, None)?;
         let node = Self {
             store,
             metrics: Arc::new(Metrics::new(wall_clock_ms() / 1_000)),
             connections: Arc::default(),
             requests: Meter::new(),
             udp_octets: Meter::new(),
+            mirroring,
             errands: Errands::new(config.administration.challenge_time.0),
             config: ArcSwap::from_pointee(config),
             site: ArcSwap::from_pointee(site),
@@ -155,14 +165,17 @@ impl Node {
         Snapshot {
             connections: self.connections.open(),
             homed: self.site().homed().len(),
+            mirror: Some(self.mirroring.snapshot(&self.store)),
             store: self.store.stats().ok(),
             recurse: self.courier().map(|courier| courier.snapshot()),
         }
     }
 
-    /// Whether the node can answer: the store reads and takes changes.
+    /// Whether the node can answer: the store reads and takes changes, and a mirror has everything.
     pub fn is_ready(&self) -> bool {
-        self.store.get(b"0.SITE/STATUS").is_ok() && self.store.writable().is_ok()
+        self.store.get(b"0.SITE/STATUS").is_ok()
+            && self.store.writable().is_ok()
+            && self.mirroring.is_ready()
     }
 
     /// What resolves names that live elsewhere, if the node does that.
@@ -225,7 +238,14 @@ impl Node {
 
     fn make_site(&self, config: &Config, key: &Arc<ServerKey>) -> Result<Site, StartError> {
         let signer = self.signer(config, key.clone());
-        make_site(config, key, &self.addresses(), &self.store, Some(signer))
+        make_site(
+            config,
+            &self.mirroring,
+            key,
+            &self.addresses(),
+            &self.store,
+            Some(signer),
+        )
     }
 
     /// Signs replies with the node's key, within its limit: a request for a signature is a few
@@ -415,12 +435,15 @@ pub fn open_store(config: &Config) -> Result<Store, StartError> {
 
 fn make_site(
     config: &Config,
+    mirroring: &Mirroring,
     key: &Arc<ServerKey>,
     addresses: &Addresses,
     store: &Store,
     signer: Option<Signer>,
 ) -> Result<Site, StartError> {
-    let record = published(&config.site, key, addresses)?.encode();
+    let mut record = published(&config.site, key, addresses)?;
+    mirroring.put_right(&mut record);
+    let record = record.encode();
     let homed = Homed::new(&store.homed());
     let site = Site::new(record, config.site.server_id, config.case_rule, homed)?;
     Ok(match signer {
@@ -470,6 +493,9 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// What is saved of replication cannot be read.
+    #[error(transparent)]
+    Replication(crate::mirror::ReadError),
     /// The certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] crate::listen::tls::TlsError),

@@ -120,6 +120,7 @@ fn merge(old: &Config, new: Config) -> (Config, Reloaded) {
         ("listen", old.listen != new.listen),
         ("store", old.store != new.store),
         ("recurse", recurse != new.recurse),
+        ("mirror", old.mirror != new.mirror),
         ("log.format", old.log.format != new.log.format),
     ];
     let names = |changes: &[(&'static str, bool)]| {

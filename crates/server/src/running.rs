@@ -19,6 +19,7 @@ use crate::control::{BindError, Desk, Listener};
 use crate::listen::http::Http;
 use crate::listen::udp::Udp;
 use crate::listen::{console, stream_socket, tcp, tls};
+use crate::mirror;
 use crate::node::{Node, StartError, wall_clock_ms};
 use crate::publish;
 use crate::reload::{self, ReloadError, Reloaded};
@@ -256,6 +257,7 @@ impl Streams {
             let listener = tokio::net::TcpListener::from_std(listener)?;
             runtime.spawn(tcp::serve(node.clone(), listener, stopper.stop()));
         }
+        runtime.spawn(mirror::run(node.clone(), stopper.stop()));
         let server = |router, tls, stop: Stop| Http {
             node: node.clone(),
             router,
@@ -320,6 +322,7 @@ fn control(node: &Arc<Node>, config: &Config) -> Result<Listener, BindError> {
         }
     };
     let desk = Desk::new(node.store.clone(), wall_clock_ms, on_homing);
+    let desk = desk.with_mirrors(mirror::OfNode(Arc::downgrade(node)));
     Listener::bind(Arc::new(desk), &config.control)
 }
 

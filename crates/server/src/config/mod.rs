@@ -14,14 +14,14 @@ mod v1;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use guantong_core::admin::Rules;
+use guantong_core::admin::{Identity, Rules};
 use guantong_proto::CaseRule;
 use ipnet::IpNet;
 
 pub use check::{Finding, Judgement, check};
 pub use read::{ConfigErrors, Problem};
 pub use recurse::{RecurseConfig, Root};
-pub use unit::{Level, LogFormat, Size, Span};
+pub use unit::{Acknowledge, Level, LogFormat, Size, Span};
 pub use v1::loopback_networks;
 
 /// Name of the file that `init` makes.
@@ -58,6 +58,8 @@ pub struct Config {
     pub recurse: RecurseConfig,
     /// Who may do what over the network.
     pub administration: AdministrationConfig,
+    /// Whom it follows, and who follows it.
+    pub mirror: MirrorConfig,
     /// Bounds on what others can make this node do.
     pub limits: Limits,
     /// What is logged.
@@ -133,6 +135,33 @@ pub struct AdministrationConfig {
     pub rules: Rules,
     /// Time in which a challenge must be answered.
     pub challenge_time: Span,
+}
+
+/// Whom the node follows, and who follows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MirrorConfig {
+    /// Host and port of the primary that it follows.
+    pub of: Option<String>,
+    /// File with the primary's public key.
+    pub key: Option<PathBuf>,
+    /// By which it proves itself to other nodes.
+    pub identity: Option<Identity>,
+    /// The private key of that identity.
+    pub identity_key: PathBuf,
+    /// How long the primary may wait for news.
+    pub poll_interval: Span,
+    /// The mirror that may take over.
+    pub standby: Option<Identity>,
+    /// How long changes are taken after the last word of the standby; 0 for no limit.
+    pub lease: Span,
+    /// When a change is reported as done.
+    pub acknowledge: Acknowledge,
+    /// How long a change may wait for a mirror.
+    pub acknowledge_timeout: Span,
+    /// Most mirrors that are served at a time.
+    pub feeds: u32,
+    /// Whether mirrors that know no TLS are served.
+    pub clear_streams: bool,
 }
 
 /// Bounds on what others can make this node do; all may change while it runs.
@@ -221,7 +250,7 @@ impl Config {
                 description: spec.site.description,
                 record: spec.site.record.map(path),
                 server_id: i32::try_from(spec.site.server_id).unwrap_or(i32::MAX),
-                key: path(spec.site.key),
+                key: path(spec.site.key.clone()),
             },
             listen: ListenConfig {
                 udp: spec.listen.udp,
@@ -249,6 +278,7 @@ impl Config {
                 },
                 challenge_time: spec.administration.challenge_time,
             },
+            mirror: MirrorConfig::of(spec.mirror, &folder, spec.site.key),
             limits: Limits {
                 connections: limits.connections,
                 connections_per_address: limits.connections_per_address,
@@ -266,6 +296,24 @@ impl Config {
                 format: spec.log.format,
             },
             folder,
+        }
+    }
+}
+
+impl MirrorConfig {
+    fn of(mirror: v1::Mirror, folder: &Path, node_key: PathBuf) -> Self {
+        Self {
+            of: Some(mirror.of).filter(|of| !of.is_empty()),
+            key: mirror.key.map(|key| folder.join(key)),
+            identity: mirror.identity,
+            identity_key: folder.join(mirror.identity_key.unwrap_or(node_key)),
+            poll_interval: mirror.poll_interval,
+            standby: mirror.standby,
+            lease: mirror.lease,
+            acknowledge: mirror.acknowledge,
+            acknowledge_timeout: mirror.acknowledge_timeout,
+            feeds: mirror.feeds,
+            clear_streams: mirror.clear_streams,
         }
     }
 }
@@ -403,6 +451,7 @@ fn contradictions(spec: &v1::Spec, mut report: impl FnMut(&str, &str)) {
             "tcp, http and console must have addresses of their own; change a port",
         );
     }
+    mirror_contradictions(&spec.mirror, &mut report);
     let published = spec.site.address;
     if published.is_unspecified() && spec.site.domain.is_empty() {
         report(
@@ -418,6 +467,28 @@ fn contradictions(spec: &v1::Spec, mut report: impl FnMut(&str, &str)) {
     }
     if spec.node.name.is_empty() || spec.node.name.len() > NAME_LEN_MAX {
         report("node.name", "must have 1 to 64 octets");
+    }
+}
+
+fn mirror_contradictions(mirror: &v1::Mirror, report: &mut impl FnMut(&str, &str)) {
+    if !mirror.of.is_empty() && mirror.identity.is_none() {
+        report(
+            "mirror.of",
+            "needs an identity that the primary knows; set mirror.identity as well",
+        );
+    }
+    let port = mirror.of.rsplit_once(':').map(|(_, port)| port);
+    if !mirror.of.is_empty() && port.is_none_or(|port| port.parse::<u16>().is_err()) {
+        report(
+            "mirror.of",
+            "must be a host and a port, such as \"192.0.2.7:2641\"",
+        );
+    }
+    if mirror.lease.0 > 0 && mirror.standby.is_none() {
+        report(
+            "mirror.lease",
+            "holds as long as a standby is in touch, and none is named; set mirror.standby",
+        );
     }
 }
 

@@ -184,6 +184,22 @@ impl Setting for Identity {
     }
 }
 
+/// An empty text stands for none.
+impl Setting for Option<Identity> {
+    const FORM: &'static str = "an identity such as \"300:0.NA/88.118\", or \"\" for none";
+
+    fn read(value: &DeValue<'_>) -> Result<Self, String> {
+        match text(value)? {
+            "" => Ok(None),
+            _ => parsed(value).map(Some),
+        }
+    }
+
+    fn write(&self) -> String {
+        self.as_ref().map_or_else(|| quoted(""), quoted)
+    }
+}
+
 macro_rules! list {
     ($($ty:ty: $form:literal),* $(,)?) => {$(
         impl Setting for Vec<$ty> {
@@ -382,6 +398,16 @@ macro_rules! choice {
             }
         }
     };
+}
+
+choice! {
+    /// When a change is reported as done.
+    Acknowledge, "one of \"local\", \"mirror\"" {
+        /// When it is on the disk of this node.
+        Local = "local",
+        /// When it is on the disk of a mirror too.
+        Mirror = "mirror",
+    }
 }
 
 choice! {

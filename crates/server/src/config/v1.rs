@@ -11,7 +11,7 @@ use guantong_core::admin::Identity;
 use ipnet::IpNet;
 
 use super::read::Section;
-use super::unit::{Level, LogFormat, Setting, Size, Span};
+use super::unit::{Acknowledge, Level, LogFormat, Setting, Size, Span};
 
 /// The version that this module spells.
 pub(super) const VERSION: &str = "v1";
@@ -234,6 +234,39 @@ settings! {
         replication_admins: Vec<Identity> = Vec::new();
         /// Time in which a challenge must be answered.
         challenge_time: Span = Span::secs(20), Span::secs(1) => Span::secs(300);
+    }
+    /// Mirrors: which primary this node follows, and on what terms others follow it.
+    mirror: Mirror {
+        /// The primary that this node follows: host and port of its native protocol over TCP.
+        /// Empty: this node follows nobody.
+        of: String = String::new();
+        /// File with the primary's public key: PEM, the data of an `HS_PUBKEY` value, or a site as
+        /// `GET /api/site` shows it. Empty: the key shown at the first contact is kept.
+        key: Option<PathBuf> = None;
+        /// Identity by which this node proves itself to other nodes, index and handle. They must
+        /// have it in `administration.replication_admins`.
+        identity: Option<Identity> = None;
+        /// Private key of that identity. Empty: the key of the node, `site.key`.
+        identity_key: Option<PathBuf> = None;
+        /// How long the primary may wait for news before it answers, and the pause between two
+        /// questions to a primary that does not wait.
+        poll_interval: Span = Span::secs(5), Span(10) => Span::secs(60);
+        /// Identity of the one mirror of this node that may take over by itself when this node
+        /// cannot be reached. Empty for none.
+        standby: Option<Identity> = None;
+        /// How long this node goes on to take changes after it last heard of its standby. A
+        /// standby waits so long before it takes over. 0: no limit, and taking over needs force.
+        lease: Span = Span(0), Span(0) => Span::secs(3_600);
+        /// When a change is reported as done: when it is on the disk of this node, or of its
+        /// standby too (without a standby: of any mirror).
+        acknowledge: Acknowledge = Acknowledge::Local;
+        /// How long a change may wait for a mirror before it is reported as uncertain.
+        acknowledge_timeout: Span = Span::secs(5), Span(10) => Span::secs(300);
+        /// Most mirrors that are served at a time.
+        feeds: u32 = 16, 0 => 1_024;
+        /// Whether mirrors before version 2.8 are served, who know no TLS: everything, restricted
+        /// values and secret keys included, then crosses the network signed but readable.
+        clear_streams: bool = false;
     }
     /// Bounds on what others can make this node do.
     limits: Limits {

@@ -8,8 +8,8 @@ use std::fmt;
 use std::path::Path;
 
 use guantong_api::control::{
-    Ask, Backup, Body, Changed, Condition, Identity, Imported, Index, Json, Mode, OnConflict,
-    Outcome, Prefix, RecordChange, Refusal, Reply, Status,
+    Ask, Backup, Body, Changed, Condition, Identity, Imported, Index, Json, MirrorStatus, Mode,
+    OnConflict, Outcome, Prefix, Promotion, RecordChange, Refusal, Reply, Status,
 };
 use guantong_core::admin::{self, Administrator, Delegation, Timestamps};
 use guantong_proto::data::AdminPermissions;
@@ -27,6 +27,8 @@ use super::words::{
     change_entry, check_condition, done, gone, in_words, of_plan, page_reply, parse_change,
     parse_handle, parse_items, parse_scope, parse_token, report, stored,
 };
+
+use crate::mirror::Promote;
 
 /// How often a change is planned again because somebody else changed the record meanwhile.
 const ATTEMPTS_MAX: usize = 16;
@@ -49,6 +51,16 @@ pub struct Desk {
     store: Store,
     now_ms: fn() -> u64,
     on_homing: Box<dyn Fn() + Send + Sync>,
+    mirrors: Option<Box<dyn Mirrors>>,
+}
+
+/// What a running node can say and do about its mirrors.
+pub trait Mirrors: Send + Sync {
+    /// What the node is, and how it fares as a mirror.
+    fn status(&self) -> Result<MirrorStatus, Refusal>;
+
+    /// Makes it the primary.
+    fn promote(&self, promote: Promote) -> Result<Promotion, Refusal>;
 }
 
 impl Desk {
@@ -63,7 +75,15 @@ impl Desk {
             store,
             now_ms,
             on_homing: Box::new(on_homing),
+            mirrors: None,
         }
+    }
+
+    /// The same desk, for a node that runs.
+    #[must_use]
+    pub fn with_mirrors(self, mirrors: impl Mirrors + 'static) -> Self {
+        let mirrors: Option<Box<dyn Mirrors>> = Some(Box::new(mirrors));
+        Self { mirrors, ..self }
     }
 
     /// The store.
@@ -139,6 +159,8 @@ impl Desk {
                 imported.map(Reply::Imported)
             }
             Ask::Export { prefix, after } => self.export(prefix.as_deref(), after.as_deref(), say),
+            Ask::Mirror => self.mirrors()?.status().map(Reply::Mirror),
+            Ask::Promote { force } => self.promote(force),
             Ask::Backup { dir } => self.backup(&dir, say),
             Ask::Check => self.check(say),
             _ => Err(refusal::invalid(
@@ -201,13 +223,35 @@ impl Desk {
         )
     }
 
+    fn promote(&self, force: bool) -> Result<Reply, Refusal> {
+        let promote = match force {
+            true => Promote::ByForce,
+            false => Promote::Safely,
+        };
+        self.mirrors()?.promote(promote).map(Reply::Promoted)
+    }
+
+    fn mirrors(&self) -> Result<&dyn Mirrors, Refusal> {
+        self.mirrors.as_deref().ok_or_else(|| {
+            refusal::invalid("the node does not run, and only a running node can tell: start it")
+        })
+    }
+
     fn prefixes(&self) -> Result<Reply, Refusal> {
+        let lag = match &self.mirrors {
+            Some(mirrors) => mirrors.status()?.lag,
+            None => None,
+        };
         let mut prefixes = Vec::new();
         for handle in self.store.homed() {
             let prefix = handle.borrow().suffix().to_owned();
             let scope = Scope::of_prefix(&prefix).map_err(refusal::invalid)?;
             let records = self.store.count(&scope).map_err(|e| refusal::of_read(&e))?;
-            prefixes.push(Prefix { prefix, records });
+            prefixes.push(Prefix {
+                prefix,
+                records,
+                lag,
+            });
         }
         Ok(Reply::Prefixes(prefixes))
     }

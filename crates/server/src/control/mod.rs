@@ -24,7 +24,7 @@ mod remote;
 mod serve;
 mod words;
 
-pub use desk::{Desk, Gone, Say};
+pub use desk::{Desk, Gone, Mirrors, Say};
 pub use import::{BATCH_OCTETS_MAX, BATCH_RECORDS_MAX, BATCHES_AHEAD_MAX, Import, Item};
 pub use local::Local;
 pub use record::{NewRecord, RecordError, judge, to_json};
@@ -36,7 +36,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use guantong_api::control::{Ask, Imported, Mode, OnConflict, Refusal, Reply};
-use guantong_store::{OpenError, Options, Store};
+use guantong_store::{OpenError, Options, Store, StoreError};
+
+use crate::mirror;
 
 //----------- Control --------------------------------------------------------
 
@@ -88,7 +90,10 @@ pub fn open(place: &Place, now_ms: fn() -> u64) -> Result<Box<dyn Control>, Open
         Err(error) => error,
     };
     match Store::open(&place.store, &place.options) {
-        Ok(store) => Ok(Box::new(Local::new(Desk::new(store, now_ms, || {})))),
+        Ok(store) => match mirror::guard(&store) {
+            Ok(()) => Ok(Box::new(Local::new(Desk::new(store, now_ms, || {})))),
+            Err(error) => Err(OpenFault::Unreadable(error)),
+        },
         Err(OpenError::Locked { .. }) => Err(OpenFault::Socket {
             path: place.control.clone(),
             advice: advice(&place.control, &socket),
@@ -134,6 +139,9 @@ pub enum OpenFault {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(OpenError),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Unreadable(StoreError),
 }
 
 //----------- Fault ----------------------------------------------------------

@@ -38,6 +38,7 @@ pub(super) fn of_write(error: &WriteError) -> Refusal {
         WriteError::Conflict { .. } => Reason::Conflict,
         WriteError::Unfit { .. } | WriteError::TooLarge { .. } => Reason::Invalid,
         WriteError::Busy => Reason::Busy,
+        WriteError::NotAdmitted { .. } => Reason::Denied,
         _ => Reason::Store,
     };
     refusal(reason, error)

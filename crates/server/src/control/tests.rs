@@ -236,6 +236,7 @@ fn prefixes_are_homed_listed_and_given_up() {
         panic!("not prefixes");
     };
     let expected = Prefix {
+        lag: None,
         prefix: "88.118.5".into(),
         records: 1,
     };

@@ -16,6 +16,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use guantong_core::admin::Stream;
 use guantong_core::resolve::Answer;
 use guantong_proto::frame::Framer;
 use guantong_proto::limits::MESSAGE_LEN_MAX;
@@ -28,6 +29,7 @@ use super::accept;
 use super::later::Slot;
 use crate::limit::Place;
 use crate::metrics::{Drop as Dropped, Transport};
+use crate::mirror::{self, Served};
 use crate::node::{Node, Via, Wait};
 use crate::recurse::busy;
 use crate::shutdown::Stop;
@@ -150,7 +152,7 @@ impl Connection {
                 }
             }
             let arrived = self.framer.pending() - had;
-            self.answer_all().await?;
+            self.answer_all(stop).await?;
             self.write().await?;
             due = match (self.framer.pending(), due) {
                 (0, _) => None,
@@ -231,7 +233,7 @@ impl Connection {
     }
 
     /// Answers every whole packet that has arrived, as long as there is room for answers.
-    async fn answer_all(&mut self) -> Result<(), End> {
+    async fn answer_all(&mut self, stop: &Stop) -> Result<(), End> {
         while self.has_room() {
             let packet = match self.framer.next_packet() {
                 Ok(Some(packet)) => packet,
@@ -250,11 +252,12 @@ impl Connection {
                     let slot = Slot::ask(&self.node, question, packet);
                     self.waiting.push_back(slot);
                 }
-                Some(Wait::Errand) => {
-                    if let Some(stream) = self.node.run_errand(packet, self.via, out).await {
-                        self.node.refuse_stream(&stream, out);
-                    }
-                }
+                Some(Wait::Errand) => match self.node.run_errand(packet, self.via, out).await {
+                    Some(stream) if is_first => self.feed(&stream, stop).await?,
+                    // A stream has no end before which other answers could still come.
+                    Some(stream) => self.node.refuse_stream(&stream, out),
+                    None => {}
+                },
                 None => {}
             }
             if !own.is_empty() {
@@ -266,6 +269,16 @@ impl Connection {
             }
         }
         Ok(())
+    }
+
+    /// Serves a mirror; the connection has had its use afterwards, unless the stream is refused.
+    async fn feed(&mut self, stream: &Stream, stop: &Stop) -> Result<(), End> {
+        self.write().await?;
+        let serving = mirror::serve(&self.node, &mut self.stream, stream, stop, &mut self.out);
+        match serving.await {
+            Served::Refused => Ok(()),
+            Served::Over => Err(End::Closed),
+        }
     }
 
     /// One answer to octets whose end cannot be found. The envelope says whom it is for.

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::config::Config;
-use crate::key::write_private;
+use crate::key::{ServerKey, write_private};
 
 /// File of the certificate that the node makes for itself.
 const OWN_CERTIFICATE: &str = "certificate.pem";
@@ -45,6 +45,18 @@ pub fn load_or_make(config: &Config, now_secs: u64) -> Result<Tls, TlsError> {
         make(&certificate, &key, key != config.site.key, now_secs)?;
     }
     load(config)
+}
+
+/// TLS by which the holder of the node's key shows itself, whatever certificate HTTPS has.
+pub(crate) fn of_key(key: &ServerKey, now_secs: u64) -> Result<Arc<ServerConfig>, String> {
+    let secret = PrivatePkcs8KeyDer::from(key.pkcs8().to_vec());
+    let pair = rcgen::KeyPair::try_from(&secret).map_err(|error| error.to_string())?;
+    let certificate = self_signed(&pair, now_secs).map_err(|error| error.to_string())?;
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], secret.into())
+        .map_err(|error| error.to_string())?;
+    Ok(Arc::new(config))
 }
 
 /// Loads the certificate without making one, and says what it is.
@@ -129,12 +141,12 @@ fn make(certificate: &Path, key: &Path, new_key: bool, now_secs: u64) -> Result<
         write_private(key, secret.as_bytes()).map_err(|error| fail(key, error.to_string()))?;
     }
     let _ = std::fs::remove_file(certificate);
-    write_private(certificate, chain.as_bytes())
+    write_private(certificate, chain.pem().as_bytes())
         .map_err(|error| fail(certificate, error.to_string()))
 }
 
-/// A certificate in PEM that its own key signs.
-fn self_signed(pair: &rcgen::KeyPair, now_secs: u64) -> Result<String, rcgen::Error> {
+/// A certificate that its own key signs.
+fn self_signed(pair: &rcgen::KeyPair, now_secs: u64) -> Result<rcgen::Certificate, rcgen::Error> {
     let mut params = rcgen::CertificateParams::new(Vec::new())?;
     params.distinguished_name = rcgen::DistinguishedName::new();
     params
@@ -144,7 +156,7 @@ fn self_signed(pair: &rcgen::KeyPair, now_secs: u64) -> Result<String, rcgen::Er
     // Clocks differ; a certificate of the future would be refused.
     params.not_before = (now - Duration::from_secs(86_400)).into();
     params.not_after = (now + Duration::from_secs(VALIDITY_DAYS * 86_400)).into();
-    Ok(params.self_signed(pair)?.pem())
+    params.self_signed(pair)
 }
 
 /// When a certificate expires, in seconds since 1970.
