@@ -14,6 +14,7 @@ mod import;
 mod init;
 mod local;
 mod man;
+mod mirror;
 mod prefix;
 mod record;
 #[cfg(test)]
@@ -88,6 +89,7 @@ enum Command {
     Resolve(resolve::Args),
     Record(record::Args),
     Prefix(prefix::Args),
+    Mirror(mirror::Args),
     Import(import::Args),
     Export(export::Args),
     Backup(backup::Args),
@@ -115,6 +117,7 @@ impl Cli {
             Command::Resolve(args) => resolve::run(&args),
             Command::Record(args) => record::run(&args),
             Command::Prefix(args) => prefix::run(&args),
+            Command::Mirror(args) => mirror::run(&args),
             Command::Import(args) => import::run(&args),
             Command::Export(args) => export::run(&args),
             Command::Backup(args) => backup::run(&args),

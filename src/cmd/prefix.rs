@@ -11,7 +11,7 @@ use guantong_proto::data::site::{Interface, InterfaceKind, Protocol, Server};
 use guantong_proto::json::{SiteForm, parse_site};
 use serde_json::value::to_raw_value;
 
-use super::{NodeArgs, ask, record};
+use super::{NodeArgs, ask, mirror, record};
 use crate::failed::{Exit, Failed, Report};
 use crate::output::Output;
 
@@ -185,7 +185,12 @@ fn list(args: &ListArgs) -> Result<(), Failed> {
             } else {
                 "records"
             };
-            output.line(format_args!("{}\t{} {noun}", prefix.prefix, prefix.records))?;
+            let lag = prefix.lag.as_ref().map(mirror::lag_in_words);
+            let lag = lag.map_or(String::new(), |lag| format!("\tmirror, {lag}"));
+            output.line(format_args!(
+                "{}\t{} {noun}{lag}",
+                prefix.prefix, prefix.records
+            ))?;
         }
     }
     output.finish()
