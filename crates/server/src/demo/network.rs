@@ -1,0 +1,388 @@
+//! Making, starting and stopping the nodes of the demonstration, and delegating between them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use guantong_core::admin::{self, Administrator, Delegation, Timestamps};
+use guantong_proto::data::{AdminPermissions, Site};
+use guantong_proto::{Handle, Value};
+use guantong_store::{Batch, Change, Expect, Origin};
+
+use super::figures::records;
+use super::plan::{PLACES, Place, RECURSIVE, ROOT, SECOND_LEVEL, TOP_PRIMARY};
+use super::port::{Ports, free_pair, loopback};
+use super::DemoError;
+use crate::config::{self, Config, FILE_NAME, Size};
+use crate::init::{InitOptions, init};
+use crate::node::Node;
+use crate::publish::wire;
+use crate::running::{Running, start};
+
+/// Index of the administrator's key in a prefix record, by custom.
+const KEY_INDEX: i32 = 300;
+/// Memory of each node's store: there are many, and their records are few.
+const MEMORY: Size = Size::mib(16);
+
+//----------- Member ---------------------------------------------------------
+
+/// One node of the network.
+#[derive(Debug)]
+pub struct Member {
+    /// Its place in the network.
+    pub place: &'static Place,
+    config: Config,
+    running: Option<Running>,
+}
+
+impl Member {
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        &self.config.folder
+    }
+
+    /// The running node; `None` while it is stopped.
+    pub fn running(&self) -> Option<&Running> {
+        self.running.as_ref()
+    }
+
+    fn node(&self) -> Result<&Arc<Node>, DemoError> {
+        let running = self.running.as_ref();
+        let stopped = DemoError::Stopped(self.place.name);
+        running.map(Running::node).ok_or(stopped)
+    }
+
+    /// The site record that it publishes.
+    fn site(&self) -> Result<Site, DemoError> {
+        let record = self.node()?.site();
+        Site::decode(record.record()).map_err(DemoError::Site)
+    }
+
+    fn start(&mut self) -> Result<(), DemoError> {
+        if self.running.is_none() {
+            self.running = Some(start(self.config.clone())?);
+        }
+        Ok(())
+    }
+}
+
+//----------- Network --------------------------------------------------------
+
+/// The running network. Dropping it stops all nodes.
+#[derive(Debug)]
+pub struct Network {
+    members: Vec<Member>,
+    /// Records of the enterprises that were written now; those that were there have been kept.
+    pub written: usize,
+}
+
+impl Network {
+    /// Makes the nodes in `dir` unless they are there, starts them, delegates, and fills in the
+    /// records that the enterprises lack. `ports` are those of the recursive node. What is being
+    /// done is told to `say`.
+    pub fn start(
+        dir: &Path,
+        ports: Ports,
+        say: &mut dyn FnMut(&str),
+    ) -> Result<Self, DemoError> {
+        check_folder(dir)?;
+        say("making keys and stores");
+        make_nodes(dir)?;
+        let mut network = Self {
+            members: Vec::new(),
+            written: 0,
+        };
+        for place in &PLACES {
+            say(place.title);
+            let config = network.configure(dir, place, ports)?;
+            let mut member = Member {
+                place,
+                config,
+                running: None,
+            };
+            member.start()?;
+            network.members.push(member);
+        }
+        say("delegating prefixes");
+        network.delegate()?;
+        say("registering figures");
+        network.fill()?;
+        Ok(network)
+    }
+
+    /// All nodes, parents before their children.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// The node of that name.
+    pub fn member(&self, name: &'static str) -> Result<&Member, DemoError> {
+        let found = self.members.iter().find(|member| member.place.name == name);
+        found.ok_or(DemoError::Stopped(name))
+    }
+
+    /// The node that resolves for everybody.
+    pub fn recursive(&self) -> Result<&Running, DemoError> {
+        let member = self.member(RECURSIVE)?;
+        member.running().ok_or(DemoError::Stopped(RECURSIVE))
+    }
+
+    /// Records of all enterprises.
+    pub fn records(&self) -> Result<u64, DemoError> {
+        let mut records = 0;
+        for member in &self.members {
+            if let (Some(prefix), Ok(node)) = (member.enterprise_prefix(), member.node()) {
+                let scope = guantong_store::Scope::of_prefix(prefix)?;
+                records += node.store.count(&scope)?;
+            }
+        }
+        Ok(records)
+    }
+
+    /// Stops a node as a failure would: nobody is told.
+    pub fn stop_member(&mut self, name: &str) {
+        for member in &mut self.members {
+            if member.place.name == name {
+                drop(member.running.take());
+            }
+        }
+    }
+
+    /// Starts a node again, at the addresses that it had.
+    pub fn start_member(&mut self, name: &str) -> Result<(), DemoError> {
+        let mut named = self.members.iter_mut();
+        match named.find(|member| member.place.name == name) {
+            Some(member) => member.start(),
+            None => Ok(()),
+        }
+    }
+
+    /// Stops all nodes, children before their parents.
+    pub fn stop(mut self) {
+        while let Some(member) = self.members.pop() {
+            drop(member);
+        }
+    }
+
+    //--- Settings
+
+    /// The settings of a node whose parents run already.
+    fn configure(&self, dir: &Path, place: &Place, ports: Ports) -> Result<Config, DemoError> {
+        let mut config = config::load(&dir.join(place.name))?;
+        let ports = match place.name {
+            RECURSIVE => ports,
+            _ => Ports::FREE,
+        };
+        let native = match ports.native {
+            0 => free_pair(),
+            port => port,
+        };
+        // A node that is stopped and started again must be found where it was.
+        let stream = |port: u16| match port {
+            0 => free_pair(),
+            port => port,
+        };
+        config.listen.udp = vec![loopback(native)];
+        config.listen.tcp = vec![loopback(native)];
+        config.listen.http = vec![loopback(stream(ports.http))];
+        config.listen.console = match place.name {
+            RECURSIVE => Some(loopback(stream(ports.console))),
+            _ => None,
+        };
+        config.listen.udp_threads = 1;
+        config.listen.worker_threads = 1;
+        config.store.memory = MEMORY;
+        config.site.primary = place.mirrors.is_none();
+        Ok(config)
+    }
+
+    //--- Delegation
+
+    /// Writes every prefix record where it belongs: into the store of the parent, and as a copy
+    /// into that of the node itself.
+    fn delegate(&self) -> Result<(), DemoError> {
+        let top = self.sites(|place| place.name == TOP_PRIMARY || place.mirrors.is_some())?;
+        self.delegate_to(TOP_PRIMARY, ROOT, top, Derived::Too)?;
+        let second = self.sites(|place| place.name == SECOND_LEVEL)?;
+        self.delegate_to(SECOND_LEVEL, TOP_PRIMARY, second, Derived::Too)?;
+        for member in &self.members {
+            if member.enterprise_prefix().is_some() {
+                let site = self.sites(|place| place == member.place)?;
+                self.delegate_to(member.place.name, SECOND_LEVEL, site, Derived::Apart)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn sites(&self, wanted: impl Fn(&Place) -> bool) -> Result<Vec<Site>, DemoError> {
+        let members = self.members.iter().filter(|member| wanted(member.place));
+        members.map(Member::site).collect()
+    }
+
+    fn delegate_to(
+        &self,
+        child: &'static str,
+        parent: &'static str,
+        sites: Vec<Site>,
+        derived: Derived,
+    ) -> Result<(), DemoError> {
+        let (child, parent) = (self.member(child)?, self.member(parent)?);
+        let Some(prefix) = child.place.prefix else {
+            return Ok(());
+        };
+        let handle = Handle::of_prefix(prefix)?;
+        let delegation = Delegation {
+            sites,
+            derived: derived == Derived::Too,
+            services: Vec::new(),
+            administrators: vec![Administrator {
+                handle: handle.clone(),
+                index: KEY_INDEX,
+                permissions: AdminPermissions::ALL,
+            }],
+        };
+        // The administrator's key was made with the node; the parent publishes it.
+        let own = child.node()?.store.record(handle.borrow())?;
+        let own = own.map(|record| record.values().to_vec()).transpose();
+        let own = own.map_err(DemoError::Site)?.unwrap_or_default();
+        let values = delegation.apply(&own);
+        for node in [parent.node()?, child.node()?] {
+            put(node, &handle, values.clone())?;
+        }
+        Ok(())
+    }
+
+    //--- Records
+
+    /// Writes the records of the enterprises that are not there yet.
+    fn fill(&mut self) -> Result<(), DemoError> {
+        for member in &self.members {
+            let Some(prefix) = member.enterprise_prefix() else {
+                continue;
+            };
+            let node = member.node()?;
+            let mut missing = Vec::new();
+            for (handle, values) in records(prefix, member.place.topics, node.now_secs())? {
+                if node.store.record(handle.borrow())?.is_none() {
+                    missing.push(Change::Put {
+                        handle,
+                        values: wire(&values),
+                        expect: Expect::Absent,
+                    });
+                }
+            }
+            self.written += missing.len();
+            submit(node, missing)?;
+        }
+        Ok(())
+    }
+}
+
+impl Member {
+    fn enterprise_prefix(&self) -> Option<&'static str> {
+        let is_enterprise = self.place.topics != super::figures::Topics::None;
+        self.place.prefix.filter(|_| is_enterprise)
+    }
+}
+
+/// Whether the prefixes derived from a delegated one are delegated with it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Derived {
+    Too,
+    Apart,
+}
+
+//----------- Writing --------------------------------------------------------
+
+/// Writes a record unless it says the same already.
+fn put(node: &Node, handle: &Handle, values: Vec<Value>) -> Result<(), DemoError> {
+    let stored = node.store.record(handle.borrow())?;
+    let current = stored.as_ref().map(|record| record.values().to_vec());
+    let current = current.transpose().map_err(DemoError::Site)?;
+    let change = admin::Change::Put(values);
+    let stamps = Timestamps::Set(node.now_secs());
+    let planned = admin::plan(current.as_deref(), &change, stamps)?;
+    if planned == current {
+        return Ok(());
+    }
+    let change = Change::Put {
+        handle: handle.clone(),
+        values: wire(&planned.unwrap_or_default()),
+        expect: Expect::Anything,
+    };
+    submit(node, vec![change])
+}
+
+fn submit(node: &Node, changes: Vec<Change>) -> Result<(), DemoError> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let batch = Batch {
+        changes,
+        at_ms: node.now_ms(),
+        origin: Origin::Operator,
+    };
+    node.store.submit(batch).wait()?;
+    Ok(())
+}
+
+//----------- Folders --------------------------------------------------------
+
+/// Whether the folder is ours to fill: empty, not there, or filled by us before.
+fn check_folder(dir: &Path) -> Result<(), DemoError> {
+    let known = dir.join(RECURSIVE).join(FILE_NAME).exists();
+    let is_empty = match std::fs::read_dir(dir) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(_) => true,
+    };
+    match known || is_empty {
+        true => Ok(()),
+        false => Err(DemoError::NotEmpty(dir.to_owned())),
+    }
+}
+
+/// Makes the nodes that are not there yet, several at a time: making a key takes longest.
+fn make_nodes(dir: &Path) -> Result<(), DemoError> {
+    let missing: Vec<(&Place, PathBuf)> = PLACES
+        .iter()
+        .map(|place| (place, dir.join(place.name)))
+        .filter(|(_, folder)| !folder.join(FILE_NAME).exists())
+        .collect();
+    let next = AtomicUsize::new(0);
+    let make_some = || -> Result<(), DemoError> {
+        while let Some((place, folder)) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let options = InitOptions {
+                prefix: place.prefix.map(str::to_owned),
+                role: place.role,
+                name: Some(format!("demo {}", place.name)),
+                description: Some(place.title.to_owned()),
+                ..InitOptions::default()
+            };
+            init(folder, &options)?;
+        }
+        Ok(())
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(make_some)).collect();
+        workers.into_iter().try_for_each(|worker| {
+            let made = worker.join();
+            made.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folder_with_other_things_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(check_folder(&dir.path().join("new")).is_ok());
+        assert!(check_folder(dir.path()).is_ok());
+        std::fs::write(dir.path().join("letter.txt"), "mine").unwrap();
+        let refused = check_folder(dir.path()).unwrap_err();
+        assert!(refused.to_string().contains("empty"), "{refused}");
+    }
+}

@@ -1,0 +1,75 @@
+//! The ports of the demonstration: those that everybody expects, where they are free.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+
+/// Attempts to find one port that is free for datagrams and streams.
+const PORT_ATTEMPTS: usize = 32;
+
+//----------- Ports ----------------------------------------------------------
+
+/// The ports of the demonstration; 0 is any free one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ports {
+    /// Native protocol, over UDP and TCP.
+    pub native: u16,
+    /// HTTP and HTTPS.
+    pub http: u16,
+    /// Metrics and health.
+    pub console: u16,
+}
+
+impl Ports {
+    /// The ports that everybody expects.
+    pub const DEFAULT: Self = Self {
+        native: 2641,
+        http: 8000,
+        console: 8080,
+    };
+    /// Any free ports.
+    pub const FREE: Self = Self {
+        native: 0,
+        http: 0,
+        console: 0,
+    };
+
+    /// The same, with free ports in the place of those that another program has.
+    #[must_use]
+    pub fn or_free(self) -> Self {
+        let streams = |port| if is_free(port, false) { port } else { 0 };
+        Self {
+            native: if is_free(self.native, true) {
+                self.native
+            } else {
+                0
+            },
+            http: streams(self.http),
+            console: streams(self.console),
+        }
+    }
+}
+
+pub(super) fn loopback(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
+
+fn is_free(port: u16, with_datagrams: bool) -> bool {
+    let streams = TcpListener::bind(loopback(port)).is_ok();
+    streams && (!with_datagrams || UdpSocket::bind(loopback(port)).is_ok())
+}
+
+/// A port that is free for streams and for datagrams: clients expect both under one number.
+pub(super) fn free_pair() -> u16 {
+    for _ in 0..PORT_ATTEMPTS {
+        let Ok(listener) = TcpListener::bind(loopback(0)) else {
+            continue;
+        };
+        let Ok(address) = listener.local_addr() else {
+            continue;
+        };
+        if UdpSocket::bind(address).is_ok() {
+            return address.port();
+        }
+    }
+    0
+}
+
