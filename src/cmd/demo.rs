@@ -1,10 +1,13 @@
-//! `guantong demo`: a node with real figures on this machine, to try everything on.
+//! `guantong demo`: a whole network with real figures on this machine, to try everything on.
 
+mod outage;
 mod tour;
 
 use std::path::{Path, PathBuf};
 
-use guantong_server::demo::{self, Demo, DemoError, PREFIX, Ports};
+use guantong_server::demo::{DemoError, Network, Ports, ROOT_INFO};
+use guantong_server::running::Running;
+use indicatif::ProgressBar;
 
 use super::block_on;
 use crate::failed::{Exit, Failed, Report};
@@ -20,27 +23,31 @@ Examples:
 /// A handle to try, with figures of five dates.
 const SAMPLE: &str = "88.118.5/5g-base-stations";
 
-/// Run a node with real figures on this machine, to try everything on.
+/// Run a whole network with real figures on this machine, to try everything on.
 ///
-/// The node homes the prefix 88.118.5 and listens on loopback only. Its records are figures from
-/// press conferences in Chinese and English, and a few links. Stop it with Ctrl-C.
+/// A root, five top-level nodes with two more for disaster recovery, a second-level node, three
+/// enterprise nodes and a recursive node, each with a store and sockets of its own, on loopback
+/// only. The records are figures from press conferences in Chinese and English, and a few links.
+/// Stop it with Ctrl-C.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// Keep the node in this folder and use it again; otherwise it is removed at the end
+    /// Keep the nodes in this folder and use them again; otherwise they are removed at the end
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 
-    /// Ask the node over UDP, TCP and HTTP, print its answers, and end
+    /// Take the tour: resolve hop by hop and through the recursive node, stop two top-level nodes
+    /// under load, print what is answered, and end
     #[arg(long)]
     once: bool,
 
-    /// Port of the native protocol; 0 takes any free ports, also for HTTP and metrics
+    /// Port of the recursive node's native protocol; 0 takes any free ports, also for HTTP and
+    /// metrics
     #[arg(long, value_name = "PORT", default_value_t = Ports::DEFAULT.native)]
     port: u16,
 }
 
-/// Makes, fills and runs the node.
+/// Makes, fills and runs the network.
 pub(crate) fn run(args: &Args) -> Result<(), Failed> {
     let temporary = match args.data {
         Some(_) => None,
@@ -63,10 +70,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failed> {
     };
     let ports = wanted.or_free();
     note(format_args!(
-        "{FAINT}starting a node in {} …{FAINT:#}",
+        "{FAINT}starting a network of nodes in {} …{FAINT:#}",
         folder.display()
     ));
-    let demo = demo::run(folder, ports).map_err(|error| failed(&error, folder))?;
+    let mut network = start(folder, ports).map_err(|error| failed(&error, folder))?;
     for (taken, name, port) in [
         (
             ports.native != wanted.native,
@@ -83,10 +90,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failed> {
         }
     }
     let ended = match args.once {
-        true => tour::run(&demo),
-        false => serve(&demo, temporary.is_none(), folder),
+        true => tour::run(&mut network, folder),
+        false => serve(&network, temporary.is_none(), folder),
     };
-    demo.running.stop();
+    network.stop();
     if let Some(folder) = temporary
         && let Err(error) = folder.close()
     {
@@ -97,15 +104,26 @@ pub(crate) fn run(args: &Args) -> Result<(), Failed> {
     ended
 }
 
+/// Starts all nodes; on a terminal a line says what is being done.
+fn start(folder: &Path, ports: Ports) -> Result<Network, DemoError> {
+    let spinner = ProgressBar::new_spinner();
+    let network = Network::start(folder, ports, &mut |what| {
+        spinner.set_message(what.to_owned());
+        spinner.tick();
+    });
+    spinner.finish_and_clear();
+    network
+}
+
 /// Says what to try, and waits until somebody stops the program.
-fn serve(demo: &Demo, is_kept: bool, folder: &Path) -> Result<(), Failed> {
+fn serve(network: &Network, is_kept: bool, folder: &Path) -> Result<(), Failed> {
     let mut out = Output::new();
-    for line in greeting(demo) {
+    for line in greeting(network, folder).map_err(|error| failed(&error, folder))? {
         out.line(line)?;
     }
     if is_kept {
         out.line(format_args!(
-            "{FAINT}The node stays in {}.{FAINT:#}",
+            "{FAINT}The nodes stay in {}.{FAINT:#}",
             folder.display()
         ))?;
     }
@@ -114,43 +132,46 @@ fn serve(demo: &Demo, is_kept: bool, folder: &Path) -> Result<(), Failed> {
     block_on(asked_to_stop())
 }
 
-/// What the node is, and three commands to try.
-fn greeting(demo: &Demo) -> Vec<String> {
-    let addresses = demo.running.addresses();
-    let native = addresses
-        .udp
-        .first()
-        .map(ToString::to_string)
-        .unwrap_or_default();
-    let http = addresses
-        .http
-        .first()
-        .map(ToString::to_string)
-        .unwrap_or_default();
+/// Who runs where, and what to try.
+fn greeting(network: &Network, folder: &Path) -> Result<Vec<String>, DemoError> {
+    let recursive = network.recursive()?;
+    let (native, http) = (native_of(recursive), http_of(recursive));
     let at = match native.ends_with(":2641") {
         true => String::new(),
         false => format!(" --at {native}"),
     };
     let mut lines = vec![
-        format!("{STRONG}Guantong 贯通{STRONG:#}: an identifier node for prefix {PREFIX}"),
         format!(
-            "{} records, native protocol at {native} (UDP and TCP), HTTP and HTTPS at {http}",
-            demo.records
+            "{STRONG}Guantong 贯通{STRONG:#}: a network of {} nodes, {} records",
+            network.members().len(),
+            network.records()?
         ),
+        String::new(),
     ];
-    if let Some(console) = addresses.console {
-        lines.push(format!("metrics at http://{console}/metrics"));
-    }
+    lines.extend(network.members().iter().filter_map(|member| {
+        let native = native_of(member.running()?);
+        let prefix = member.place.prefix.unwrap_or_default();
+        Some(format!("  {native:<16} {prefix:<9} {}", member.place.title))
+    }));
+    let root = folder.join(ROOT_INFO);
     lines.extend([
         String::new(),
         format!("{STRONG}Try{STRONG:#}"),
         format!("  {} resolve {SAMPLE}{at}", program()),
+        format!(
+            "  {} resolve {SAMPLE} --trace --root {}",
+            program(),
+            root.display()
+        ),
         // Some shells take a bare question mark for a pattern.
         format!("  curl 'http://{http}/api/handles/{SAMPLE}?pretty'"),
         format!("  a browser at http://{http}/{SAMPLE}"),
-        String::new(),
     ]);
-    lines
+    if let Some(console) = recursive.addresses().console {
+        lines.push(format!("  metrics at http://{console}/metrics"));
+    }
+    lines.push(String::new());
+    Ok(lines)
 }
 
 /// What to type for this program: its name if the shell finds it, else where it is.
@@ -170,6 +191,16 @@ fn program() -> String {
     }
 }
 
+fn native_of(running: &Running) -> String {
+    let address = running.addresses().udp.first();
+    address.map(ToString::to_string).unwrap_or_default()
+}
+
+fn http_of(running: &Running) -> String {
+    let address = running.addresses().http.first();
+    address.map(ToString::to_string).unwrap_or_default()
+}
+
 /// Waits for Ctrl-C or the signal that ends services.
 async fn asked_to_stop() {
     use tokio::signal::unix::{SignalKind, signal};
@@ -187,9 +218,11 @@ async fn asked_to_stop() {
 
 fn failed(error: &DemoError, folder: &Path) -> Failed {
     let exit = match error {
-        DemoError::Start(_) | DemoError::Init(_) | DemoError::Config(_) | DemoError::OtherNode => {
-            Exit::Usage
-        }
+        DemoError::Start(_)
+        | DemoError::Init(_)
+        | DemoError::Config(_)
+        | DemoError::NotEmpty(_)
+        | DemoError::File { .. } => Exit::Usage,
         _ => Exit::Refused,
     };
     let mut report = Report::new(exit, "the demonstration cannot start").causes_of(error);

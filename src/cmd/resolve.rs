@@ -1,7 +1,7 @@
 //! `guantong resolve`: asks a node for a record and prints it for people or as JSON; with `--root`
 //! it resolves by itself.
 
-mod walk;
+pub(super) mod walk;
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;

@@ -1,13 +1,16 @@
-//! The tour: every way to ask the node once, over real sockets, with the answers in readable form.
+//! The tour: hop by hop from the root, then every way to ask the recursive node once, then an
+//! outage; over real sockets, with the answers in readable form.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use guantong_api::observation::{Bound, OBSERVATION_TYPE, Observation};
 use guantong_client::{Answer, Client, Endpoint, Error, Server, Transport, printable};
-use guantong_proto::Value;
+use guantong_core::resolve::{CacheSettings, Outcome, Question, TraceWanted};
 use guantong_proto::json::Record;
-use guantong_server::demo::{Demo, PREFIX};
+use guantong_proto::{Handle, Value};
+use guantong_server::demo::{DemoError, Network, PREFIX, ROOT_INFO};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
 use hyper::header::{ACCEPT, ACCEPT_LANGUAGE, HOST, LOCATION};
@@ -16,7 +19,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::super::block_on;
-use super::SAMPLE;
+use super::super::resolve::walk::{courier, trace_lines};
+use super::{SAMPLE, outage};
 use crate::failed::{Exit, Failed, Report};
 use crate::output::Output;
 use crate::output::style::{FAINT, GOOD, STRONG};
@@ -34,13 +38,16 @@ const HTTP_TIMEOUT: Duration = Duration::from_secs(10);
 const BODY_LEN_MAX: usize = 4 * 1024 * 1024;
 
 /// Asks everything and prints the answers; fails at the first answer that is not as it should be.
-pub(super) fn run(demo: &Demo) -> Result<(), Failed> {
+pub(super) fn run(network: &mut Network, folder: &Path) -> Result<(), Failed> {
     let mut out = Output::new();
+    let stopped = |error: DemoError| wrong("the start", error);
     out.line(format_args!(
-        "{STRONG}Guantong 贯通{STRONG:#}: a tour of a node for prefix {PREFIX}, {} records",
-        demo.records
+        "{STRONG}Guantong 贯通{STRONG:#}: a tour of a network of {} nodes, {} records",
+        network.members().len(),
+        network.records().map_err(stopped)?
     ))?;
-    let addresses = demo.running.addresses();
+    hop_by_hop(&mut out, folder)?;
+    let addresses = network.recursive().map_err(stopped)?.addresses();
     let (Some(&native), Some(&http)) = (addresses.tcp.first(), addresses.http.first()) else {
         return Err(wrong("the start", "the node does not listen"));
     };
@@ -53,17 +60,36 @@ pub(super) fn run(demo: &Demo) -> Result<(), Failed> {
         link(&mut out, http).await?;
         missing(&mut out, native, http).await
     })??;
+    heading(&mut out, 9, "Outage: two top-level nodes stop under load")?;
+    outage::run(&mut out, network, folder)?;
     out.line(format_args!(
-        "\n{GOOD}All seven answers are as they should be.{GOOD:#}"
+        "\n{GOOD}All answers are as they should be.{GOOD:#}"
     ))?;
     out.finish()
 }
 
 //----------- Stops ----------------------------------------------------------
 
+fn hop_by_hop(out: &mut Output, folder: &Path) -> Result<(), Failed> {
+    let root = folder.join(ROOT_INFO).display().to_string();
+    let what = format!("From the root: guantong resolve {SMALL} --trace --root {root}");
+    heading(out, 1, &what)?;
+    let courier = courier(&root, CacheSettings::default())?;
+    let handle = Handle::parse(SMALL).map_err(|e| wrong(&what, e))?;
+    let answer = block_on(courier.resolve(Question::new(handle), TraceWanted::Yes))?;
+    courier.stop();
+    for line in trace_lines(&answer.trace.unwrap_or_default()) {
+        out.line(format_args!("  {line}"))?;
+    }
+    match answer.outcome {
+        Outcome::Record(_) => Ok(()),
+        outcome => Err(wrong(&what, format_args!("{outcome:?}"))),
+    }
+}
+
 async fn datagrams(out: &mut Output, native: SocketAddr) -> Result<(), Failed> {
     let what = format!("UDP: guantong resolve {SMALL} --at udp://{native}");
-    heading(out, 1, &what)?;
+    heading(out, 2, &what)?;
     let answer = resolve(native, Transport::Udp, SMALL)
         .await
         .map_err(|e| wrong(&what, e))?;
@@ -72,7 +98,7 @@ async fn datagrams(out: &mut Output, native: SocketAddr) -> Result<(), Failed> {
 
 async fn stream(out: &mut Output, native: SocketAddr) -> Result<(), Failed> {
     let what = format!("TCP: guantong resolve {SAMPLE} --at tcp://{native}");
-    heading(out, 2, &what)?;
+    heading(out, 3, &what)?;
     let answer = resolve(native, Transport::Tcp, SAMPLE)
         .await
         .map_err(|e| wrong(&what, e))?;
@@ -82,7 +108,7 @@ async fn stream(out: &mut Output, native: SocketAddr) -> Result<(), Failed> {
 async fn json(out: &mut Output, http: SocketAddr) -> Result<(), Failed> {
     let path = format!("/api/handles/{SAMPLE}?type=NAME.ZH&type=NAME.EN&index=1000");
     let what = format!("JSON: curl 'http://{http}{path}'");
-    heading(out, 3, &what)?;
+    heading(out, 4, &what)?;
     let (status, _, body) = get(http, &path).await.map_err(|e| wrong(&what, e))?;
     expect(&what, status == 200, || format!("status {status}"))?;
     let record = Record::parse(&body).map_err(|e| wrong(&what, e))?;
@@ -94,7 +120,7 @@ async fn json(out: &mut Output, http: SocketAddr) -> Result<(), Failed> {
 
 async fn page(out: &mut Output, http: SocketAddr) -> Result<(), Failed> {
     let what = format!("Page: a browser at http://{http}/{SAMPLE}");
-    heading(out, 4, &what)?;
+    heading(out, 5, &what)?;
     let (status, _, body) = get(http, &format!("/{SAMPLE}"))
         .await
         .map_err(|e| wrong(&what, e))?;
@@ -113,7 +139,7 @@ async fn page(out: &mut Output, http: SocketAddr) -> Result<(), Failed> {
 
 async fn prefix(out: &mut Output, native: SocketAddr) -> Result<(), Failed> {
     let what = format!("Prefix: guantong resolve {PREFIX} --at {native}");
-    heading(out, 5, &what)?;
+    heading(out, 6, &what)?;
     let answer = resolve(native, Transport::Udp, PREFIX)
         .await
         .map_err(|e| wrong(&what, e))?;
@@ -124,7 +150,7 @@ async fn prefix(out: &mut Output, native: SocketAddr) -> Result<(), Failed> {
 
 async fn link(out: &mut Output, http: SocketAddr) -> Result<(), Failed> {
     let what = format!("Redirect: curl -I http://{http}/{LINK}");
-    heading(out, 6, &what)?;
+    heading(out, 7, &what)?;
     let (status, location, _) = get(http, &format!("/{LINK}"))
         .await
         .map_err(|e| wrong(&what, e))?;
@@ -139,7 +165,7 @@ async fn link(out: &mut Output, http: SocketAddr) -> Result<(), Failed> {
 
 async fn missing(out: &mut Output, native: SocketAddr, http: SocketAddr) -> Result<(), Failed> {
     let what = format!("Not there: guantong resolve {MISSING} --at {native}");
-    heading(out, 7, &what)?;
+    heading(out, 8, &what)?;
     match resolve(native, Transport::Udp, MISSING).await {
         Err(error @ Error::NotFound { .. }) => out.line(error)?,
         Err(error) => return Err(wrong(&what, error)),

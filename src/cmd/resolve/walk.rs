@@ -25,7 +25,7 @@ const SOCKETS: u16 = 4;
 /// Resolves the handle of `args` from `root` and prints it.
 pub(super) fn run(args: &Args, root: &str) -> Result<(), Failed> {
     let question = question(args).map_err(|error| super::not_a_handle(&error))?;
-    let courier = courier(root)?;
+    let courier = courier(root, CacheSettings::default())?;
     let answer = block_on(courier.resolve(question, TraceWanted::Yes))?;
     courier.stop();
     let trace = answer.trace.clone().unwrap_or_default();
@@ -47,7 +47,7 @@ fn question(args: &Args) -> Result<Question, NameError> {
 }
 
 /// A resolver of this process alone, without anything on disk.
-fn courier(root: &str) -> Result<Arc<Courier>, Failed> {
+pub(crate) fn courier(root: &str, cache: CacheSettings) -> Result<Arc<Courier>, Failed> {
     let unusable = |error: &RootsError| {
         Report::new(Exit::Usage, "the root cannot be used")
             .causes_of(error)
@@ -57,7 +57,7 @@ fn courier(root: &str) -> Result<Arc<Courier>, Failed> {
     let roots = parse_roots(root).and_then(|root| load_roots(&root));
     let cache = CacheSettings {
         octets: CACHE_OCTETS,
-        ..CacheSettings::default()
+        ..cache
     };
     let setup = Setup {
         settings: Settings {
@@ -172,6 +172,13 @@ fn fail(args: &Args, error: &ResolveError) -> Result<(), Failed> {
 //----------- The trace ------------------------------------------------------
 
 fn note_trace(trace: &Trace) {
+    for line in trace_lines(trace) {
+        note(format_args!("{FAINT}; {line}{FAINT:#}"));
+    }
+}
+
+/// The way of a resolution, hop by hop.
+pub(crate) fn trace_lines(trace: &Trace) -> Vec<String> {
     let mut lines = Vec::new();
     for (n, hop) in (1..).zip(&trace.hops) {
         tell(n, hop, &mut lines);
@@ -180,9 +187,7 @@ fn note_trace(trace: &Trace) {
         lines.push(format!("{} more hops are left out", trace.left_out));
     }
     lines.push(way(trace));
-    for line in lines {
-        note(format_args!("{FAINT}; {line}{FAINT:#}"));
-    }
+    lines
 }
 
 /// One hop: what was asked and why, of whom, and what came of it.

@@ -29,7 +29,7 @@ use crate::config::ConfigErrors;
 use crate::init::InitError;
 use crate::node::StartError;
 
-pub use network::{Member, Network};
+pub use network::{Member, Network, ROOT_INFO};
 pub use port::Ports;
 
 /// The prefix of the enterprise that has all figures.
@@ -51,6 +51,14 @@ pub enum DemoError {
     /// A site record or a prefix record does not decode.
     #[error("a record of the network is damaged: {0}")]
     Site(#[source] guantong_proto::DecodeError),
+    /// A file cannot be written.
+    #[error("{} cannot be written: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// A prefix record cannot be changed.
     #[error("a prefix cannot be delegated: {0}")]
     Delegate(#[from] guantong_core::admin::Conflict),
@@ -81,4 +89,3 @@ pub enum DemoError {
     #[error("the figures that are built in: {0}")]
     Name(#[from] guantong_proto::NameError),
 }
-

@@ -6,21 +6,24 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use guantong_core::admin::{self, Administrator, Delegation, Timestamps};
 use guantong_proto::data::{AdminPermissions, Site};
+use guantong_proto::file::encode_root_info;
 use guantong_proto::{Handle, Value};
 use guantong_store::{Batch, Change, Expect, Origin};
 
+use super::DemoError;
 use super::figures::records;
 use super::plan::{PLACES, Place, RECURSIVE, ROOT, SECOND_LEVEL, TOP_PRIMARY};
 use super::port::{Ports, free_pair, loopback};
-use super::DemoError;
-use crate::config::{self, Config, FILE_NAME, Size};
-use crate::init::{InitOptions, init};
+use crate::config::{self, Config, FILE_NAME, PresetRecurse, Root, Size};
+use crate::init::{InitOptions, Role, init};
 use crate::node::Node;
-use crate::publish::wire;
+use crate::publish::{self, wire};
 use crate::running::{Running, start};
 
 /// Index of the administrator's key in a prefix record, by custom.
 const KEY_INDEX: i32 = 300;
+/// File in the folder of the demonstration that says where the root is.
+pub const ROOT_INFO: &str = "root_info";
 /// Memory of each node's store: there are many, and their records are few.
 const MEMORY: Size = Size::mib(16);
 
@@ -59,9 +62,15 @@ impl Member {
     }
 
     fn start(&mut self) -> Result<(), DemoError> {
-        if self.running.is_none() {
-            self.running = Some(start(self.config.clone())?);
+        if self.running.is_some() {
+            return Ok(());
         }
+        let running = start(self.config.clone())?;
+        if self.place.mirrors.is_none() {
+            // The ports may be others than those of the last time.
+            publish::own_site(running.node())?;
+        }
+        self.running = Some(running);
         Ok(())
     }
 }
@@ -80,11 +89,7 @@ impl Network {
     /// Makes the nodes in `dir` unless they are there, starts them, delegates, and fills in the
     /// records that the enterprises lack. `ports` are those of the recursive node. What is being
     /// done is told to `say`.
-    pub fn start(
-        dir: &Path,
-        ports: Ports,
-        say: &mut dyn FnMut(&str),
-    ) -> Result<Self, DemoError> {
+    pub fn start(dir: &Path, ports: Ports, say: &mut dyn FnMut(&str)) -> Result<Self, DemoError> {
         check_folder(dir)?;
         say("making keys and stores");
         make_nodes(dir)?;
@@ -193,7 +198,27 @@ impl Network {
         config.listen.worker_threads = 1;
         config.store.memory = MEMORY;
         config.site.primary = place.mirrors.is_none();
+        if place.name == RECURSIVE {
+            let file = dir.join(ROOT_INFO);
+            self.write_root_info(&file)?;
+            config.recurse.root = Some(Root::File(file));
+            config.recurse.allow = config.limits.trusted.clone();
+        }
         Ok(config)
+    }
+
+    /// Writes where the root is, as a recursive node is given it.
+    fn write_root_info(&self, file: &Path) -> Result<(), DemoError> {
+        let root = self.member(ROOT)?.node()?;
+        let handle = Handle::of_prefix("0.NA")?;
+        let record = root.store.record(handle.borrow())?;
+        let values = record.map(|record| record.values().to_vec()).transpose();
+        let values = values.map_err(DemoError::Site)?.unwrap_or_default();
+        let written = std::fs::write(file, encode_root_info(&values));
+        written.map_err(|source| DemoError::File {
+            path: file.to_owned(),
+            source,
+        })
     }
 
     //--- Delegation
@@ -356,6 +381,10 @@ fn make_nodes(dir: &Path) -> Result<(), DemoError> {
                 role: place.role,
                 name: Some(format!("demo {}", place.name)),
                 description: Some(place.title.to_owned()),
+                recurse: (place.role == Role::Recursive).then(|| PresetRecurse {
+                    allow: Vec::new(),
+                    root: Root::File(dir.join(ROOT_INFO)),
+                }),
                 ..InitOptions::default()
             };
             init(folder, &options)?;

@@ -138,7 +138,11 @@ mod tests {
             let before = &PLACES[..n];
             assert!(before.iter().all(|other| other.name != place.name));
             if let Some(primary) = place.mirrors {
-                assert!(before.iter().any(|other| other.name == primary), "{}", place.name);
+                assert!(
+                    before.iter().any(|other| other.name == primary),
+                    "{}",
+                    place.name
+                );
             }
         }
     }

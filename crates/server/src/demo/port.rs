@@ -72,4 +72,3 @@ pub(super) fn free_pair() -> u16 {
     }
     0
 }
-
