@@ -48,6 +48,9 @@ pub enum DemoError {
     /// A node that is needed does not run.
     #[error("the node `{0}` does not run")]
     Stopped(&'static str),
+    /// A mirror does not get its copies.
+    #[error("the mirror `{0}` does not keep up with its primary; the log says why")]
+    Behind(&'static str),
     /// A site record or a prefix record does not decode.
     #[error("a record of the network is damaged: {0}")]
     Site(#[source] guantong_proto::DecodeError),

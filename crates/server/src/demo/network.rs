@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
+use guantong_core::admin::authenticate::Identity;
 use guantong_core::admin::{self, Administrator, Delegation, Timestamps};
 use guantong_proto::data::{AdminPermissions, Site};
 use guantong_proto::file::encode_root_info;
@@ -12,10 +14,12 @@ use guantong_store::{Batch, Change, Expect, Origin};
 
 use super::DemoError;
 use super::figures::records;
-use super::plan::{PLACES, Place, RECURSIVE, ROOT, SECOND_LEVEL, TOP_PRIMARY};
+use super::plan::{
+    PLACES, Place, RECURSIVE, ROOT, SECOND_LEVEL, SECOND_PREFIX, TOP_PREFIX, TOP_PRIMARY,
+};
 use super::port::{Ports, free_pair, loopback};
 use crate::config::{self, Config, FILE_NAME, PresetRecurse, Root, Size};
-use crate::init::{InitOptions, Role, init};
+use crate::init::{ADMIN_KEY, InitOptions, Role, init};
 use crate::node::Node;
 use crate::publish::{self, wire};
 use crate::running::{Running, start};
@@ -24,6 +28,10 @@ use crate::running::{Running, start};
 const KEY_INDEX: i32 = 300;
 /// File in the folder of the demonstration that says where the root is.
 pub const ROOT_INFO: &str = "root_info";
+/// How long the mirrors may take for their copies.
+const MIRRORS_TIMEOUT: Duration = Duration::from_secs(60);
+/// Pause between two looks at a mirror.
+const MIRRORS_PAUSE: Duration = Duration::from_millis(10);
 /// Memory of each node's store: there are many, and their records are few.
 const MEMORY: Size = Size::mib(16);
 
@@ -66,7 +74,7 @@ impl Member {
             return Ok(());
         }
         let running = start(self.config.clone())?;
-        if self.place.mirrors.is_none() {
+        if self.place.mirrors.is_none() && running.node().mirroring.takes_changes().is_ok() {
             // The ports may be others than those of the last time.
             publish::own_site(running.node())?;
         }
@@ -112,6 +120,8 @@ impl Network {
         network.delegate()?;
         say("registering figures");
         network.fill()?;
+        say("copying to the mirrors");
+        network.wait_for_mirrors()?;
         Ok(network)
     }
 
@@ -198,6 +208,22 @@ impl Network {
         config.listen.worker_threads = 1;
         config.store.memory = MEMORY;
         config.site.primary = place.mirrors.is_none();
+        if place.name == TOP_PRIMARY || place.mirrors.is_some() {
+            // Any of them may be the primary one day.
+            let identity = Identity {
+                handle: Handle::of_prefix(TOP_PREFIX)?,
+                index: KEY_INDEX,
+            };
+            let admins = &mut config.administration.rules.replication_admins;
+            *admins = vec![identity.clone()];
+            config.mirror.identity = Some(identity);
+            config.mirror.identity_key = dir.join(TOP_PRIMARY).join(ADMIN_KEY);
+        }
+        if let Some(primary) = place.mirrors {
+            let primary = self.member(primary)?.node()?.addresses();
+            let address = primary.tcp.first().map(ToString::to_string);
+            config.mirror.of = address;
+        }
         if place.name == RECURSIVE {
             let file = dir.join(ROOT_INFO);
             self.write_root_info(&file)?;
@@ -226,17 +252,30 @@ impl Network {
     /// Writes every prefix record where it belongs: into the store of the parent, and as a copy
     /// into that of the node itself.
     fn delegate(&self) -> Result<(), DemoError> {
-        let top = self.sites(|place| place.name == TOP_PRIMARY || place.mirrors.is_some())?;
-        self.delegate_to(TOP_PRIMARY, ROOT, top, Derived::Too)?;
-        let second = self.sites(|place| place.name == SECOND_LEVEL)?;
-        self.delegate_to(SECOND_LEVEL, TOP_PRIMARY, second, Derived::Too)?;
+        let top = self.sites(Place::is_top)?;
+        let primary = self.top_primary()?;
+        self.delegate_to(TOP_PREFIX, primary, self.member(ROOT)?, top, Derived::Too)?;
+        let second = self.member(SECOND_LEVEL)?;
+        let site = vec![second.site()?];
+        self.delegate_to(SECOND_PREFIX, second, primary, site, Derived::Too)?;
         for member in &self.members {
-            if member.enterprise_prefix().is_some() {
-                let site = self.sites(|place| place == member.place)?;
-                self.delegate_to(member.place.name, SECOND_LEVEL, site, Derived::Apart)?;
+            if let Some(prefix) = member.enterprise_prefix() {
+                let site = vec![member.site()?];
+                self.delegate_to(prefix, member, second, site, Derived::Apart)?;
             }
         }
         Ok(())
+    }
+
+    /// The top-level node that takes changes: another one, if somebody made it the primary.
+    fn top_primary(&self) -> Result<&Member, DemoError> {
+        let mut top = self.members.iter().filter(|member| member.place.is_top());
+        let takes_changes = |member: &&Member| {
+            let node = member.node();
+            node.is_ok_and(|node| node.mirroring.takes_changes().is_ok())
+        };
+        top.find(takes_changes)
+            .ok_or(DemoError::Stopped(TOP_PRIMARY))
     }
 
     fn sites(&self, wanted: impl Fn(&Place) -> bool) -> Result<Vec<Site>, DemoError> {
@@ -246,15 +285,12 @@ impl Network {
 
     fn delegate_to(
         &self,
-        child: &'static str,
-        parent: &'static str,
+        prefix: &str,
+        child: &Member,
+        parent: &Member,
         sites: Vec<Site>,
         derived: Derived,
     ) -> Result<(), DemoError> {
-        let (child, parent) = (self.member(child)?, self.member(parent)?);
-        let Some(prefix) = child.place.prefix else {
-            return Ok(());
-        };
         let handle = Handle::of_prefix(prefix)?;
         let delegation = Delegation {
             sites,
@@ -273,6 +309,25 @@ impl Network {
         let values = delegation.apply(&own);
         for node in [parent.node()?, child.node()?] {
             put(node, &handle, values.clone())?;
+        }
+        Ok(())
+    }
+
+    //--- Mirrors
+
+    /// Waits until every mirror has what its primary has.
+    fn wait_for_mirrors(&self) -> Result<(), DemoError> {
+        let primary = self.top_primary()?.node()?;
+        let last = primary.store.last_change();
+        let deadline = Instant::now() + MIRRORS_TIMEOUT;
+        for member in self.members.iter().filter(|member| member.place.is_top()) {
+            let node = member.node()?;
+            while !Arc::ptr_eq(node, primary) && node.mirroring.figures().last < last {
+                if Instant::now() > deadline {
+                    return Err(DemoError::Behind(member.place.name));
+                }
+                std::thread::sleep(MIRRORS_PAUSE);
+            }
         }
         Ok(())
     }

@@ -50,6 +50,11 @@ impl Place {
         }
     }
 
+    /// Whether it is one of the seven nodes of the top level.
+    pub fn is_top(&self) -> bool {
+        self.role == Role::TopLevel
+    }
+
     const fn enterprise(
         name: &'static str,
         title: &'static str,
