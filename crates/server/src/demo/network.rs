@@ -17,7 +17,7 @@ use super::figures::records;
 use super::plan::{
     PLACES, Place, RECURSIVE, ROOT, SECOND_LEVEL, SECOND_PREFIX, TOP_PREFIX, TOP_PRIMARY,
 };
-use super::port::{Ports, free_pair, loopback};
+use super::port::{Ports, loopback};
 use crate::config::{self, Config, FILE_NAME, PresetRecurse, Root, Size};
 use crate::init::{ADMIN_KEY, InitOptions, Role, init};
 use crate::node::Node;
@@ -78,6 +78,12 @@ impl Member {
             // The ports may be others than those of the last time.
             publish::own_site(running.node())?;
         }
+        // A node that is stopped and started again must be found where it was.
+        let (listen, addresses) = (&mut self.config.listen, running.addresses());
+        listen.udp.clone_from(&addresses.udp);
+        listen.tcp.clone_from(&addresses.tcp);
+        listen.http.clone_from(&addresses.http);
+        listen.console = addresses.console;
         self.running = Some(running);
         Ok(())
     }
@@ -188,22 +194,10 @@ impl Network {
             RECURSIVE => ports,
             _ => Ports::FREE,
         };
-        let native = match ports.native {
-            0 => free_pair(),
-            port => port,
-        };
-        // A node that is stopped and started again must be found where it was.
-        let stream = |port: u16| match port {
-            0 => free_pair(),
-            port => port,
-        };
-        config.listen.udp = vec![loopback(native)];
-        config.listen.tcp = vec![loopback(native)];
-        config.listen.http = vec![loopback(stream(ports.http))];
-        config.listen.console = match place.name {
-            RECURSIVE => Some(loopback(stream(ports.console))),
-            _ => None,
-        };
+        config.listen.udp = vec![loopback(ports.native)];
+        config.listen.tcp = vec![loopback(ports.native)];
+        config.listen.http = vec![loopback(ports.http)];
+        config.listen.console = (place.name == RECURSIVE).then(|| loopback(ports.console));
         config.listen.udp_threads = 1;
         config.listen.worker_threads = 1;
         config.store.memory = MEMORY;

@@ -2,9 +2,6 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
-/// Attempts to find one port that is free for datagrams and streams.
-const PORT_ATTEMPTS: usize = 32;
-
 //----------- Ports ----------------------------------------------------------
 
 /// The ports of the demonstration; 0 is any free one.
@@ -55,20 +52,4 @@ pub(super) fn loopback(port: u16) -> SocketAddr {
 fn is_free(port: u16, with_datagrams: bool) -> bool {
     let streams = TcpListener::bind(loopback(port)).is_ok();
     streams && (!with_datagrams || UdpSocket::bind(loopback(port)).is_ok())
-}
-
-/// A port that is free for streams and for datagrams: clients expect both under one number.
-pub(super) fn free_pair() -> u16 {
-    for _ in 0..PORT_ATTEMPTS {
-        let Ok(listener) = TcpListener::bind(loopback(0)) else {
-            continue;
-        };
-        let Ok(address) = listener.local_addr() else {
-            continue;
-        };
-        if UdpSocket::bind(address).is_ok() {
-            return address.port();
-        }
-    }
-    0
 }
