@@ -13,6 +13,7 @@ import pytest
 
 HERE = Path(__file__).parent
 CURL_TIMEOUT_S = "20"
+PORTS = ["udp", "tcp", "http", "https"]
 
 
 @dataclass
@@ -62,6 +63,20 @@ def node() -> Node:
     if missing:
         pytest.exit("no node: start these tests with tests/interop/run", returncode=2)
     return Node(*(os.environ[f"GUANTONG_{name}"] for name in names))
+
+
+@pytest.fixture(scope="session")
+def recursive(node) -> Node:
+    """A node that holds nothing and resolves for this machine, beginning at the root."""
+    ports = {name: os.environ[f"GUANTONG_RECURSIVE_{name.upper()}"] for name in PORTS}
+    return Node(node.binary, node.config, **ports)
+
+
+@pytest.fixture(scope="session")
+def root(node) -> Node:
+    """The root of the tree that the node hangs in."""
+    ports = {name: os.environ[f"GUANTONG_ROOT_{name.upper()}"] for name in PORTS}
+    return Node(node.binary, node.config, **ports)
 
 
 @pytest.fixture(scope="session")

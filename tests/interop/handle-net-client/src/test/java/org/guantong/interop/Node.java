@@ -46,7 +46,8 @@ final class Node {
             this.variable = variable;
         }
 
-        private Interface toInterface() {
+        private Interface toInterface(String of) {
+            String variable = this.variable.replace("GUANTONG_", "GUANTONG_" + of);
             String port = System.getenv(variable);
             if (port == null) {
                 throw new IllegalStateException(
@@ -68,8 +69,14 @@ final class Node {
     /** Sends one request by one transport, and gives back whatever the node answers. */
     static AbstractResponse ask(AbstractRequest request, Transport transport)
             throws HandleException {
+        return ask(request, "", transport);
+    }
+
+    /** The same at another node of the network: "ROOT_" or "RECURSIVE_". */
+    static AbstractResponse ask(AbstractRequest request, String of, Transport transport)
+            throws HandleException {
         request.setSupportedProtocolVersion();
-        ServerInfo server = server(transport);
+        ServerInfo server = server(of, transport);
         return resolver().sendRequestToInterface(request, server, server.interfaces[0]);
     }
 
@@ -102,23 +109,29 @@ final class Node {
 
     /** What the node says about itself. */
     static SiteInfo site(Transport transport) throws HandleException {
+        return site("", transport);
+    }
+
+    /** What another node of the network says about itself. */
+    static SiteInfo site(String of, Transport transport) throws HandleException {
         GenericRequest request =
                 new GenericRequest(Util.encodeString("/"), AbstractMessage.OC_GET_SITE_INFO, null);
-        AbstractResponse response = ask(request, transport);
+        AbstractResponse response = ask(request, of, transport);
         if (response instanceof GetSiteInfoResponse) {
             return ((GetSiteInfoResponse) response).siteInfo;
         }
         throw HandleException.ofResponse(response);
     }
 
-    private static ServerInfo server(Transport transport) {
+    private static ServerInfo server(String of, Transport transport) {
         ServerInfo server = new ServerInfo();
         server.serverId = 1;
         server.ipAddress = new byte[16];
         byte[] loopback = loopback().getAddress();
         System.arraycopy(loopback, 0, server.ipAddress, 12, loopback.length);
-        server.interfaces = new Interface[] {transport.toInterface()};
-        server.publicKey = publishedKey;
+        server.interfaces = new Interface[] {transport.toInterface(of)};
+        // TLS is checked with it; other nodes of the network have keys of their own.
+        server.publicKey = of.isEmpty() ? publishedKey : null;
         return server;
     }
 
