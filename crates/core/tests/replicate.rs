@@ -7,11 +7,13 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 
 use guantong_core::replicate::{
-    Ask, Asked, Channel, Fault, Feed, Follower, Leftover, Local, LogChange, LogId, Mark, Need,
-    Numbering, Position, Receiver, RecordChange, Role, Start, Told, Work, merge, write_dump_head,
-    write_dump_tail,
+    Ask, Asked, Channel, Fault, Feed, Follower, Following, Leftover, Local, LogChange, LogId, Mark,
+    Need, Numbering, Position, Receiver, RecordChange, Role, Start, Told, Work, merge,
+    write_dump_head, write_dump_tail,
 };
-use guantong_proto::message::{OpCode, Request, TxnPosition, Version};
+use guantong_proto::crypto::VerifyingKey;
+use guantong_proto::data::Site;
+use guantong_proto::message::{Body, Message, OpCode, Request, Response, TxnPosition, Version};
 use guantong_proto::stream::{Action, Content, Protection, StreamDecoder, StreamKind};
 use guantong_proto::wire::Writer;
 use guantong_proto::{CaseRule, Handle, Value, Values};
@@ -636,4 +638,86 @@ fn dump_that_lost_its_order_is_refused() {
     follower.comes(Channel::Protected, None);
     let outcome = mirror.read(&mut follower, kind, &blocks.concat(), usize::MAX);
     assert!(matches!(outcome, Err(Fault::DumpOrder { .. })));
+}
+
+//----------- Handle.Net -----------------------------------------------------
+
+/// A vector of octets that a running Handle.Net server has sent.
+fn vector(name: &str) -> Vec<u8> {
+    let text = include_str!("../../../test-data/wire/handle-vectors.json");
+    let vectors: serde_json::Value = serde_json::from_str(text).unwrap();
+    let found = vectors.as_array().unwrap().iter();
+    let found = found.filter(|vector| vector["name"] == name).next_back();
+    let hex = found.unwrap()["hex"].as_str().unwrap();
+    let octet = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+    (0..hex.len()).step_by(2).map(octet).collect()
+}
+
+/// The key in the site record of that server.
+fn handle_net_key() -> VerifyingKey {
+    let packet = vector("live-siteinfo-response");
+    let message = Message::decode(&packet).unwrap();
+    let Body::SiteInfo(octets) = Response::of(&message).unwrap().body else {
+        panic!("it is a site");
+    };
+    let site = Site::decode(octets).unwrap();
+    VerifyingKey::new(&site.servers[0].key().unwrap()).unwrap()
+}
+
+/// A mirror that has everything up to change 0 of a server of another maker.
+fn follower_of_handle_net() -> Follower {
+    let position = Position::Following(Following::default());
+    let mut follower = Follower::new(LogId([2; 16]), RULE, position, 1);
+    assert_eq!(follower.ask(), Ask::Transactions);
+    let kind = follower.answered(b"", 0).unwrap().unwrap();
+    assert_eq!(kind, StreamKind::Transactions);
+    follower.comes(Channel::Clear, Some(handle_net_key()));
+    follower
+}
+
+#[test]
+fn signed_stream_of_handle_net_is_followed() {
+    let stream = vector("live-txn-stream");
+    let mut follower = follower_of_handle_net();
+    let mut mirror = Mirror::new(1_000);
+    mirror
+        .read(&mut follower, StreamKind::Transactions, &stream, usize::MAX)
+        .unwrap();
+    let (records, homed) = mirror.store.content();
+    let names: Vec<_> = records.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names.len(), 8, "{names:?}");
+    assert!(names.contains(&"20.500.12345/New2"));
+    assert_eq!(homed.len(), 4);
+    let Position::Following(following) = follower.position() else {
+        panic!("it follows");
+    };
+    assert_eq!((following.last, following.log), (22, None));
+    assert_eq!(following.query_ms, 1_795_305_965_894);
+}
+
+#[test]
+fn octet_that_was_changed_on_the_way_is_found_by_its_signature() {
+    let good = vector("live-txn-stream");
+    // Behind the head of the stream, every octet is in a block, a length or a signature.
+    for at in (8..good.len()).step_by(97) {
+        let mut stream = good.clone();
+        stream[at] ^= 0x01;
+        let mut follower = follower_of_handle_net();
+        let mut mirror = Mirror::new(1);
+        let outcome = mirror.read(&mut follower, StreamKind::Transactions, &stream, usize::MAX);
+        let is_whole = matches!(follower.position(), Position::Following(f) if f.last == 22);
+        assert!(outcome.is_err() || !is_whole, "octet {at}");
+    }
+}
+
+#[test]
+fn stream_is_not_believed_with_another_key_or_without_one() {
+    let stream = vector("live-txn-stream");
+    for key in [None, Some(VerifyingKey::Ed25519(vec![0; 32]))] {
+        let mut follower = follower_of_handle_net();
+        follower.comes(Channel::Clear, key);
+        let mut mirror = Mirror::new(1_000);
+        let outcome = mirror.read(&mut follower, StreamKind::Transactions, &stream, usize::MAX);
+        assert!(matches!(outcome, Err(Fault::Signature(_))));
+    }
 }

@@ -1,3 +1,4 @@
+use crate::mirror::Figures;
 use guantong_proto::message::{Envelope, Header, OpFlags, Version, begin, finish};
 
 use super::*;
@@ -50,6 +51,17 @@ fn every_line_belongs_to_a_declared_family() {
 fn every_family_without_labels_is_exported() {
     let snapshot = Snapshot {
         recurse: Some(RecurseSnapshot::default()),
+        mirror: Some(MirrorSnapshot {
+            role: Role::Mirror,
+            epoch: 1,
+            takes_changes: false,
+            figures: Figures {
+                level: Some(std::time::Instant::now()),
+                ..Figures::default()
+            },
+            feeds: 0,
+            unconfirmed: 0,
+        }),
         ..Snapshot::default()
     };
     let text = full().render(&snapshot);
