@@ -159,6 +159,7 @@ mod tests {
             epoch: 1,
             primary: Some("192.0.2.7:2641".into()),
             is_complete: false,
+            last: Some(5),
             lag: Some(Lag {
                 changes: 2,
                 seconds: None,

@@ -5,4 +5,5 @@
 
 mod bad_files;
 mod bad_messages;
+mod mirror;
 mod node;

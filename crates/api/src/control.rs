@@ -436,6 +436,8 @@ pub struct MirrorStatus {
     pub primary: Option<String>,
     /// Whether everything was here once.
     pub is_complete: bool,
+    /// The last change of the primary that is here, if it is a mirror.
+    pub last: Option<u64>,
     /// How far it is behind, if it is a mirror.
     pub lag: Option<Lag>,
     /// How many mirrors it serves.

@@ -43,6 +43,7 @@ impl Mirrors for OfNode {
                 .or_else(|| node.config().mirror.of.clone())
                 .filter(|_| follows),
             is_complete: figures.is_complete || !follows,
+            last: follows.then_some(figures.last),
             lag: follows.then(|| Lag {
                 changes: figures.lag_changes(),
                 seconds: figures.lag().map(|lag| lag.as_secs()),
