@@ -646,8 +646,8 @@ fn dump_that_lost_its_order_is_refused() {
 fn vector(name: &str) -> Vec<u8> {
     let text = include_str!("../../../test-data/wire/handle-vectors.json");
     let vectors: serde_json::Value = serde_json::from_str(text).unwrap();
-    let found = vectors.as_array().unwrap().iter();
-    let found = found.filter(|vector| vector["name"] == name).next_back();
+    let mut all = vectors.as_array().unwrap().iter();
+    let found = all.find(|vector| vector["name"] == name);
     let hex = found.unwrap()["hex"].as_str().unwrap();
     let octet = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
     (0..hex.len()).step_by(2).map(octet).collect()

@@ -89,6 +89,9 @@ pub enum Fault {
     /// The stream is of another log than the answer to the last request said.
     #[error("the answers are of two logs, {0} and {1}")]
     OtherLog(LogId, LogId),
+    /// The primary homes more prefixes than a mirror keeps.
+    #[error("the primary homes more prefixes than a mirror keeps in memory")]
+    TooManyPrefixes,
     /// The primary has more queues than a mirror remembers.
     #[error("the primary has more queues than a mirror keeps positions of")]
     TooManyQueues,

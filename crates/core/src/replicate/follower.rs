@@ -35,6 +35,8 @@ use super::receiver::Receiver;
 pub const PORTION_CHANGES_MAX: usize = 2_000;
 /// Most octets of values of a portion, about.
 pub const PORTION_OCTETS_MAX: usize = 4 * 1024 * 1024;
+/// Most prefixes that a primary may home; they are kept in memory on both sides.
+const HOMED_MAX: usize = 1_000_000;
 /// Kind of a starting point: a handle.
 const POINT_HANDLE: i32 = 2;
 
@@ -193,6 +195,12 @@ impl Follower {
             stream: None,
             ready: VecDeque::new(),
         }
+    }
+
+    /// The same for one of several servers of a site.
+    #[must_use]
+    pub fn of_share(self, receiver: Receiver) -> Self {
+        Self { receiver, ..self }
     }
 
     /// The same with smaller portions.
@@ -432,6 +440,9 @@ impl Follower {
             Content::Position { date_ms, last_txn } => stream.position(*date_ms, *last_txn),
             Content::Record { handle, values } => stream.record(handle, values, case_rule)?,
             Content::HomedPrefix(handle) => {
+                if stream.homed.len() >= HOMED_MAX {
+                    return Err(Fault::TooManyPrefixes);
+                }
                 stream.homed.push(Handle::from_wire(handle)?);
             }
             Content::HandleDate(_) | Content::PrefixDate(_) => {}

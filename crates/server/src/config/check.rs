@@ -52,6 +52,7 @@ pub fn check(config: &Config) -> Vec<Finding> {
     findings.shared_site(config);
     findings.root(config);
     findings.certificate(config);
+    findings.mirror(config);
     let running = match findings.store(config) {
         StoreIs::InUse => crate::running::addresses_of_running(config),
         StoreIs::Free => None,
@@ -101,6 +102,34 @@ impl Findings {
             judgement,
             text: text.into(),
         });
+    }
+
+    fn mirror(&mut self, config: &Config) {
+        let mirror = &config.mirror;
+        let names = mirror.of.is_some() || mirror.standby.is_some();
+        if !names {
+            return;
+        }
+        match ServerKey::load(&mirror.identity_key) {
+            Ok(key) => {
+                let who = mirror.identity.as_ref();
+                let who = who.map_or("nobody".to_owned(), ToString::to_string);
+                let text = format!("{} for {who}", key.describe());
+                self.add("mirror.identity_key", Judgement::Good, text);
+            }
+            Err(error) => self.add("mirror.identity_key", Judgement::Bad, error.to_string()),
+        }
+        match (&mirror.of, &mirror.key) {
+            (Some(_), Some(path)) => match crate::mirror::read_key(path) {
+                Ok(_) => self.add("mirror.key", Judgement::Good, path.display().to_string()),
+                Err(why) => self.add("mirror.key", Judgement::Bad, why),
+            },
+            (Some(of), None) => {
+                let text = format!("is not set, so the first key that {of} shows is believed");
+                self.add("mirror.key", Judgement::Doubtful, text);
+            }
+            (None, _) => {}
+        }
     }
 
     fn key(&mut self, config: &Config) {

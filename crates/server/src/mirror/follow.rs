@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use guantong_core::replicate::{
-    Ask, Backoff, Channel, Claim, Fault, Follower, Patience, Position, Role, Standing, Told,
-    Verdict,
+    Ask, Backoff, Channel, Claim, Fault, Follower, Patience, Position, Receiver, Role, Standing,
+    Told, Verdict,
 };
 use guantong_proto::crypto::VerifyingKey;
-use guantong_proto::data::PublicKey;
+use guantong_proto::data::{PublicKey, Site};
 use guantong_proto::stream::{StreamDecoder, StreamKind};
 use guantong_proto::wire::{Reader, Writer};
 use guantong_store::{Note, StoreError, WriteError};
@@ -208,7 +208,22 @@ impl Job {
             return Err(FollowError::NotEmpty);
         }
         let (own, rule) = (node.mirroring.own, node.store.case_rule());
-        Ok(Follower::new(own, rule, position, standing.epoch))
+        let follower = Follower::new(own, rule, position, standing.epoch);
+        Ok(follower.of_share(self.share()))
+    }
+
+    /// What this server holds, if it is one of several of its site.
+    fn share(&self) -> Receiver {
+        let (site, config) = (self.node.site(), self.node.config());
+        let Ok(site) = Site::decode(site.record()) else {
+            return Receiver::ALL;
+        };
+        let mut servers = site.servers.iter();
+        let position = servers.position(|server| server.id == config.site.server_id);
+        let count = i32::try_from(site.servers.len()).unwrap_or(1);
+        let position = position.and_then(|position| i32::try_from(position).ok());
+        let share = Receiver::new(site.hash_option.to_wire(), count, position.unwrap_or(0));
+        share.unwrap_or(Receiver::ALL)
     }
 
     //--- Following
@@ -295,7 +310,10 @@ impl Job {
     async fn heed(&mut self, told: &Told) -> Result<bool, FollowError> {
         let node = self.node.clone();
         let standing = node.mirroring.standing();
-        if let Some(leader) = &told.leader
+        // Whoever says so of itself is followed where it was found, which need not be the address
+        // that it publishes.
+        let is_itself = |leader: &Claim| leader.leader == told.log && told.role == Role::Primary;
+        if let Some(leader) = told.leader.as_ref().filter(|leader| !is_itself(leader))
             && let Verdict::Follow(new) = standing.judge(leader, node.mirroring.own)
         {
             let _alone = node.mirroring.alone().await;
@@ -505,7 +523,7 @@ pub(super) enum FollowError {
     #[error(transparent)]
     Write(#[from] WriteError),
     /// The key of the primary cannot be read.
-    #[error("{0}")]
+    #[error("mirror.key: {0}")]
     Key(String),
     /// The key of this node's identity cannot be read.
     #[error(transparent)]

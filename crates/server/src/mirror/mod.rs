@@ -26,6 +26,7 @@ mod state;
 pub(crate) use desk::{OfNode, guard};
 pub(crate) use feed::{Served, serve};
 pub use follow::run;
+pub(crate) use pin::read_key;
 pub use promote::{Promote, PromoteError, Promoted};
 pub use state::{Figures, MirrorSnapshot, Mirroring, ReadError};
 

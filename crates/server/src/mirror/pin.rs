@@ -37,8 +37,8 @@ pub(super) fn client(key: VerifyingKey) -> Result<Arc<ClientConfig>, TlsError> {
 }
 
 /// Reads a public key: PEM, the data of an HS_PUBKEY value, or a site in JSON.
-pub(super) fn read_key(path: &Path) -> Result<PublicKey, String> {
-    let fail = |why: String| format!("mirror.key: {}: {why}", path.display());
+pub(crate) fn read_key(path: &Path) -> Result<PublicKey, String> {
+    let fail = |why: String| format!("{}: {why}", path.display());
     let len = std::fs::metadata(path).map_err(|error| fail(error.to_string()))?;
     if len.len() > FILE_LEN_MAX {
         return Err(fail("is too long for a key".to_owned()));
