@@ -1,7 +1,8 @@
 //! The last stop of the tour: two top-level nodes stop under load, and resolution goes on.
 //!
-//! The load is a resolver that forgets within a second, so that every resolution goes down from the
-//! root through the top level again, and the same names asked of the recursive node, which remembers.
+//! The load is a resolver that forgets within a second, so that resolutions go down from the root
+//! through the top level again and again, and the same names asked of the recursive node, which
+//! remembers.
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -146,8 +146,8 @@ settings! {
         /// A description for people.
         description: String = String::new();
         /// File of a site record that several servers share (`siteinfo.json` or `siteinfo.bin`):
-        /// this node is one of them. Address, domain, serial, primary and description are then those of
-        /// the record. Empty: this node is a site by itself.
+        /// this node is one of them. Address, domain, serial, primary and description are then
+        /// those of the record. Empty: this node is a site by itself.
         record: Option<PathBuf> = None;
         /// Number of this node among the servers of the record.
         server_id: u32 = 1, 0 => 2_147_483_647;

@@ -12,9 +12,9 @@
 //! ```
 //!
 //! Every node is an ordinary one with a folder, a store and sockets of its own, made by
-//! [`init`](crate::init()) and started by [`start`](crate::start); they know of each other only what
-//! the protocol tells them. [`plan`] says who takes part, [`figures`] what the enterprises register,
-//! [`network`] makes and starts it all.
+//! [`init`](crate::init()) and started by [`start`](crate::start); they know of each other only
+//! what the protocol tells them. [`plan`] says who takes part, [`figures`] what the enterprises
+//! register, [`network`] makes and starts it all.
 
 pub mod figures;
 pub mod network;

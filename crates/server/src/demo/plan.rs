@@ -88,8 +88,8 @@ pub const SECOND_PREFIX: &str = "88.118";
 
 /// All nodes, parents before their children and primaries before their mirrors.
 ///
-/// Five top-level nodes are in daily use, two more stand by for disaster recovery ("5+2"). All seven
-/// answer; changes are made at one and followed by the others.
+/// Five top-level nodes are in daily use, two more stand by for disaster recovery ("5+2"). All
+/// seven answer; changes are made at one and followed by the others.
 pub const PLACES: [Place; 13] = [
     Place::primary(ROOT, "root 根节点", Role::Root, "0.NA"),
     Place::primary(TOP_PRIMARY, "Beijing 北京", Role::TopLevel, TOP_PREFIX),

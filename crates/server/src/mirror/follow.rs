@@ -231,13 +231,15 @@ impl Job {
     /// Follows until something fails.
     async fn follow(&mut self, peer: &Peer) -> Result<(), FollowError> {
         let mut session: Option<Session> = None;
+        // What was learnt of a primary that closes the connection after each answer.
+        let mut known: Option<Follower> = None;
         loop {
             let (mut current, answer) = match session.take() {
                 Some(mut current) => {
                     let answer = self.ask(&mut current).await?;
                     (current, answer)
                 }
-                None => self.connect(peer, None).await?,
+                None => self.connect(peer, None, known.take()).await?,
             };
             let told = Told::read(&answer.behind).map_err(Fault::from)?;
             if let Some(told) = &told
@@ -246,6 +248,7 @@ impl Job {
                 return Ok(());
             }
             let Some(kind) = self.answered(&mut current, &answer)? else {
+                known = Some(current.follower);
                 continue;
             };
             current
@@ -256,6 +259,7 @@ impl Job {
                 Some(_) => session = Some(current),
                 // Others close the connection, and do not wait for news.
                 None => {
+                    known = Some(current.follower);
                     let pause = self.node.config().mirror.poll_interval.as_duration();
                     tokio::time::sleep(pause).await;
                 }
@@ -267,8 +271,10 @@ impl Job {
         &mut self,
         peer: &Peer,
         claim: Option<&Claim>,
+        known: Option<Follower>,
     ) -> Result<(Session, Answer), FollowError> {
-        let (follower, credentials) = (self.follower()?, self.credentials()?);
+        let follower = known.map_or_else(|| self.follower(), Ok)?;
+        let credentials = self.credentials()?;
         let (op, body) = follower.request(0, claim);
         let (link, answer) = Link::open(peer, &credentials, op, &body).await?;
         let session = Session {
@@ -390,7 +396,7 @@ impl Job {
         peer: &Peer,
         claim: &Claim,
     ) -> Result<(Session, Answer, Told), FollowError> {
-        let (session, answer) = self.connect(peer, Some(claim)).await?;
+        let (session, answer) = self.connect(peer, Some(claim), None).await?;
         let told = Told::read(&answer.behind).map_err(Fault::from)?;
         let told = told.ok_or(FollowError::Stranger)?;
         if told.gives_way {
