@@ -83,25 +83,7 @@ impl Link {
         body: &[u8],
     ) -> Result<(Self, Answer), LinkError> {
         let random = SystemRandom::new();
-        let mut tcp = connect(&peer.address).await?;
-        let asked = request(op, body, 0, &random)?;
-        tcp.write_all(&asked).await?;
-        let challenge = read_reply(&mut tcp).await?;
-        let challenge = check(&challenge, &asked, &peer.key)?;
-        if challenge.header.code != ResponseCode::AUTHENTICATION_NEEDED {
-            return Err(refused(&challenge));
-        }
-        let answer = answer(&challenge, &asked, credentials, &random)?;
-        // Others close the connection with the challenge, so the answer gets one of its own (1.3).
-        drop(tcp);
-        let mut tcp = connect(&peer.address).await?;
-        tcp.write_all(&answer).await?;
-        let reply = read_reply(&mut tcp).await?;
-        let message = check(&reply, &answer, &peer.key)?;
-        if !message.header.code.is_success() {
-            return Err(refused(&message));
-        }
-        let behind = behind(&message, op)?.to_vec();
+        let (mut tcp, behind) = admitted(peer, credentials, op, body, &random).await?;
         let mut head = vec![0; 4];
         timeout(STEP_TIME, tcp.read_exact(&mut head)).await??;
         let (stream, is_protected): (Box<dyn Duplex>, _) = match head == TLS_WORD {
@@ -173,6 +155,35 @@ impl Link {
             0 => Err(LinkError::Closed),
             _ => Ok(()),
         }
+    }
+}
+
+/// Asks and proves who asks; the connection that brought the answer, and what stands behind its
+/// body. A primary that is open to everybody asks for no proof.
+async fn admitted(
+    peer: &Peer,
+    credentials: &Credentials,
+    op: OpCode,
+    body: &[u8],
+    random: &SystemRandom,
+) -> Result<(TcpStream, Vec<u8>), LinkError> {
+    let mut tcp = connect(&peer.address).await?;
+    let mut asked = request(op, body, 0, random)?;
+    tcp.write_all(&asked).await?;
+    let mut reply = read_reply(&mut tcp).await?;
+    let first = check(&reply, &asked, &peer.key)?;
+    if first.header.code == ResponseCode::AUTHENTICATION_NEEDED {
+        asked = answer(&first, &asked, credentials, random)?;
+        // Others close the connection with the challenge, so the answer gets one of its own (1.3).
+        drop(tcp);
+        tcp = connect(&peer.address).await?;
+        tcp.write_all(&asked).await?;
+        reply = read_reply(&mut tcp).await?;
+    }
+    let message = check(&reply, &asked, &peer.key)?;
+    match message.header.code.is_success() {
+        true => Ok((tcp, behind(&message, op)?.to_vec())),
+        false => Err(refused(&message)),
     }
 }
 
