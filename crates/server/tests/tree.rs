@@ -458,3 +458,76 @@ fn prefix_that_is_delegated_to_who_does_not_home_it_is_said_so() {
     let found = get(recursive.addresses().http[0], "/api/handles/88.118.6/y");
     assert!(found.starts_with("HTTP/1.1 502"), "{found}");
 }
+
+//----------- Keys of others -------------------------------------------------
+
+#[test]
+fn key_that_another_server_holds_is_found_by_signed_answers_and_believed() {
+    let tree = Tree::grow();
+    let admin = "88.118.5/admin";
+    let key = tree.enterprise.node().node().key().public();
+    let values = [value(300, "HS_PUBKEY", key.encode())];
+    put_values(tree.enterprise.node(), admin, &values);
+    let mut place = Place::homing(&["77"]);
+    let identity = format!("300:{admin}").parse().unwrap();
+    place.config.administration.rules.replication_admins = vec![identity];
+    // Addresses alone prove nothing.
+    let addresses = tree.root.node().addresses().udp.clone();
+    place.config.recurse.root = Some(Root::Addresses(addresses));
+    let reply = prove(&place.start(), admin);
+    assert_eq!(reply.code, ResponseCode::UNABLE_TO_AUTHENTICATE);
+    assert!(reply.text.contains("signature"), "{}", reply.text);
+    // The site record of the root has its key, and from there on everything is signed.
+    let file = place.dir.path().join("siteinfo.bin");
+    std::fs::write(&file, tree.root.node().node().site().record()).unwrap();
+    place.config.recurse.root = Some(Root::File(file));
+    let reply = prove(&place.start(), admin);
+    let refused = [
+        ResponseCode::UNABLE_TO_AUTHENTICATE,
+        ResponseCode::AUTHENTICATION_FAILED,
+        ResponseCode::INVALID_ADMIN,
+    ];
+    assert!(!refused.contains(&reply.code), "{reply:?}");
+}
+
+/// Asks for what only a replication administrator gets, and proves to be `user` with the key that
+/// all nodes of the test share.
+fn prove(node: &Running, user: &str) -> Reply {
+    use guantong_proto::crypto::challenge::answer_with_key;
+    use guantong_proto::message::OpCode;
+    use guantong_proto::wire::Writer;
+    let builder = |session_id| {
+        let mut envelope = Envelope::new(Version::OURS, 5);
+        envelope.session_id = session_id;
+        RequestBuilder {
+            envelope,
+            flags: OpFlags::DEFAULT,
+            expiration: u32::MAX / 2,
+        }
+    };
+    let dump = Writer::to_vec(|w| {
+        w.u8(2);
+        w.i32(1);
+        w.i32(0);
+    });
+    let mut connection = tcp(node);
+    connection.send(&builder(0).packet(OpCode::DUMP_HANDLES, &dump));
+    let challenge = connection.receive();
+    let message = Message::decode(&challenge).unwrap();
+    let response = Response::of(&message).unwrap();
+    let Body::Challenge { nonce } = response.body else {
+        unreachable!("{response:?}");
+    };
+    let digest = response.digest.unwrap();
+    let key = node.node().key();
+    let random = ring::rand::SystemRandom::new();
+    let signed = answer_with_key(key.signing(), nonce, digest.octets, &random);
+    let body = Writer::to_vec(|w| {
+        w.bytes(b"HS_PUBKEY");
+        w.bytes(user.as_bytes());
+        w.i32(300);
+        w.bytes(&signed.unwrap());
+    });
+    let session_id = message.envelope.session_id;
+    connection.ask(&builder(session_id).packet(OpCode::CHALLENGE_ANSWER, &body))
+}

@@ -223,3 +223,89 @@ pub(crate) fn busy() -> Answer {
         trace: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use guantong_core::resolve::CacheSettings;
+    use guantong_proto::Handle;
+
+    use super::*;
+
+    /// A courier whose root is an address at which nobody listens.
+    fn courier() -> Arc<Courier> {
+        let nobody = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = nobody.local_addr().unwrap();
+        Courier::start(Setup {
+            settings: Settings::default(),
+            roots: Roots::from_addresses(&[address]).unwrap(),
+            cache: Arc::new(Cache::new(CacheSettings::default())),
+            clock: Clock::start(),
+            root_info: None,
+            cache_file: None,
+        })
+        .unwrap()
+    }
+
+    fn question() -> Question {
+        Question::new(Handle::parse("88.118.5/x").unwrap())
+    }
+
+    /// A question that is refused without asking anybody.
+    fn hopeless() -> Question {
+        Question {
+            recursion_count: u8::MAX,
+            ..question()
+        }
+    }
+
+    fn is_busy(answer: &Answer) -> bool {
+        match &answer.outcome {
+            Outcome::Failed(error) => **error == ResolveError::TooBusy,
+            _ => false,
+        }
+    }
+
+    #[test]
+    fn question_that_finds_no_room_in_the_queue_is_answered_at_once() {
+        let courier = courier();
+        // The thread is held up in the reply to the first question.
+        let (entered, has_entered) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        let hold = Box::new(move |_| {
+            entered.send(()).unwrap();
+            let _ = released.recv();
+        });
+        courier.ask(hopeless(), TraceWanted::No, hold);
+        has_entered.recv().unwrap();
+        let (answered, answers) = mpsc::channel();
+        for _ in 0..QUEUE_MAX + 5 {
+            let answered = answered.clone();
+            let reply = Box::new(move |answer| answered.send(is_busy(&answer)).unwrap());
+            courier.ask(hopeless(), TraceWanted::No, reply);
+        }
+        // Those beyond the queue have been told on this thread.
+        assert_eq!(answers.try_iter().collect::<Vec<_>>(), [true; 5]);
+        drop(release);
+        let later = answers.iter().take(QUEUE_MAX);
+        assert!(later.into_iter().all(|busy| !busy));
+    }
+
+    #[test]
+    fn everybody_is_answered_when_the_thread_ends() {
+        let courier = courier();
+        let (answered, answers) = mpsc::channel();
+        let ask = || {
+            let answered = answered.clone();
+            let reply = Box::new(move |answer| answered.send(is_busy(&answer)).unwrap());
+            courier.ask(question(), TraceWanted::No, reply);
+        };
+        ask();
+        courier.stop();
+        ask();
+        assert_eq!(answers.try_iter().collect::<Vec<_>>(), [true, true]);
+        // Stopping again does nothing.
+        courier.stop();
+    }
+}

@@ -185,16 +185,71 @@ mod tests {
 
     use super::*;
 
+    /// A socket that does not wait forever for what does not come.
+    fn peer() -> std::net::UdpSocket {
+        let peer = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let patience = Some(Duration::from_secs(10));
+        peer.set_read_timeout(patience).unwrap();
+        peer
+    }
+
     /// The first datagram of a new socket was lost: tokio called the socket not writable, because
     /// nothing had been waited for yet. It came after 400 ms, when it was sent again.
     #[tokio::test]
     async fn first_datagram_leaves_at_once() {
-        let peer = std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        peer.set_read_timeout(Some(Duration::from_secs(10)))
-            .unwrap();
+        let peer = peer();
         let sockets = Sockets::bind(1).unwrap();
         sockets.send(0, peer.local_addr().unwrap(), &[7; 100]);
         let mut octets = [0; 200];
         assert_eq!(peer.recv(&mut octets).unwrap(), 100);
+    }
+
+    fn port(pair: &Pair) -> SocketAddr {
+        let address = pair.v4.as_ref().unwrap().local_addr().unwrap();
+        (Ipv4Addr::LOCALHOST, address.port()).into()
+    }
+
+    async fn next(sockets: &mut Sockets) -> (u16, Vec<u8>) {
+        let mut taken = None;
+        sockets
+            .receive(|local, _, octets| taken = Some((local, octets.to_vec())))
+            .await;
+        taken.unwrap()
+    }
+
+    #[tokio::test]
+    async fn replaced_socket_hears_late_answers_until_its_successor_goes() {
+        let mut sockets = Sockets::bind(2).unwrap();
+        let old = port(&sockets.slots[0].now);
+        let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        sockets.replace_one();
+        let new = port(&sockets.slots[0].now);
+        assert_ne!(old, new);
+        peer.send_to(b"late", old).unwrap();
+        assert_eq!(next(&mut sockets).await, (0, b"late".to_vec()));
+        peer.send_to(b"new", new).unwrap();
+        assert_eq!(next(&mut sockets).await, (0, b"new".to_vec()));
+        sockets.replace_one();
+        assert_eq!(
+            port(&sockets.slots[0].now),
+            new,
+            "the other one had its turn"
+        );
+        sockets.replace_one();
+        assert_eq!(port(sockets.slots[0].before.as_ref().unwrap()), new);
+    }
+
+    #[tokio::test]
+    async fn packet_is_cut_into_datagrams_and_leaves_by_its_socket() {
+        let sockets = Sockets::bind(1).unwrap();
+        let peer = peer();
+        sockets.send(0, peer.local_addr().unwrap(), &[0; 700]);
+        // There is no such socket: nothing is sent, nothing happens.
+        sockets.send(9, peer.local_addr().unwrap(), &[0; 700]);
+        let mut buffer = [0; 1_024];
+        let (first, from) = peer.recv_from(&mut buffer).unwrap();
+        let (second, _) = peer.recv_from(&mut buffer).unwrap();
+        assert_eq!((first, second), (512, 700 - 492));
+        assert_eq!(from.port(), port(&sockets.slots[0].now).port());
     }
 }
