@@ -60,7 +60,8 @@ impl Query<'_> {
             authoritative: self.authoritative,
             certified: self.certified,
             public_only: self.public_only,
-            recursion_count: self.recursion_count,
+            // We are one more server that passes it on (5.6).
+            recursion_count: self.recursion_count.saturating_add(1),
             ..Question::new(handle)
         })
     }

@@ -55,15 +55,18 @@ impl Streams {
     pub(super) fn begin(&mut self, transmit: Transmit, left: Duration) {
         let exchange = transmit.exchange;
         let room = self.room.clone();
+        // Connections are shared by address; a server that has only a name gets one of its own.
+        let has_address = !transmit.route.address.ip().is_unspecified();
         let line = match transmit.transport {
-            Transport::Tcp => Some(self.line(transmit.route.address)),
+            Transport::Tcp if has_address => Some(self.line(transmit.route.address)),
             _ => None,
         };
         let carried = async move {
             let _room = room.acquire().await;
-            match line {
-                Some(line) => line.exchange(&transmit, left).await,
-                None => through_tunnel(&transmit, left).await,
+            match (line, transmit.transport) {
+                (Some(line), _) => line.exchange(&transmit, left).await,
+                (None, Transport::Tcp) => by_name(&transmit, left).await,
+                (None, _) => through_tunnel(&transmit, left).await,
             }
         };
         let task = self.tasks.spawn(async move {
@@ -187,6 +190,12 @@ async fn open(address: SocketAddr, left: Duration) -> Result<Connection, StreamF
     opened.map_err(|error| StreamFault::Connect(error.to_string()))
 }
 
+/// Through a connection of its own to a server that has only a host name.
+async fn by_name(transmit: &Transmit, left: Duration) -> Result<Vec<u8>, StreamFault> {
+    let connection = open(look_up(transmit).await?, left).await?;
+    single(connection.exchange_packet(&transmit.packet, left).await)
+}
+
 /// A resolution has one message for an answer.
 fn single(result: Result<Vec<Vec<u8>>, Outcome>) -> Result<Vec<u8>, StreamFault> {
     let mut packets = result.map_err(fault)?;
@@ -219,22 +228,28 @@ async fn destination(transmit: &Transmit) -> Result<(Endpoint, SocketAddr), Stre
         host,
         path,
     } = &transmit.route;
-    let found = match (address.ip().is_unspecified(), host) {
-        (true, Some(host)) => {
-            let mut found = tokio::net::lookup_host((&**host, address.port()))
-                .await
-                .map_err(|error| StreamFault::Connect(error.to_string()))?;
-            let none = || StreamFault::Connect(format!("{host} has no address"));
-            found.next().ok_or_else(none)?
-        }
-        _ => *address,
-    };
+    let found = look_up(transmit).await?;
     let endpoint = Endpoint {
         path: path.to_string(),
         name: host.as_ref().map(ToString::to_string),
         ..Endpoint::new(carrier, found.ip().to_string(), address.port())
     };
     Ok((endpoint, found))
+}
+
+/// The address of an exchange. A host name is looked up if that is all there is; what it leads to
+/// is asked only if a record may send us there.
+async fn look_up(transmit: &Transmit) -> Result<SocketAddr, StreamFault> {
+    let Route { address, host, .. } = &transmit.route;
+    let (true, Some(host)) = (address.ip().is_unspecified(), host) else {
+        return Ok(*address);
+    };
+    let found = tokio::net::lookup_host((&**host, address.port())).await;
+    let mut found = found.map_err(|error| StreamFault::Connect(error.to_string()))?;
+    let none = || StreamFault::Connect(format!("{host} has no address that may be asked"));
+    found
+        .find(|found| transmit.reach.allows(found.ip()))
+        .ok_or_else(none)
 }
 
 /// Whom to believe over HTTPS: the key in the site record. Where a record has none, HTTPS proves as

@@ -136,6 +136,7 @@ fn query_for_the_resolver_says_what_the_request_said() {
         assert!(query.selection.selects(3, b"X") && query.selection.selects(1, b"url"));
         assert!(!query.selection.selects(1, b"EMAIL"));
         assert_eq!(query.recursion_count, 2);
+        assert_eq!(query.question().unwrap().recursion_count, 3);
     };
     registry().answer_or(Recursion::Granted, &packet, check);
 }
