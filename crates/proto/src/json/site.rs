@@ -163,14 +163,19 @@ impl Serialize for KeyForm {
 
 //----------- Reading --------------------------------------------------------
 
-/// Reads a site record from JSON text.
+/// Reads a site record from JSON text: the record itself, or the answer of `/api/site` with the
+/// record in it.
 pub fn parse_site(text: &[u8]) -> Result<Site, JsonError> {
     site_from_json(&read::parse(text)?)
 }
 
-/// Reads a site record from parsed JSON.
+/// Reads a site record from parsed JSON, as [`parse_site`] does.
 pub fn site_from_json(json: &serde_json::Value) -> Result<Site, JsonError> {
-    read(&Node::root(json))
+    let root = Node::root(json);
+    match (root.field("servers"), root.field("site")) {
+        (None, Some(site)) => read(&site),
+        _ => read(&root),
+    }
 }
 
 pub(super) fn read(node: &Node<'_>) -> Result<Site, JsonError> {

@@ -320,3 +320,14 @@ proptest! {
         let _ = parse_site(text.as_bytes());
     }
 }
+
+#[test]
+fn site_is_read_as_it_is_and_as_the_answer_that_holds_it() {
+    let site =
+        r#"{"serialNumber":7,"servers":[{"serverId":1,"address":"192.0.2.7","interfaces":[]}]}"#;
+    let answer = format!(r#"{{"responseCode":1,"site":{site}}}"#);
+    let plain = parse_site(site.as_bytes()).unwrap();
+    assert_eq!(plain.serial, 7);
+    assert_eq!(parse_site(answer.as_bytes()).unwrap(), plain);
+    assert!(parse_site(br#"{"site":7}"#).is_err());
+}

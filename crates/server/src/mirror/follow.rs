@@ -369,6 +369,12 @@ impl Job {
         let mirroring = &self.node.mirroring;
         let position = session.follower.position();
         let last = position.followed().map_or(0, |followed| followed.last);
+        if position.is_complete() && !mirroring.figures().is_complete {
+            tracing::info!(
+                last,
+                "everything of the primary is here; changes are followed"
+            );
+        }
         mirroring.figure(|figures| {
             figures.last = last;
             figures.end = told.map_or(last, |told| told.end);
