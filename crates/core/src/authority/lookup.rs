@@ -19,6 +19,7 @@ const STATUS: &[u8] = b"0.SITE/STATUS";
 /// A query that waits for a record.
 #[derive(Clone, Copy, Debug)]
 pub struct Lookup<'q> {
+    site: &'q Site,
     query: Query<'q>,
     stage: Stage,
 }
@@ -47,7 +48,7 @@ enum Stage {
 
 impl<'q> Lookup<'q> {
     /// Decides whether the name is ours. For [`Next::Fetch`] the key is in `key`.
-    pub fn start(site: &Site, query: Query<'q>, key: &mut Vec<u8>) -> Next<'q, 'q> {
+    pub fn start(site: &'q Site, query: Query<'q>, key: &mut Vec<u8>) -> Next<'q, 'q> {
         key.clear();
         let handle = match HandleRef::from_wire(query.handle) {
             Ok(handle) => handle,
@@ -70,6 +71,7 @@ impl<'q> Lookup<'q> {
         }
         match responsibility(site, handle, key) {
             Ok(responsibility) => Next::Fetch(Self {
+                site,
                 query,
                 stage: Stage::Own(responsibility),
             }),
@@ -80,7 +82,7 @@ impl<'q> Lookup<'q> {
 
     /// Looks for the delegation of a name that is not ours, if we hold the record that has it.
     fn refer(
-        site: &Site,
+        site: &'q Site,
         query: Query<'q>,
         misdirected: Misdirected,
         key: &mut Vec<u8>,
@@ -90,6 +92,7 @@ impl<'q> Lookup<'q> {
             && site.homed().to_prefix_key(key);
         match is_ours {
             true => Next::Fetch(Self {
+                site,
                 query,
                 stage: Stage::Delegation,
             }),
@@ -118,6 +121,10 @@ impl<'q> Lookup<'q> {
             (Stage::Parent { left }, None) => self.ask_parent(left, key),
             (Stage::Parent { left }, Some(record)) => match Values::from_wire(record.values) {
                 Ok(values) => match Selected::referral(values) {
+                    // A copy of our own delegation. The prefix would be here if there were one.
+                    Some(referral) if self.site.is_among(&referral) => {
+                        Next::Done(Outcome::NotFound)
+                    }
                     Some(_) if self.query.recursion == Recursion::Granted => {
                         Next::Elsewhere(self.query)
                     }
@@ -129,6 +136,8 @@ impl<'q> Lookup<'q> {
             (Stage::Delegation, None) => self.not_homed(),
             (Stage::Delegation, Some(record)) => match Values::from_wire(record.values) {
                 Ok(values) => match Selected::service(values) {
+                    // It is delegated to us, and not homed here.
+                    Some(referral) if self.site.is_among(&referral) => self.not_homed(),
                     Some(referral) => Next::Done(Outcome::ServiceReferral(referral)),
                     None => self.not_homed(),
                 },
@@ -159,8 +168,8 @@ impl<'q> Lookup<'q> {
         };
         key.truncate(suffix_at + dot);
         Next::Fetch(Self {
-            query: self.query,
             stage: Stage::Parent { left },
+            ..self
         })
     }
 }

@@ -106,9 +106,9 @@ pub fn answer<'a, R, E>(
 
 /// Resolves one query from a store that is read directly, with owned values. `None` means that the
 /// resolver is to answer it.
-pub fn resolve<R, E>(
-    site: &Site,
-    query: Query<'_>,
+pub fn resolve<'a, R, E>(
+    site: &'a Site,
+    query: Query<'a>,
     mut fetch: impl FnMut(&[u8]) -> Result<Option<R>, E>,
     view: impl Fn(&R) -> RecordView<'_>,
 ) -> Result<Option<Outcome<Vec<Value>>>, E> {

@@ -3,11 +3,14 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use guantong_proto::data::site::{HashOption, Site as SiteRecord};
+use guantong_proto::data::site::{
+    HashOption, Interface, Server as ServerRecord, Site as SiteRecord,
+};
 use guantong_proto::message::Message;
 use guantong_proto::{CaseRule, DecodeError, Handle, HandleRef};
 
 use super::outcome::Misdirected;
+use super::record::Selected;
 
 /// Prefix of all prefix handles.
 pub(super) const NAMING_AUTHORITY: &[u8] = b"0.NA";
@@ -27,6 +30,8 @@ pub struct Site {
     servers: usize,
     /// Position of this server in the site.
     position: usize,
+    /// This server, as the record describes it.
+    server: ServerRecord,
     case_rule: CaseRule,
     homed: Homed,
     signer: Option<Signer>,
@@ -55,6 +60,7 @@ impl Site {
             hash_option: site.hash_option,
             servers: site.servers.len(),
             position,
+            server: site.servers[position].clone(),
             record: record.into(),
             case_rule,
             homed,
@@ -97,6 +103,26 @@ impl Site {
     /// The homed prefixes.
     pub fn homed(&self) -> &Homed {
         &self.homed
+    }
+
+    /// Whether this server is in one of the sites among these values: whoever is sent there by us
+    /// would come back.
+    pub(super) fn is_among(&self, values: &Selected<'_>) -> bool {
+        values.iter().any(|value| {
+            SiteRecord::decode(value.data)
+                .is_ok_and(|site| site.servers.iter().any(|server| self.is(server)))
+        })
+    }
+
+    /// Whether it is this server: the same key, or the same address and port.
+    fn is(&self, server: &ServerRecord) -> bool {
+        let own = &self.server;
+        let has_port = |interface: &Interface| {
+            let mut others = server.interfaces.iter();
+            others.any(|other| other.port == interface.port)
+        };
+        let has_key = !own.public_key.is_empty() && own.public_key == server.public_key;
+        has_key || own.address == server.address && own.interfaces.iter().any(has_port)
     }
 
     /// Whether we answer for `handle`, whether or not there is such a record.

@@ -51,6 +51,32 @@ fn own_copy_of_a_prefix_record_refers_nobody() {
     assert_eq!(node.says(&resolve("88.118/x")), NOT_HOMED);
 }
 
+/// A second-level node kept a copy of its own prefix record and referred everybody who asked for a
+/// prefix that nobody had registered to itself.
+#[test]
+fn nobody_is_referred_to_the_server_that_was_asked() {
+    let mut own = SiteRecord::decode(&site_record(1, SiteRecord::PRIMARY)).unwrap();
+    own.servers[0].public_key = b"our key".to_vec();
+    let mut other = own.clone();
+    other.servers[0].public_key = b"another key".to_vec();
+    let values_of = |served: &SiteRecord| {
+        let site = |index, kind: &str| Value::new(index, kind, served.encode());
+        [site(1, "HS_SITE"), site(2, "HS_SITE.PREFIX")]
+    };
+    let says = |served: &SiteRecord, name: &str| {
+        let homed = [Handle::of_prefix("88.118").unwrap()];
+        let homed = Homed::new(&homed);
+        let site = Site::new(own.encode(), 1, CaseRule::Insensitive, homed).unwrap();
+        let values = values_of(served);
+        let records: [(&str, &[Value]); 2] = [("0.NA/88.118", &values), ("0.NA/88.118.5", &values)];
+        Node::with_site(site, &records).says(&resolve(name))
+    };
+    assert_eq!(says(&own, "0.NA/88.118.9"), "100: ");
+    assert_eq!(says(&own, "88.118.5/x"), NOT_HOMED);
+    assert_eq!(says(&other, "0.NA/88.118.9"), "303 : [2]");
+    assert_eq!(says(&other, "88.118.5/x"), "302 : [1]");
+}
+
 #[test]
 fn service_referral_is_not_given_to_who_does_not_want_it_or_cannot_read_it() {
     let node = registry();
