@@ -56,20 +56,21 @@ pub(crate) fn make_store(config: &Config, prefix: Option<&str>, mut changes: Vec
         prefix: Handle::of_prefix(prefix).unwrap(),
     });
     changes.extend(home);
-    while !changes.is_empty() {
-        let rest = changes.split_off(changes.len().min(500));
-        submit(&store, changes);
-        changes = rest;
-    }
+    submit(&store, changes);
 }
 
-pub(crate) fn submit(store: &Store, changes: Vec<Change>) {
-    let batch = Batch {
-        changes,
-        at_ms: 1,
-        origin: Origin::Node,
-    };
-    store.submit(batch).wait().unwrap();
+/// Writes the changes, a batch after the other.
+pub(crate) fn submit(store: &Store, mut changes: Vec<Change>) {
+    while !changes.is_empty() {
+        let rest = changes.split_off(changes.len().min(500));
+        let batch = Batch {
+            changes,
+            at_ms: 1,
+            origin: Origin::Node,
+        };
+        store.submit(batch).wait().unwrap();
+        changes = rest;
+    }
 }
 
 /// So many records of three values under [`PREFIX`].
