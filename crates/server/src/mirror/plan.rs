@@ -87,8 +87,12 @@ pub(super) async fn plan(
     let mut gives_way = false;
     if let Some(asked) = &asked {
         gives_way = hear(node, identity, asked).await?;
-        // At once: somebody waits for it, while the answer may wait for news.
-        blocking(|| confirm(node, identity, asked))?;
+        // In the middle of a dump a mirror asks on behalf of changes of which it may not have the
+        // records yet: only one that asks for changes has everything before them.
+        if wanted.position.is_some() {
+            // At once: somebody waits for it, while the answer may wait for news.
+            blocking(|| confirm(node, identity, asked))?;
+        }
         wait(node, asked, stop).await;
     }
     blocking(|| {
