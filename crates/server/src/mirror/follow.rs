@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use guantong_core::replicate::{
-    Ask, Backoff, Channel, Claim, Fault, Follower, Patience, Position, Receiver, Role, Standing,
-    Told, Verdict,
+    Ask, Backoff, Channel, Claim, Fault, Follower, LogId, Patience, Position, Receiver, Role,
+    Standing, Told, Verdict,
 };
 use guantong_proto::crypto::VerifyingKey;
 use guantong_proto::data::{PublicKey, Site};
@@ -43,6 +43,7 @@ pub async fn run(node: Arc<Node>, stop: Stop) {
         node,
         backoff: Backoff::default(),
         patience: Patience::new(lease_ms, boot_ms()),
+        counts_for: None,
         told_faults: false,
     };
     loop {
@@ -86,6 +87,8 @@ pub(super) struct Job {
     pub(super) node: Arc<Node>,
     backoff: Backoff,
     pub(super) patience: Patience,
+    /// Whose leases the patience is about: the epoch, and the primary if it was not configured.
+    counts_for: Option<(u64, Option<LogId>)>,
     /// Whether the current trouble has been logged.
     told_faults: bool,
 }
@@ -104,6 +107,7 @@ impl Job {
         let node = self.node.clone();
         let mut changes = node.mirroring.changes();
         let standing = node.mirroring.standing();
+        self.count_anew(&standing);
         let outcome = tokio::select! {
             outcome = self.work(&standing) => outcome,
             _ = changes.changed() => return,
@@ -119,6 +123,17 @@ impl Job {
                     _ = changes.changed() => {}
                 }
             }
+        }
+    }
+
+    /// What an earlier primary said of leases says nothing about a new one: that one may take
+    /// changes although the lease of the earlier one has long run out.
+    pub(super) fn count_anew(&mut self, standing: &Standing) {
+        let leader = standing.leader.as_ref().map(|leader| leader.leader);
+        let primary = Some((standing.epoch, leader));
+        if primary != self.counts_for {
+            self.counts_for = primary;
+            self.patience = Patience::new(standing.lease_ms, boot_ms());
         }
     }
 

@@ -159,6 +159,7 @@ impl Job {
         let _ = tokio::task::spawn_blocking(move || store.settle()).await;
         let node = self.node.clone();
         let standing = node.mirroring.standing();
+        self.count_anew(&standing);
         if standing.is_primary() && !force {
             return Err(PromoteError::Already {
                 epoch: standing.epoch,
