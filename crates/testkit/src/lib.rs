@@ -1,6 +1,7 @@
-//! Test tools: crash images, replay, generators.
+//! Test tools: crash images, a simulated network, generators.
 
 pub mod crash;
+pub mod net;
 mod random;
 
 pub use random::Random;
