@@ -58,8 +58,9 @@ fn run_errand(packet: &[u8], moment: &mut Moment<'_>, out: &mut Vec<u8>) {
     let ground = Ground {
         site: &SITE,
         rules: &Rules::default(),
+                now_secs: 1_000,
     };
-    let mut errand = Errand::new(packet, |_| None).expect("an inquiry has decoded it");
+    let mut errand = Errand::new(packet, [7; 16], |_| None).expect("an inquiry has decoded it");
     while let Next::Fetch(wanted) = errand.step(&ground, moment, out) {
         let record = StoredRecord::new(wanted.handle.clone(), 1, &RECORD).ok();
         errand.learn(&SITE, &wanted, record);

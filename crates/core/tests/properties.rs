@@ -101,8 +101,9 @@ impl Node {
         let ground = Ground {
             site: &self.site,
             rules: &Rules::default(),
+            now_secs: 1_000,
         };
-        let mut errand = Errand::new(packet, |_| None).unwrap();
+        let mut errand = Errand::new(packet, [7; 16], |_| None).unwrap();
         let next = errand.step(&ground, moment, out);
         assert!(matches!(next, Next::Done), "{next:?}");
     }

@@ -78,6 +78,16 @@ impl Value {
     pub fn text(&self) -> Option<&str> {
         std::str::from_utf8(&self.data).ok()
     }
+
+    /// Whether both are the same value, whenever it was last changed.
+    pub fn is_same_but_for_time(&self, other: &Self) -> bool {
+        self.index == other.index
+            && self.ttl == other.ttl
+            && self.permissions == other.permissions
+            && self.kind == other.kind
+            && self.data == other.data
+            && self.references == other.references
+    }
 }
 
 //----------- ValueRef -------------------------------------------------------

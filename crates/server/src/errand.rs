@@ -11,23 +11,26 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use guantong_core::admin::authenticate::{Attempts, Challenges, Pending, Subject};
 use guantong_core::admin::{
-    Challenge, Errand, Ground, Kept, Next, Place, StoredRecord, Stream, Wanted,
+    Challenge, Errand, Expected, Follow, Ground, Kept, LIST_PAGE_LEN, Listed, Listing, Next, Order,
+    Place, StoredRecord, Stream, Wanted, Write, Written,
 };
 use guantong_core::authority::{Demand, Moment, Recursion};
 use guantong_proto::Handle;
 use guantong_proto::limits::NONCE_LEN;
 use guantong_proto::message::ResponseCode;
-use tokio::sync::Semaphore;
+use guantong_store::{Batch, Change, Expect, Origin, PageToken, Scope, StoreError, WriteError};
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::limit::host_of;
 use crate::metrics::Drop as Dropped;
-use crate::node::{Node, Via};
+use crate::node::{Node, Via, replace_by_error};
 
 /// Most errands under way at a time. Each may hold 4 MiB of records and waits for others, so more
 /// of them would be memory without speed.
 pub const ERRANDS_MAX: usize = 256;
 /// Tables of challenges; the id chooses one, so that threads seldom wait for each other.
 const TABLES: usize = 8;
+const NO_CHALLENGE: &str = "neither a page nor an error asks who somebody is";
 const NO_FEED: &str = "this node has no replication feed";
 const NO_SOURCE: &str = "other servers answer for it, and this node does not ask them";
 
@@ -107,6 +110,67 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+//----------- Rest -----------------------------------------------------------
+
+/// What is left to be done when an errand has come to its end.
+#[derive(Debug)]
+#[must_use]
+pub enum Rest {
+    /// Nothing: the reply is there.
+    None,
+    /// Nothing: the reply is there, and goes to somebody who has proven who he is.
+    Proven,
+    /// A list is to be sent.
+    List(Listing),
+    /// A stream is to be sent.
+    Stream(Stream),
+}
+
+/// How far a list has come.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ListedSoFar {
+    /// Homed prefixes listed.
+    count: usize,
+    /// Where the next page of a prefix begins.
+    token: Option<PageToken>,
+}
+
+/// The batch of one order.
+fn batch_of(order: Order, at_ms: u64) -> Batch {
+    let expect_of = |expected| match expected {
+        Expected::Absent => Expect::Absent,
+        Expected::Version(version) => Expect::Version(version),
+    };
+    let change = match order.write {
+        Write::Put {
+            handle,
+            values,
+            expect,
+        } => Change::Put {
+            handle,
+            values,
+            expect: expect_of(expect),
+        },
+        Write::Delete { handle, expect } => Change::Delete {
+            handle,
+            expect: expect_of(expect),
+        },
+        Write::Home { prefix } => Change::Home { prefix },
+        Write::Unhome { prefix } => Change::Unhome { prefix },
+    };
+    Batch {
+        changes: vec![change],
+        at_ms,
+        origin: match order.by {
+            Some(identity) => Origin::Administrator {
+                handle: identity.handle,
+                index: identity.index,
+            },
+            None => Origin::Anybody,
+        },
+    }
+}
+
 //----------- Node -----------------------------------------------------------
 
 impl Node {
@@ -152,26 +216,26 @@ impl Node {
         self.errands.table(session_id).take(session_id, now_ms)
     }
 
-    /// Carries out a packet that [`Node::answer`] has handed over. The reply is appended to `out`;
-    /// instead of it, a stream may be what was asked for.
-    pub async fn run_errand(&self, packet: &[u8], via: Via, out: &mut Vec<u8>) -> Option<Stream> {
+    /// Carries out a packet that [`Node::answer`] has handed over. The reply is appended to `out`,
+    /// unless it is more than that.
+    pub async fn run_errand(&self, packet: &[u8], via: Via, out: &mut Vec<u8>) -> Rest {
         // The semaphore is never closed; if it were, there would be one bound less.
         let _place = self.errands.places.acquire().await;
         let start = out.len();
-        let taken = Errand::new(packet, |id| self.take_challenge(id));
+        let taken = Errand::new(packet, self.random(), |id| self.take_challenge(id));
         let mut errand = match taken {
             Ok(errand) => errand,
             Err(error) => {
                 // An inquiry has decoded the packet before.
                 tracing::debug!(%error, peer = %via.peer, "an errand could not be taken up");
-                return None;
+                return Rest::None;
             }
         };
         let subjects = self.subjects(&errand, via);
         if self.errands.is_blocked(&subjects, self.uptime_ms()) {
             errand.refuse_proof();
         }
-        let stream = self.drive(&mut errand, via, out).await;
+        let rest = self.drive(&mut errand, via, out).await;
         if errand.is_wrong_proof() {
             self.errands.failed(subjects, self.uptime_ms());
             if self.throttle().allows(&self.metrics, self.uptime_ms()) {
@@ -181,7 +245,7 @@ impl Node {
         if out.len() > start {
             self.metrics.reply(via.transport, &out[start..]);
         }
-        stream
+        rest
     }
 
     /// Whose wrong answers this would be one of. Networks that the operator trusts, loopback by
@@ -195,7 +259,7 @@ impl Node {
         subjects
     }
 
-    async fn drive(&self, errand: &mut Errand, via: Via, out: &mut Vec<u8>) -> Option<Stream> {
+    async fn drive(&self, errand: &mut Errand, via: Via, out: &mut Vec<u8>) -> Rest {
         let start = out.len();
         loop {
             match self.step(errand, via, out) {
@@ -203,11 +267,14 @@ impl Node {
                     Ok(record) => errand.learn(&self.site(), &wanted, record),
                     Err(reason) => errand.fail(&self.site(), &wanted, reason),
                 },
-                Some(Next::Stream(stream)) => return Some(stream),
-                Some(Next::Done) => return None,
+                Some(Next::Write(order)) => errand.written(self.write(order).await),
+                Some(Next::List(listing)) => return Rest::List(listing),
+                Some(Next::Stream(stream)) => return Rest::Stream(stream),
+                Some(Next::Done) if errand.is_proven() => return Rest::Proven,
+                Some(Next::Done) => return Rest::None,
                 None => {
                     out.truncate(start);
-                    return None;
+                    return Rest::None;
                 }
             }
         }
@@ -219,6 +286,7 @@ impl Node {
         let ground = Ground {
             site: &site,
             rules: &config.administration.rules,
+            now_secs: self.now_secs(),
         };
         let mut moment = Moment {
             now_secs: self.now_secs(),
@@ -233,11 +301,126 @@ impl Node {
         step.map_err(panicked).ok()
     }
 
-    /// Refuses a stream where none can be sent.
-    pub(crate) fn refuse_stream(&self, stream: &Stream, out: &mut Vec<u8>) {
+    /// Has an order written; returns when it is on the medium, or why it is not.
+    async fn write(&self, order: Order) -> Written {
+        let is_homing = matches!(order.write, Write::Home { .. } | Write::Unhome { .. });
+        let (tell, told) = oneshot::channel();
+        let ticket = self.store.try_submit(batch_of(order, self.now_ms()));
+        ticket.on_done(move |outcome| {
+            // An error means that the connection is gone and nobody wants to know.
+            let _ = tell.send(outcome);
+        });
+        let written = match told.await {
+            Ok(Ok(_)) => Written::Done,
+            Ok(Err(WriteError::Conflict { .. })) => Written::Conflict,
+            Ok(Err(WriteError::Busy)) => Written::Busy,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "a change could not be written");
+                Written::Failed
+            }
+            // The writer is gone.
+            Err(_) => Written::Failed,
+        };
+        if is_homing
+            && written == Written::Done
+            && let Err(error) = self.refresh_site()
+        {
+            tracing::error!(%error, "the change of homed prefixes could not be put in force");
+        }
+        written
+    }
+
+    //--- Lists
+
+    /// Appends the next messages of a list, up to `octets` of them, and says where to go on.
+    pub(crate) fn write_pages(
+        &self,
+        listing: &Listing,
+        after: ListedSoFar,
+        octets: usize,
+        out: &mut Vec<u8>,
+    ) -> Option<ListedSoFar> {
+        let (start, site) = (out.len(), self.site());
+        let mut no_challenge = |_: Demand<'_>| unreachable!("{NO_CHALLENGE}");
         let moment = Moment {
             now_secs: self.now_secs(),
-            challenge: &mut |_| unreachable!("an error needs no challenge"),
+            challenge: &mut no_challenge,
+            recursion: Recursion::Denied,
+        };
+        let mut after = after;
+        loop {
+            let (handles, next) = match self.page(listing, &after) {
+                Ok(page) => page,
+                Err(error) => {
+                    self.on_store_error(&error);
+                    let text = "the list could not be read; the node's log says why";
+                    listing.fail(&site, ResponseCode::ERROR, text, &moment, out);
+                    return None;
+                }
+            };
+            let follow = match next {
+                Some(_) => Follow::More,
+                None => Follow::End,
+            };
+            listing.page(&site, &handles, follow, &moment, out);
+            after = next?;
+            if out.len() - start >= octets {
+                return Some(after);
+            }
+        }
+    }
+
+    /// Appends a whole list, or, if it has more than `octets_max`, an error that says how to have
+    /// it.
+    pub(crate) fn write_list(&self, listing: &Listing, octets_max: usize, out: &mut Vec<u8>) {
+        let start = out.len();
+        let rest = self.write_pages(listing, ListedSoFar::default(), octets_max, out);
+        if rest.is_some() {
+            let text = "the list is too long for this transport; ask over TCP";
+            replace_by_error(out, start, ResponseCode::ERROR, text);
+        }
+    }
+
+    fn page(
+        &self,
+        listing: &Listing,
+        after: &ListedSoFar,
+    ) -> Result<(Vec<Handle>, Option<ListedSoFar>), StoreError> {
+        match listing.listed() {
+            Listed::Homed => {
+                let homed = self.store.homed();
+                let done = after.count;
+                let page: Vec<_> = homed
+                    .iter()
+                    .skip(done)
+                    .take(LIST_PAGE_LEN)
+                    .cloned()
+                    .collect();
+                let count = done + page.len();
+                let next = (count < homed.len()).then_some(ListedSoFar { count, token: None });
+                Ok((page, next))
+            }
+            Listed::Prefix(prefix) => {
+                // `core` has checked that it is a prefix.
+                let scope = Scope::of_prefix(prefix.as_str()).unwrap_or_default();
+                let page = self
+                    .store
+                    .list(&scope, after.token.as_ref(), LIST_PAGE_LEN)?;
+                let next = page.next.map(|token| ListedSoFar {
+                    count: 0,
+                    token: Some(token),
+                });
+                Ok((page.handles, next))
+            }
+        }
+    }
+
+    /// Refuses a stream where none can be sent.
+    pub(crate) fn refuse_stream(&self, stream: &Stream, out: &mut Vec<u8>) {
+        let mut no_challenge = |_: Demand<'_>| unreachable!("{NO_CHALLENGE}");
+        let moment = Moment {
+            now_secs: self.now_secs(),
+            challenge: &mut no_challenge,
             recursion: Recursion::Denied,
         };
         let code = ResponseCode::OPERATION_NOT_SUPPORTED;

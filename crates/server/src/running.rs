@@ -71,6 +71,12 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     }
     enable_indexes(&node, &config);
     write_addresses(&config, &addresses)?;
+    if config.administration.rules.anonymous_admin_full_access {
+        tracing::warn!(
+            "ANYBODY WHO REACHES THIS NODE MAY CHANGE EVERY RECORD: \
+             administration.anonymous_admin_full_access is set"
+        );
+    }
     let control = control(&node, &config)?;
     node.begin_recursion()?;
     let system = |what| move |source| StartError::System { what, source };

@@ -6,15 +6,18 @@
 mod support;
 
 use guantong_proto::crypto::challenge::answer_with_secret;
-use guantong_proto::data::SecretKey;
+use guantong_proto::data::{Admin, AdminPermissions, SecretKey};
+use guantong_proto::frame::{Joined, Reassembly};
 use guantong_proto::message::{
-    Body, Envelope, Message, OpCode, OpFlags, RequestBuilder, Response, ResponseCode, Version,
+    Body, Envelope, Message, OpCode, OpFlags, Request, RequestBuilder, Response, ResponseCode,
+    Version,
 };
 use guantong_proto::wire::Writer;
-use guantong_proto::{Permissions, Value};
+use guantong_proto::{Handle, Permissions, Value};
 use guantong_server::Running;
+use guantong_store::Origin;
 
-use support::{Place, Reply, Tcp, Udp, decode, put_values, value};
+use support::{Place, Reply, Tcp, Udp, decode, put, put_values, value};
 
 const USER: &str = "88.118.5/admin";
 const SECRET: &str = "correct horse battery staple";
@@ -73,6 +76,359 @@ fn answer(challenge: &[u8], index: i32, secret: &str, request_id: i32) -> Vec<u8
     let session_id = message.envelope.session_id;
     builder(session_id, request_id).packet(OpCode::CHALLENGE_ANSWER, &body)
 }
+
+//----------- Records --------------------------------------------------------
+
+/// The administrator of the prefix may do everything, by its prefix record.
+fn administered(place: &mut Place) -> Running {
+    let admin: guantong_core::admin::Identity = format!("300:{USER}").parse().unwrap();
+    place.config.administration.rules.server_admins = vec![admin.clone()];
+    let node = node(place);
+    put_values(&node, "0.NA/88.118.5", &[admin_value()]);
+    node
+}
+
+fn admin_value() -> Value {
+    value(
+        100,
+        "HS_ADMIN",
+        Admin::new(AdminPermissions::ALL, USER, 300).encode(),
+    )
+}
+
+/// Carries out a request with a proof; the last reply.
+fn prove(tcp: &mut Tcp, request: &[u8]) -> Vec<u8> {
+    tcp.send(request);
+    let challenge = tcp.receive();
+    let code = Message::decode(&challenge).unwrap().header.code;
+    assert_eq!(
+        code,
+        ResponseCode::AUTHENTICATION_NEEDED,
+        "{:?}",
+        decode(&challenge)
+    );
+    tcp.send(&answer(&challenge, 300, SECRET, 7));
+    tcp.receive()
+}
+
+fn code_of(reply: &[u8]) -> i32 {
+    Message::decode(reply).unwrap().header.code.0
+}
+
+fn write(op: OpCode, name: &str, values: &[Value]) -> Vec<u8> {
+    builder(0, 5).write(op, name, values)
+}
+
+fn remove(name: &str, indexes: &[i32]) -> Vec<u8> {
+    let body = Writer::to_vec(|w| {
+        w.bytes(name.as_bytes());
+        w.i32_array(indexes);
+    });
+    builder(0, 5).packet(OpCode::REMOVE_VALUE, &body)
+}
+
+fn stored(node: &Running, name: &str) -> Vec<String> {
+    let handle = Handle::parse(name).unwrap();
+    let record = node.node().store.record(handle.borrow()).unwrap();
+    let values = record.map(|record| record.values().to_vec().unwrap());
+    let text = |value: &Value| {
+        let data = String::from_utf8_lossy(&value.data);
+        format!("{} {} {data}", value.index, value.kind)
+    };
+    values.unwrap_or_default().iter().map(text).collect()
+}
+
+#[test]
+fn record_lives_its_life_over_the_network() {
+    let mut place = Place::new();
+    let node = administered(&mut place);
+    let mut tcp = Tcp::to(node.addresses().tcp[0]);
+    let name = "88.118.5/thing";
+    let mut act = |request: Vec<u8>| code_of(&prove(&mut tcp, &request));
+    let url = value(1, "URL", "https://example.org/");
+    assert_eq!(
+        act(write(OpCode::CREATE, name, &[admin_value(), url.clone()])),
+        1
+    );
+    assert_eq!(
+        act(write(OpCode::CREATE, name, std::slice::from_ref(&url))),
+        101
+    );
+    assert_eq!(
+        act(write(OpCode::ADD_VALUE, name, &[value(2, "EMAIL", "a@b")])),
+        1
+    );
+    assert_eq!(
+        act(write(OpCode::ADD_VALUE, name, &[value(2, "EMAIL", "c@d")])),
+        201
+    );
+    assert_eq!(
+        act(write(
+            OpCode::MODIFY_VALUE,
+            name,
+            &[value(2, "EMAIL", "e@f")]
+        )),
+        1
+    );
+    assert_eq!(
+        act(write(
+            OpCode::MODIFY_VALUE,
+            name,
+            &[value(3, "EMAIL", "e@f")]
+        )),
+        200
+    );
+    assert_eq!(
+        stored(&node, name)[1..],
+        ["1 URL https://example.org/", "2 EMAIL e@f"]
+    );
+    assert_eq!(act(remove(name, &[2, 3])), 200);
+    assert_eq!(act(remove(name, &[2])), 1);
+    assert_eq!(stored(&node, name).len(), 2);
+    assert_eq!(act(builder(0, 5).named(OpCode::DELETE, name)), 1);
+    assert_eq!(act(builder(0, 5).named(OpCode::DELETE, name)), 100);
+    assert!(stored(&node, name).is_empty());
+}
+
+#[test]
+fn change_log_says_whose_key_it_was_and_the_server_sets_the_time() {
+    let mut place = Place::new();
+    let node = administered(&mut place);
+    let mut tcp = Tcp::to(node.addresses().tcp[0]);
+    let last = node.node().store.last_change();
+    let before = node.node().now_secs();
+    let create = write(OpCode::CREATE, "88.118.5/thing", &[value(1, "URL", "x")]);
+    assert_eq!(code_of(&prove(&mut tcp, &create)), 1);
+    let entries = node.node().store.changes(last, 9).unwrap();
+    let origin = Origin::Administrator {
+        handle: Handle::parse(USER).unwrap(),
+        index: 300,
+    };
+    assert_eq!(entries.len(), 1);
+    assert_eq!(entries[0].origin, origin);
+    let handle = Handle::parse("88.118.5/thing").unwrap();
+    let record = node.node().store.record(handle.borrow()).unwrap().unwrap();
+    assert!(
+        record
+            .values()
+            .iter()
+            .all(|value| value.timestamp >= before)
+    );
+}
+
+#[test]
+fn datagrams_administer_as_well() {
+    let mut place = Place::new();
+    let node = administered(&mut place);
+    let udp = Udp::to(node.addresses().udp[0]);
+    udp.send(&write(
+        OpCode::CREATE,
+        "88.118.5/thing",
+        &[value(1, "URL", "x")],
+    ));
+    let challenge = udp.receive();
+    udp.send(&answer(&challenge, 300, SECRET, 2));
+    assert_eq!(code_of(&udp.receive()), 1);
+    assert_eq!(stored(&node, "88.118.5/thing"), ["1 URL x"]);
+}
+
+#[test]
+fn minted_names_begin_as_asked_and_differ() {
+    let mut place = Place::new();
+    let node = administered(&mut place);
+    let mut tcp = Tcp::to(node.addresses().tcp[0]);
+    let mut builder = builder(0, 5);
+    builder.flags = builder.flags.with(OpFlags::MINT_SUFFIX);
+    let mut mint = || {
+        let request = builder.write(OpCode::CREATE, "88.118.5/part-", &[value(1, "URL", "x")]);
+        let reply = prove(&mut tcp, &request);
+        let message = Message::decode(&reply).unwrap();
+        let Body::Created(Some(name)) = Response::of(&message).unwrap().body else {
+            unreachable!("{:?}", decode(&reply))
+        };
+        String::from_utf8(name.to_vec()).unwrap()
+    };
+    let (one, other) = (mint(), mint());
+    assert_ne!(one, other);
+    assert_eq!(one.len(), "88.118.5/part-".len() + 36);
+    assert!(one.starts_with("88.118.5/part-"), "{one}");
+    assert_eq!(stored(&node, &one), ["1 URL x"]);
+}
+
+#[test]
+fn list_comes_in_messages_of_fifty_that_say_whether_more_follow() {
+    let mut place = Place::new();
+    let node = administered(&mut place);
+    for n in 0..120 {
+        put(&node, &format!("88.118.5/n{n:03}"), "x");
+    }
+    let mut tcp = Tcp::to(node.addresses().tcp[0]);
+    let mut reply = prove(
+        &mut tcp,
+        &builder(0, 5).named(OpCode::LIST_HANDLES, "0.NA/88.118.5"),
+    );
+    let (mut pages, mut names) = (Vec::new(), Vec::new());
+    loop {
+        let message = Message::decode(&reply).unwrap();
+        let Body::Handles(handles) = Response::of(&message).unwrap().body else {
+            unreachable!("{:?}", decode(&reply))
+        };
+        pages.push(handles.iter().count());
+        names.extend(handles.iter().map(<[u8]>::to_vec));
+        if !message.header.flags.has(OpFlags::CONTINUOUS) {
+            break;
+        }
+        reply = tcp.receive();
+    }
+    assert_eq!(pages, [50, 50, 21]);
+    names.dedup();
+    assert_eq!(names.len(), 121);
+    // The connection goes on.
+    assert_eq!(tcp.ask(&support::ask("88.118.5/n007", 9)).text, "x");
+}
+
+#[test]
+fn list_too_long_for_datagrams_sends_the_client_to_tcp() {
+    let mut place = Place::new();
+    let node = administered(&mut place);
+    for n in 0..60 {
+        put(&node, &format!("88.118.5/n{n:03}"), "x");
+    }
+    let udp = Udp::to(node.addresses().udp[0]);
+    udp.send(&builder(0, 5).named(OpCode::LIST_HANDLES, "0.NA/88.118.5"));
+    let challenge = udp.receive();
+    let reply = udp.ask(&answer(&challenge, 300, SECRET, 2));
+    assert_eq!(reply.code, ResponseCode::ERROR);
+    assert!(reply.text.contains("ask over TCP"), "{}", reply.text);
+}
+
+#[test]
+fn prefix_is_homed_and_unhomed_at_once() {
+    let mut place = Place::new();
+    let node = administered(&mut place);
+    let mut tcp = Tcp::to(node.addresses().tcp[0]);
+    let home = builder(0, 5).named(OpCode::HOME_PREFIX, "88.118.6");
+    assert_eq!(code_of(&prove(&mut tcp, &home)), 1);
+    assert_eq!(code_of(&prove(&mut tcp, &home)), 1);
+    assert_eq!(
+        tcp.ask(&support::ask("88.118.6/x", 9)).code,
+        ResponseCode::HANDLE_NOT_FOUND
+    );
+    let reply = prove(&mut tcp, &builder(0, 5).named(OpCode::LIST_HOMED, "/"));
+    let message = Message::decode(&reply).unwrap();
+    let Body::Handles(handles) = Response::of(&message).unwrap().body else {
+        unreachable!("{:?}", decode(&reply))
+    };
+    let names: Vec<_> = handles.iter().map(String::from_utf8_lossy).collect();
+    assert_eq!(names, ["0.NA/88.118.5", "0.NA/88.118.6"]);
+    let unhome = builder(0, 5).named(OpCode::UNHOME_PREFIX, "88.118.6");
+    assert_eq!(code_of(&prove(&mut tcp, &unhome)), 1);
+    let gone = tcp.ask(&support::ask("88.118.6/x", 9)).code;
+    assert_eq!(gone, ResponseCode::SERVER_NOT_RESPONSIBLE);
+}
+
+#[test]
+fn restricted_value_is_read_by_who_may_and_sent_whole_to_a_proven_address() {
+    let mut place = Place::new();
+    place.config.limits.udp_response_max = 512;
+    let node = administered(&mut place);
+    let restricted = Value {
+        permissions: Permissions(Permissions::ADMIN_READ),
+        ..value(1, "TEXT", "x".repeat(2_000))
+    };
+    put_values(&node, "88.118.5/thing", &[restricted, admin_value()]);
+    let mut builder = builder(0, 5);
+    builder.flags = builder.flags.without(OpFlags::PUBLIC_ONLY);
+    let udp = Udp::to(node.addresses().udp[0]);
+    udp.send(&builder.resolve("88.118.5/thing", &[1], &[] as &[&str]));
+    let challenge = udp.receive();
+    udp.send(&answer(&challenge, 300, SECRET, 2));
+    let mut reassembly = Reassembly::new();
+    let packet = loop {
+        if let Joined::Whole(packet) = reassembly.on_datagram(0, &udp.receive(), 0).unwrap() {
+            break packet;
+        }
+    };
+    assert_eq!(decode(&packet).text.len(), 2_000);
+}
+
+#[test]
+fn changes_of_one_record_at_the_same_time_all_happen() {
+    let mut place = Place::new();
+    let node = administered(&mut place);
+    put_values(&node, "88.118.5/thing", &[admin_value()]);
+    let address = node.addresses().tcp[0];
+    std::thread::scope(|scope| {
+        for n in 1..=8 {
+            scope.spawn(move || {
+                let mut tcp = Tcp::to(address);
+                let add = write(OpCode::ADD_VALUE, "88.118.5/thing", &[value(n, "T", "x")]);
+                assert_eq!(code_of(&prove(&mut tcp, &add)), 1);
+            });
+        }
+    });
+    let handle = Handle::parse("88.118.5/thing").unwrap();
+    let record = node.node().store.record(handle.borrow()).unwrap().unwrap();
+    assert_eq!(record.values().len(), 9);
+}
+
+#[test]
+fn secret_is_checked_for_other_servers() {
+    let mut place = Place::new();
+    let node = node(&mut place);
+    let mut tcp = Tcp::to(node.addresses().tcp[0]);
+    let mut verify = |secret: &str, index: i32| {
+        let secret = SecretKey::new(secret.as_bytes());
+        let signed = answer_with_secret(Version::OURS, &secret, &[1; 16], &[2; 32], &[3; 16]);
+        let request = Request::VerifyAnswer {
+            user: USER.as_bytes(),
+            user_index: index,
+            nonce: &[1; 16],
+            digest: &[2; 32],
+            signed: &signed,
+        };
+        let body = Writer::to_vec(|w| request.encode(Version::OURS, w));
+        tcp.send(&builder(0, 5).packet(OpCode::VERIFY_ANSWER, &body));
+        let reply = tcp.receive();
+        match Response::of(&Message::decode(&reply).unwrap())
+            .unwrap()
+            .body
+        {
+            Body::Verified(octet) => i32::from(octet),
+            _ => code_of(&reply),
+        }
+    };
+    assert_eq!(verify(SECRET, 300), 1);
+    assert_eq!(verify("wrong", 300), 0);
+    assert_eq!(verify(SECRET, 302), 0);
+    let tried = (0..200)
+        .map(|_| verify("wrong", 300))
+        .find(|code| *code != 0);
+    assert_eq!(tried, Some(ResponseCode::SERVER_TOO_BUSY.0));
+}
+
+#[test]
+fn open_node_is_changed_by_anybody_and_the_log_says_so() {
+    let mut place = Place::new();
+    place
+        .config
+        .administration
+        .rules
+        .anonymous_admin_full_access = true;
+    let node = place.start();
+    let mut tcp = Tcp::to(node.addresses().tcp[0]);
+    let last = node.node().store.last_change();
+    let reply = tcp.ask(&write(
+        OpCode::CREATE,
+        "88.118.5/thing",
+        &[value(1, "URL", "x")],
+    ));
+    assert_eq!(reply.code, ResponseCode::SUCCESS);
+    let entries = node.node().store.changes(last, 9).unwrap();
+    assert_eq!(entries[0].origin, Origin::Anybody);
+}
+
+//----------- Proof ----------------------------------------------------------
 
 fn code_and_text(reply: &Reply) -> (i32, &str) {
     (reply.code.0, &reply.text)

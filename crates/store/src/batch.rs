@@ -112,6 +112,8 @@ pub enum Origin {
     },
     /// Replication from another site.
     Replication,
+    /// Somebody who proved nothing: the node, or the value, was open to all.
+    Anybody,
 }
 
 //----------- Committed ------------------------------------------------------

@@ -100,6 +100,7 @@ pub(crate) fn encode(
         Origin::Import => 3,
         Origin::Administrator { .. } => 4,
         Origin::Replication => 5,
+        Origin::Anybody => 6,
     });
     octets.extend_from_slice(&at_ms.to_be_bytes());
     push_name(&mut octets, name);
@@ -134,6 +135,7 @@ pub(crate) fn decode(number: u64, octets: &[u8]) -> Result<Entry, FormError> {
             index: r.i32("actor index")?,
         },
         5 => Origin::Replication,
+        6 => Origin::Anybody,
         found => {
             return Err(FormError::Code {
                 field: "origin",
@@ -205,6 +207,7 @@ mod tests {
             Origin::Operator,
             Origin::Import,
             Origin::Replication,
+            Origin::Anybody,
         ] {
             let entry = round_trip(Action::Create, &origin, None);
             assert_eq!((entry.origin, entry.before), (origin, None));

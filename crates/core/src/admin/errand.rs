@@ -4,30 +4,35 @@
 //! over. An [`Errand`] is driven by the shell until it is done:
 //!
 //! ```text
-//!   Errand::new(packet, take) ──► step ──► Next::Fetch(wanted)  ──► learn / fail ──► step …
-//!                                      ├─► Next::Stream(stream) ──► the shell sends a stream
-//!                                      └─► Next::Done               the reply is in `out`
+//!   Errand::new(packet, ..) ──► step ──► Next::Fetch(wanted)   ──► learn / fail ──► step …
+//!                                    ├─► Next::Write(order)    ──► written      ──► step …
+//!                                    ├─► Next::List(listing)   ──► the shell sends pages
+//!                                    ├─► Next::Stream(stream)  ──► the shell sends a stream
+//!                                    └─► Next::Done                the reply is in `out`
 //! ```
 //!
 //! A step knows the records fetched so far and says which one is missing, or what comes of it. It
 //! is begun anew with each record, so it has no states that could be confused; how often that can
 //! be is bounded by [`FETCHES_MAX`](super::FETCHES_MAX).
 
-use guantong_proto::message::{Envelope, Message, OpCode, Request, ResponseCode, Version};
+use guantong_proto::message::{Envelope, OpCode, OpFlags, Request, ResponseCode, Version};
+use guantong_proto::wire::Writer;
 use guantong_proto::{DecodeError, HandleRef, NameError};
 
 use super::authenticate::{Claim, Failed, Identity, KeyKind, Pending, Subject, verify};
 use super::kept::Kept;
 use super::known::{Known, Missing, StoredRecord, Wanted};
+use super::listing::{Listed, Listing};
+use super::plan::Conflict;
 use super::rules::{Denied, Rules};
+use super::write::{Order, Write, Written};
 use crate::authority::{Misdirected, Moment, Outcome, Reply, Site};
 
-const NO_ADMINISTRATION: &str = "this node takes administrative requests on its local control \
-     socket only, not over the network";
-const NO_RESTRICTED: &str = "values that are not public are read on the node's local control \
-     socket";
-const NO_SESSIONS: &str = "this node offers no sessions";
-const NO_VERIFICATION: &str = "this node checks no secret keys for other servers";
+/// How often a change is decided again because somebody else has changed the record meanwhile.
+const CONFLICTS_MAX: u8 = 16;
+const BUSY: &str = "this node has more writes to do than it can take: try again";
+const CONTENDED: &str = "others change this record all the time: try again";
+const NOT_WRITTEN: &str = "the change could not be written; the node's log says why";
 
 //----------- Ground ---------------------------------------------------------
 
@@ -38,6 +43,8 @@ pub struct Ground<'a> {
     pub site: &'a Site,
     /// Who may do what by configuration.
     pub rules: &'a Rules,
+    /// Seconds since 1970.
+    pub now_secs: u32,
 }
 
 //----------- Errand ---------------------------------------------------------
@@ -50,7 +57,22 @@ pub struct Errand {
     /// The answer to the challenge that held it up, to which the reply goes.
     answer: Option<Kept>,
     proof: Proof,
-    known: Known,
+    pub(super) known: Known,
+    /// Random octets, for a suffix that we choose.
+    pub(super) chance: [u8; 16],
+    /// The reply once what is being written is written.
+    prepared: Option<Prepared>,
+    written: Option<Written>,
+    conflicts: u8,
+    /// Whether an answer that was checked for another server was wrong.
+    is_wrong_answer: bool,
+}
+
+/// A successful reply.
+#[derive(Debug)]
+struct Prepared {
+    body: Vec<u8>,
+    replaced: bool,
 }
 
 /// What is known of who asks.
@@ -72,6 +94,10 @@ enum Proof {
 pub enum Next {
     /// The record is needed; see [`Errand::learn`] and [`Errand::fail`].
     Fetch(Wanted),
+    /// This is to be written; see [`Errand::written`].
+    Write(Order),
+    /// The shell sends a list, page by page.
+    List(Listing),
     /// The shell sends a stream, on this connection only.
     Stream(Stream),
     /// The reply is in `out`.
@@ -79,10 +105,11 @@ pub enum Next {
 }
 
 impl Errand {
-    /// Takes up a packet that an inquiry has handed over. `take` takes the challenge of an id out
-    /// of its table.
+    /// Takes up a packet that an inquiry has handed over. `chance` are random octets; `take` takes
+    /// the challenge of an id out of its table.
     pub fn new(
         packet: &[u8],
+        chance: [u8; 16],
         take: impl FnOnce(i32) -> Option<Pending>,
     ) -> Result<Self, DecodeError> {
         let request = Kept::new(packet)?;
@@ -91,6 +118,11 @@ impl Errand {
             answer,
             proof,
             known: Known::default(),
+            chance,
+            prepared: None,
+            written: None,
+            conflicts: 0,
+            is_wrong_answer: false,
         };
         let message = request.message();
         let Request::ChallengeAnswer {
@@ -116,13 +148,21 @@ impl Errand {
 
     /// The identity whose secret key is tried, as its wrong answers are counted.
     pub fn tries_secret_of(&self, site: &Site) -> Option<Subject> {
-        let Proof::Claimed(claimed) = &self.proof else {
-            return None;
+        let subject = |user: HandleRef<'_>| {
+            let key = user.key(site.case_rule());
+            Some(Subject::Identity(key.as_bytes().into()))
         };
-        let (claim, _) = &**claimed;
-        let is_secret = claim.kind() == KeyKind::Secret;
-        let key = claim.user().key(site.case_rule());
-        is_secret.then(|| Subject::Identity(key.as_bytes().into()))
+        if let Proof::Claimed(claimed) = &self.proof {
+            let (claim, _) = &**claimed;
+            return match claim.kind() {
+                KeyKind::Secret => subject(claim.user().borrow()),
+                KeyKind::Public => None,
+            };
+        }
+        match Request::of(&self.request.message()) {
+            Ok(Request::VerifyAnswer { user, .. }) => subject(HandleRef::from_wire(user).ok()?),
+            _ => None,
+        }
     }
 
     /// Does not look at the proof: there were too many wrong ones.
@@ -132,7 +172,8 @@ impl Errand {
 
     /// Whether the proof was wrong, which counts as an attempt.
     pub fn is_wrong_proof(&self) -> bool {
-        matches!(&self.proof, Proof::Failed(failed) if failed.is_wrong_proof())
+        let failed = matches!(&self.proof, Proof::Failed(failed) if failed.is_wrong_proof());
+        failed || self.is_wrong_answer
     }
 
     /// Takes the record that was wanted, or the news that there is none.
@@ -145,6 +186,22 @@ impl Errand {
         self.known.fail(site, wanted, reason);
     }
 
+    /// Takes the news of what was to be written.
+    pub fn written(&mut self, written: Written) {
+        if written == Written::Conflict && self.conflicts < CONFLICTS_MAX {
+            self.conflicts += 1;
+            self.known.forget();
+            self.prepared = None;
+            return;
+        }
+        self.written = Some(written);
+    }
+
+    /// Whether somebody has proven who he is, and with it that he receives what is sent to him.
+    pub fn is_proven(&self) -> bool {
+        matches!(self.proof, Proof::Identity(_))
+    }
+
     /// Goes on as far as the records allow. A reply is appended to `out`.
     pub fn step(
         &mut self,
@@ -153,6 +210,33 @@ impl Errand {
         out: &mut Vec<u8>,
     ) -> Next {
         match self.advance(ground) {
+            Ok(Done::Body(body)) => self.reply_with(ground.site, &body, false, moment, out),
+            Ok(Done::Replaced(body)) => self.reply_with(ground.site, &body, true, moment, out),
+            Ok(Done::Verified(is_valid)) => {
+                self.is_wrong_answer = !is_valid;
+                self.reply_with(ground.site, &[u8::from(is_valid)], false, moment, out)
+            }
+            Ok(Done::Write {
+                write,
+                by,
+                body,
+                replaced,
+            }) => {
+                self.prepared = Some(Prepared { body, replaced });
+                match write {
+                    Some(write) => Next::Write(Order { write, by }),
+                    // There is nothing to write.
+                    None => {
+                        self.written = Some(Written::Done);
+                        self.step(ground, moment, out)
+                    }
+                }
+            }
+            Ok(Done::List(listed)) => Next::List(Listing {
+                request: self.request.clone(),
+                answer: self.answer.clone(),
+                listed,
+            }),
             Ok(Done::Stream(identity)) => Next::Stream(Stream {
                 request: self.request.clone(),
                 answer: self.answer.clone(),
@@ -166,23 +250,64 @@ impl Errand {
         }
     }
 
+    fn reply_with(
+        &self,
+        site: &Site,
+        body: &[u8],
+        replaced: bool,
+        moment: &Moment<'_>,
+        out: &mut Vec<u8>,
+    ) -> Next {
+        let mut reply = reply(site, &self.request, self.answer.as_ref());
+        if self.request.header().op == OpCode::CREATE && !replaced {
+            // In a reply the flag says that a record was there (2.2).
+            reply = reply.without_flags(OpFlags::OVERWRITE);
+        }
+        reply.send(ResponseCode::SUCCESS, moment, out, |out| {
+            Writer::new(out).raw(body);
+        });
+        Next::Done
+    }
+
     fn say(&self, site: &Site, stop: Stop, moment: &mut Moment<'_>, out: &mut Vec<u8>) {
         let reply = reply(site, &self.request, self.answer.as_ref());
         match stop {
             Stop::Unknown => reply.demand_identity(moment, out),
             Stop::Refused(code, text) => reply.error(code, &text, moment, out),
             Stop::Missing(missing) => {
-                reply.error(ResponseCode::ERROR, &missing.to_string(), moment, out);
+                let code = ResponseCode::UNABLE_TO_AUTHENTICATE;
+                reply.error(code, &missing.to_string(), moment, out);
             }
         }
     }
 
     fn advance(&mut self, ground: &Ground<'_>) -> Result<Done, Stop> {
+        if let Some(written) = &self.written {
+            return self.written_to(written.clone());
+        }
         self.identify(ground.site)?;
         let message = self.request.message();
         let request = Request::of(&message)
             .map_err(|error| Stop::Refused(ResponseCode::PROTOCOL_ERROR, error.to_string()))?;
         self.perform(ground, &message, &request)
+    }
+
+    /// What a write that has come to an end makes of the errand.
+    fn written_to(&mut self, written: Written) -> Result<Done, Stop> {
+        let (code, text) = match (written, self.prepared.take()) {
+            (
+                Written::Done,
+                Some(Prepared {
+                    body,
+                    replaced: false,
+                }),
+            ) => return Ok(Done::Body(body)),
+            (Written::Done, Some(Prepared { body, .. })) => return Ok(Done::Replaced(body)),
+            (Written::Busy, _) => (ResponseCode::SERVER_TOO_BUSY, BUSY),
+            (Written::Conflict, _) => (ResponseCode::SERVER_TOO_BUSY, CONTENDED),
+            (Written::Failed | Written::Done, _) => (ResponseCode::ERROR, NOT_WRITTEN),
+        };
+        Err(Stop::refuse(code, text))
     }
 
     //--- Who is it?
@@ -209,94 +334,42 @@ impl Errand {
     }
 
     /// Who it is; without a proof, the errand ends in a challenge.
-    fn identity(&self) -> Result<&Identity, Stop> {
+    pub(super) fn identity(&self) -> Result<&Identity, Stop> {
         match &self.proof {
             Proof::Identity(identity) => Ok(identity),
             _ => Err(Stop::Unknown),
         }
     }
-
-    //--- What is to be done?
-
-    fn perform(
-        &self,
-        ground: &Ground<'_>,
-        message: &Message<'_>,
-        request: &Request<'_>,
-    ) -> Result<Done, Stop> {
-        let unsupported = |text: &str| Stop::refuse(ResponseCode::OPERATION_NOT_SUPPORTED, text);
-        match (message.header.op, request) {
-            (OpCode::RETRIEVE_TXN | OpCode::DUMP_HANDLES, _) => {
-                let identity = self.identity()?;
-                ground
-                    .rules
-                    .replication(identity, ground.site.case_rule())?;
-                Ok(Done::Stream(identity.clone()))
-            }
-            (OpCode::RESOLVE, _) => {
-                self.identity()?;
-                Err(Stop::refuse(
-                    ResponseCode::INSUFFICIENT_PERMISSIONS,
-                    NO_RESTRICTED,
-                ))
-            }
-            (OpCode::HOME_PREFIX | OpCode::UNHOME_PREFIX, Request::Named { handle }) => {
-                check_prefix(handle)?;
-                Err(unsupported(NO_ADMINISTRATION))
-            }
-            (
-                OpCode::CREATE | OpCode::DELETE,
-                Request::Named { handle } | Request::Write { handle, .. },
-            )
-            | (OpCode::ADD_VALUE | OpCode::MODIFY_VALUE, Request::Write { handle, .. })
-            | (OpCode::REMOVE_VALUE, Request::Remove { handle, .. }) => {
-                check_ours(ground.site, handle)?;
-                Err(unsupported(NO_ADMINISTRATION))
-            }
-            (OpCode::VERIFY_ANSWER, _) => Err(unsupported(NO_VERIFICATION)),
-            (
-                OpCode::SESSION_SETUP
-                | OpCode::SESSION_TERMINATE
-                | OpCode::SESSION_EXCHANGE_KEY
-                | OpCode::LOGIN,
-                _,
-            ) => Err(unsupported(NO_SESSIONS)),
-            _ => Err(unsupported(NO_ADMINISTRATION)),
-        }
-    }
-}
-
-/// Refuses to home what is no prefix handle.
-fn check_prefix(handle: &[u8]) -> Result<HandleRef<'_>, Stop> {
-    let handle = HandleRef::from_wire(handle)?;
-    match handle.is_prefix_handle() {
-        true => Ok(handle),
-        false => Err(NameError::NotAPrefix {
-            name: handle.as_str().into(),
-        }
-        .into()),
-    }
-}
-
-/// Refuses to change a record that cannot be changed here by anybody.
-fn check_ours<'a>(site: &Site, handle: &'a [u8]) -> Result<HandleRef<'a>, Stop> {
-    let handle = HandleRef::from_wire(handle)?;
-    if !site.is_primary() {
-        return Err(Misdirected::NotPrimary.into());
-    }
-    site.is_responsible(handle)?;
-    Ok(handle)
 }
 
 //----------- Stop -----------------------------------------------------------
 
 /// How an errand succeeds.
-enum Done {
+#[derive(Debug)]
+pub(super) enum Done {
+    /// With this body.
+    Body(Vec<u8>),
+    /// With this body; a record that was there was written over.
+    Replaced(Vec<u8>),
+    /// With the news whether an answer is right.
+    Verified(bool),
+    /// Once this is written, with this body.
+    Write {
+        /// `None` if nothing would change.
+        write: Option<Write>,
+        by: Option<Identity>,
+        body: Vec<u8>,
+        replaced: bool,
+    },
+    /// With a list.
+    List(Listed),
+    /// With a stream.
     Stream(Identity),
 }
 
 /// Why an errand does not go on for now.
-enum Stop {
+#[derive(Debug)]
+pub(super) enum Stop {
     /// A record is missing.
     Missing(Missing),
     /// It must be known who asks.
@@ -306,7 +379,7 @@ enum Stop {
 }
 
 impl Stop {
-    fn refuse(code: ResponseCode, text: &str) -> Self {
+    pub(super) fn refuse(code: ResponseCode, text: &str) -> Self {
         Self::Refused(code, text.to_owned())
     }
 }
@@ -338,6 +411,12 @@ impl From<Misdirected> for Stop {
 impl From<Outcome> for Stop {
     fn from(outcome: Outcome) -> Self {
         Self::Refused(outcome.code(), outcome.message().into_owned())
+    }
+}
+
+impl From<Conflict> for Stop {
+    fn from(conflict: Conflict) -> Self {
+        Self::Refused(conflict.code(), conflict.to_string())
     }
 }
 
@@ -398,7 +477,7 @@ impl Stream {
 
 /// The reply to `request`. If it was held up by a challenge, it goes to the message that answered,
 /// and outside of sessions it names none (6.2).
-fn reply<'a>(site: &'a Site, request: &'a Kept, answer: Option<&'a Kept>) -> Reply<'a> {
+pub(super) fn reply<'a>(site: &'a Site, request: &'a Kept, answer: Option<&'a Kept>) -> Reply<'a> {
     let Some(answer) = answer else {
         return Reply::to(site, request.envelope(), request.header(), request.octets());
     };

@@ -96,6 +96,20 @@ impl Known {
         }
     }
 
+    /// The record of `handle` in our own store, `None` if there is none.
+    pub(super) fn here(
+        &self,
+        site: &Site,
+        handle: HandleRef<'_>,
+    ) -> Result<Option<&StoredRecord>, Missing> {
+        self.at(site, handle, Place::Here)
+    }
+
+    /// Forgets what was found: something has changed meanwhile.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
     fn at(
         &self,
         site: &Site,

@@ -1,9 +1,11 @@
 //! Administration: who asks, may he, and what becomes of the record.
 //!
 //! ```text
-//! authenticate   challenges, and the keys that confirm their answers
+//! authenticate   who is it? challenges, and the keys that confirm their answers
+//! authorize      may he? HS_ADMIN values, groups, and what each operation needs
 //! rules          rights that the configuration gives
 //! errand         a request that needs more than one read, from its packet to its reply
+//! perform        what each operation checks and does on the way
 //! plan           what a change makes of a record, or why it cannot be made
 //! validate       what may be stored as a record
 //! delegate       the prefix record of a prefix that is handed to another node
@@ -14,19 +16,25 @@
 //! are therefore the same function.
 
 pub mod authenticate;
+pub mod authorize;
 mod delegate;
 mod errand;
 mod kept;
 mod known;
+mod listing;
+mod perform;
 mod plan;
 mod rules;
 mod validate;
+mod write;
 
 pub use authenticate::{Challenge, Identity};
 pub use delegate::{Administrator, Delegation};
 pub use errand::{Errand, Ground, Next, Stream};
 pub use kept::Kept;
 pub use known::{FETCHES_MAX, KNOWN_OCTETS_MAX, Place, StoredRecord, Wanted};
+pub use listing::{Follow, LIST_PAGE_LEN, Listed, Listing};
 pub use plan::{Change, Conflict, Timestamps, plan};
 pub use rules::{Denied, Rules};
 pub use validate::{Invalid, InvalidReason, RECORD_OCTETS_MAX, validate};
+pub use write::{Expected, Order, Write, Written};

@@ -1,9 +1,11 @@
 //! What a change makes of a record.
 
+use std::collections::HashSet;
+
 use guantong_proto::Value;
 use guantong_proto::message::ResponseCode;
 
-use super::validate::{Invalid, validate};
+use super::validate::{Invalid, InvalidReason, validate};
 
 //----------- Change ---------------------------------------------------------
 
@@ -16,6 +18,8 @@ pub enum Change {
     Put(Vec<Value>),
     /// Add values under indexes that are free.
     Add(Vec<Value>),
+    /// Add values, in place of those whose indexes they have.
+    Write(Vec<Value>),
     /// Replace values by their indexes.
     Modify(Vec<Value>),
     /// Remove values by their indexes.
@@ -52,6 +56,7 @@ pub fn plan(
         (_, None) => return Err(Conflict::NoRecord),
         (Change::Delete, Some(_)) => return Ok(None),
         (Change::Add(added), Some(current)) => add(current, added)?,
+        (Change::Write(written), Some(current)) => write(current, written)?,
         (Change::Modify(modified), Some(current)) => modify(current, modified)?,
         (Change::Remove(indexes), Some(current)) => remove(current, indexes)?,
     };
@@ -68,9 +73,22 @@ fn add(current: &[Value], added: &[Value]) -> Result<Vec<Value>, Conflict> {
     Ok([current, added].concat())
 }
 
+fn write(current: &[Value], written: &[Value]) -> Result<Vec<Value>, Conflict> {
+    let is_there = |new: &&Value| current.iter().any(|value| value.index == new.index);
+    let (modified, added): (Vec<_>, Vec<_>) = written.iter().cloned().partition(|v| is_there(&v));
+    add(&modify(current, &modified)?, &added)
+}
+
 fn modify(current: &[Value], modified: &[Value]) -> Result<Vec<Value>, Conflict> {
     let mut values = current.to_vec();
+    let mut indexes = HashSet::new();
     for new in modified {
+        if !indexes.insert(new.index) {
+            return Err(Conflict::Invalid(Invalid {
+                index: Some(new.index),
+                reason: InvalidReason::IndexTwice,
+            }));
+        }
         let position = writable(current, new.index)?;
         values[position] = new.clone();
     }
@@ -109,13 +127,9 @@ fn stamp(values: &mut [Value], current: &[Value], timestamps: Timestamps) {
         if keep && value.timestamp != 0 {
             continue;
         }
-        let unchanged = old.get(&value.index).filter(|old| {
-            old.ttl == value.ttl
-                && old.permissions == value.permissions
-                && old.kind == value.kind
-                && old.data == value.data
-                && old.references == value.references
-        });
+        let unchanged = old
+            .get(&value.index)
+            .filter(|old| old.is_same_but_for_time(value));
         value.timestamp = unchanged.map_or(now_secs, |old| old.timestamp);
     }
 }
@@ -164,6 +178,10 @@ impl Conflict {
             Self::NoValue { .. } => ResponseCode::VALUES_NOT_FOUND,
             Self::ValueExists { .. } => ResponseCode::VALUE_ALREADY_EXISTS,
             Self::ReadOnly { .. } => ResponseCode::INSUFFICIENT_PERMISSIONS,
+            Self::Invalid(Invalid {
+                reason: InvalidReason::IndexTwice,
+                ..
+            }) => ResponseCode::VALUE_ALREADY_EXISTS,
             Self::Invalid(_) => ResponseCode::INVALID_VALUE,
         }
     }
@@ -239,7 +257,7 @@ mod tests {
         check(
             Some(&current),
             &add(2),
-            "202: value 2: two values have this index",
+            "201: value 2: two values have this index",
         );
         check(
             Some(&current),
@@ -247,6 +265,26 @@ mod tests {
             "202: value 0: an index must be above 0",
         );
         check(None, &add(4), "100: there is no such record");
+    }
+
+    #[test]
+    fn written_values_take_the_place_of_those_with_their_indexes() {
+        let current = current();
+        let write = |index| Change::Write(vec![value(9, "x", 0), value(index, "y", 0)]);
+        check(
+            Some(&current),
+            &write(4),
+            "1 a 10, 9 x 1000, 3 c 30, 4 y 1000",
+        );
+        let says = "401: value 3 is read-only: \
+                    its permissions give no administrator the right to write";
+        check(Some(&current), &write(3), says);
+        check(
+            Some(&current),
+            &write(9),
+            "201: value 9: two values have this index",
+        );
+        check(None, &write(4), "100: there is no such record");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the operator has settled about administration: who may do what on this node as a whole.
 
-use guantong_proto::CaseRule;
 use guantong_proto::message::ResponseCode;
+use guantong_proto::{CaseRule, Handle};
 
 use super::authenticate::Identity;
 
@@ -10,24 +10,56 @@ use super::authenticate::Identity;
 /// Identities with rights on the node, by configuration. Rights on records are in the records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
+    /// Who may home and unhome prefixes and list what is homed.
+    pub server_admins: Vec<Identity>,
+    /// Whether they may do everything else, too, whatever the records say.
+    pub server_admin_full_access: bool,
     /// Who may follow this node as a mirror.
     pub replication_admins: Vec<Identity>,
+    /// Whether anybody may change anything, for test nodes that nobody else can reach. Streams of
+    /// everything, and values that are not public, still need an identity.
+    pub anonymous_admin_full_access: bool,
 }
 
 impl Rules {
     /// Whether `identity` may have every record, restricted ones included, as a stream.
     pub fn replication(&self, identity: &Identity, rule: CaseRule) -> Result<(), Denied> {
-        match self
-            .replication_admins
-            .iter()
-            .any(|admin| admin.is(identity, rule))
-        {
-            true => Ok(()),
-            false => Err(Denied::NotConfigured {
-                identity: identity.clone(),
-                setting: "administration.replication_admins",
-            }),
-        }
+        allow(
+            &self.replication_admins,
+            identity,
+            rule,
+            "administration.replication_admins",
+        )
+    }
+
+    /// Whether `identity` may say what this node is responsible for.
+    pub fn server(&self, identity: &Identity, rule: CaseRule) -> Result<(), Denied> {
+        allow(
+            &self.server_admins,
+            identity,
+            rule,
+            "administration.server_admins",
+        )
+    }
+
+    /// Whether `identity` may do everything with every record.
+    pub fn may_everything(&self, identity: &Identity, rule: CaseRule) -> bool {
+        self.server_admin_full_access && self.server(identity, rule).is_ok()
+    }
+}
+
+fn allow(
+    list: &[Identity],
+    identity: &Identity,
+    rule: CaseRule,
+    setting: &'static str,
+) -> Result<(), Denied> {
+    match list.iter().any(|admin| admin.is(identity, rule)) {
+        true => Ok(()),
+        false => Err(Denied::NotConfigured {
+            identity: identity.clone(),
+            setting,
+        }),
     }
 }
 
@@ -45,13 +77,31 @@ pub enum Denied {
         /// The setting that gives the right.
         setting: &'static str,
     },
+    /// No administrator of the record has all of the permissions and is this identity.
+    #[error("{identity} has not the permission to {needed} by an HS_ADMIN value of {record}")]
+    NoPermission {
+        /// Who asks.
+        identity: Identity,
+        /// The permissions needed, by their names.
+        needed: String,
+        /// The record whose administrators count.
+        record: Handle,
+    },
+    /// The record whose administrators count does not exist.
+    #[error("there is no record of {record}, which would say who may do this")]
+    NoRecord {
+        /// The record whose administrators count.
+        record: Handle,
+    },
 }
 
 impl Denied {
     /// The response code that says the same to a peer (end of 6.2).
     pub fn code(&self) -> ResponseCode {
         match self {
-            Self::NotConfigured { .. } => ResponseCode::INVALID_ADMIN,
+            Self::NotConfigured { .. } | Self::NoPermission { .. } | Self::NoRecord { .. } => {
+                ResponseCode::INVALID_ADMIN
+            }
         }
     }
 }

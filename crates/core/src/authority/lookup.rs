@@ -12,7 +12,7 @@ use super::site::{NAMING_AUTHORITY, Responsibility, Site};
 pub const PARENTS_MAX: u8 = 16;
 
 /// The name under which every server keeps its status (5.9), folded.
-const STATUS: &[u8] = b"0.SITE/STATUS";
+pub(crate) const STATUS: &[u8] = b"0.SITE/STATUS";
 
 //----------- Lookup ---------------------------------------------------------
 

@@ -50,6 +50,7 @@ mod site;
 pub use codes::{HttpOperation, code_for_version, http_status};
 pub use elsewhere::{Age, Elsewhere, Found, outcome_of, outcome_of_hit};
 pub use inquiry::{Demand, Inquiry, Moment, Step};
+pub(crate) use lookup::STATUS;
 pub use lookup::{Lookup, Next, PARENTS_MAX};
 pub use outcome::{Misdirected, Outcome, Trouble};
 pub use query::{Query, Recursion, SELECTION_MAX, Selection};

@@ -84,7 +84,7 @@ pub enum Selection<'a> {
 
 impl<'a> Selection<'a> {
     /// The selection of a native request.
-    pub(super) fn of(resolve: Resolve<'a>) -> Self {
+    pub(crate) fn of(resolve: Resolve<'a>) -> Self {
         match resolve.is_selective() {
             true => Self::Wire(resolve),
             false => Self::All,
@@ -144,7 +144,7 @@ impl<'a> Selection<'a> {
     }
 
     /// Whether the lists are longer than [`SELECTION_MAX`].
-    pub(super) fn is_too_long(&self) -> bool {
+    pub(crate) fn is_too_long(&self) -> bool {
         match self {
             Self::All => false,
             Self::Wire(resolve) => {

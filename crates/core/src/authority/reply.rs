@@ -35,6 +35,8 @@ pub(crate) struct Reply<'a> {
     /// Header and body of the request as they came, for its digest; empty if they could not be
     /// read.
     pub(super) digest_input: &'a [u8],
+    /// Flags that the reply has by itself.
+    added: OpFlags,
     /// Whose answer it is.
     source: Source,
 }
@@ -54,6 +56,7 @@ impl<'a> Reply<'a> {
             request,
             header: None,
             digest_input: &[],
+            added: OpFlags(0),
             source: Source::Ours,
         }
     }
@@ -78,8 +81,23 @@ impl<'a> Reply<'a> {
             request,
             header: Some(header),
             digest_input,
+            added: OpFlags(0),
             source: Source::Ours,
         }
+    }
+
+    /// The same reply with these flags as well.
+    pub(crate) fn with_flags(mut self, flags: OpFlags) -> Self {
+        self.added = flags;
+        self
+    }
+
+    /// The same reply without these flags of the request.
+    pub(crate) fn without_flags(mut self, flags: OpFlags) -> Self {
+        if let Some(header) = &mut self.header {
+            header.flags = header.flags.without(flags);
+        }
+        self
     }
 
     /// The version that the reply is written in.
@@ -237,7 +255,8 @@ impl<'a> Reply<'a> {
             .without(OpFlags::RETURN_DIGEST)
             .without(OpFlags::AUTHORITATIVE)
             .without(OpFlags::CERTIFIED)
-            .without(OpFlags::STALE);
+            .without(OpFlags::STALE)
+            .with(self.added);
         let mut set = |flag, when: bool| {
             if when {
                 flags = flags.with(flag);

@@ -124,8 +124,9 @@ impl Node {
                 let ground = Ground {
                     site: &self.site,
                     rules: &Rules::default(),
+                    now_secs: 1_000,
                 };
-                let mut errand = Errand::new(packet, |_| None).unwrap();
+                let mut errand = Errand::new(packet, [7; 16], |_| None).unwrap();
                 let next = errand.step(&ground, &mut moment, &mut out);
                 assert!(matches!(next, admin::Next::Done), "{next:?}");
             }
@@ -530,32 +531,24 @@ fn mirror_does_not_call_itself_authoritative_and_takes_no_changes() {
 }
 
 #[test]
-fn administration_is_refused_after_the_checks_that_need_no_identity() {
+fn administration_asks_for_an_identity_after_the_checks_that_need_none() {
     let node = Node::new(&["a"], &[]);
-    let local = "5: this node takes administrative requests on its local control socket only, \
-                 not over the network";
-    assert_eq!(
-        node.says(&default().write(OpCode::CREATE, "a/b", &[])),
-        local
-    );
-    assert_eq!(
-        node.says(&default().write(OpCode::ADD_VALUE, "b/c", &[])),
-        NOT_HOMED
-    );
-    assert_eq!(
-        node.says(&default().named(OpCode::DELETE, "b/c")),
-        NOT_HOMED
-    );
-    assert_eq!(
-        node.says(&default().named(OpCode::DELETE, "")),
-        "102: a handle cannot be empty"
-    );
-    assert_eq!(
-        node.says(&default().named(OpCode::LIST_HANDLES, "0.NA/a")),
-        local
-    );
-    assert_eq!(node.says(&default().named(OpCode::HOME_PREFIX, "b")), local);
-    let says = node.says(&default().named(OpCode::HOME_PREFIX, "b/c"));
+    let create = |name, values: &[Value]| default().write(OpCode::CREATE, name, values);
+    assert_eq!(node.says(&create("a/b", &[])), "402 nonce 16");
+    let says = node.says(&create("a/b", &[value(0, "URL", 0x0e)]));
+    assert_eq!(says, "202: value 0: an index must be above 0");
+    let twice = [value(1, "URL", 0x0e), value(1, "URL", 0x0e)];
+    let says = node.says(&create("a/b", &twice));
+    assert_eq!(says, "201: value 1: two values have this index");
+    let named = |op, name| node.says(&default().named(op, name));
+    let add = default().write(OpCode::ADD_VALUE, "b/c", &[]);
+    assert_eq!(node.says(&add), NOT_HOMED);
+    assert_eq!(named(OpCode::DELETE, "b/c"), NOT_HOMED);
+    assert_eq!(named(OpCode::DELETE, ""), "102: a handle cannot be empty");
+    assert_eq!(named(OpCode::LIST_HANDLES, "0.NA/a"), "402 nonce 16");
+    assert_eq!(named(OpCode::LIST_HANDLES, "0.NA/b"), NOT_HOMED);
+    assert_eq!(named(OpCode::HOME_PREFIX, "b"), "402 nonce 16");
+    let says = named(OpCode::HOME_PREFIX, "b/c");
     assert!(says.starts_with("102: `b/c` is not a prefix"), "{says}");
 }
 
@@ -570,7 +563,7 @@ fn what_is_not_offered_says_so() {
     assert!(says(106, &[0; 4]).starts_with("5: "));
     assert_eq!(says(401, &[0; 4]), "5: this node offers no sessions");
     assert!(says(200, &[0; 16]).starts_with("405: there is no such challenge"));
-    assert!(says(201, &[0; 20]).starts_with("5: "));
+    assert!(says(1003, &[0; 4]).starts_with("5: "));
     assert!(says(2001, &[0; 8]).starts_with("5: "));
 }
 

@@ -231,7 +231,7 @@ impl Config {
     /// The meaning of a spelling.
     fn of(spec: v1::Spec, folder: PathBuf) -> Self {
         let path = |path: PathBuf| folder.join(path);
-        let (http, limits) = (spec.http, spec.limits);
+        let (http, limits, administration) = (spec.http, spec.limits, spec.administration);
         let certificate = http.certificate.zip(http.certificate_key);
         Self {
             file: None,
@@ -274,9 +274,12 @@ impl Config {
             recurse: RecurseConfig::of(spec.recurse, &folder),
             administration: AdministrationConfig {
                 rules: Rules {
-                    replication_admins: spec.administration.replication_admins,
+                    server_admins: administration.server_admins,
+                    server_admin_full_access: administration.server_admin_full_access,
+                    replication_admins: administration.replication_admins,
+                    anonymous_admin_full_access: administration.anonymous_admin_full_access,
                 },
-                challenge_time: spec.administration.challenge_time,
+                challenge_time: administration.challenge_time,
             },
             mirror: MirrorConfig::of(spec.mirror, &folder, spec.site.key),
             limits: Limits {
@@ -400,8 +403,23 @@ fn read_file(file: &Path) -> std::io::Result<String> {
     std::fs::read_to_string(file)
 }
 
+/// A node that anybody may change must be one that nobody else can reach.
+fn open_to_others(spec: &v1::Spec, report: &mut impl FnMut(&str, &str)) {
+    let listen = &spec.listen;
+    let mut all = listen.udp.iter().chain(&listen.tcp).chain(&listen.http);
+    let is_public = all.any(|address| !address.ip().is_loopback());
+    if spec.administration.anonymous_admin_full_access && is_public {
+        report(
+            "administration.anonymous_admin_full_access",
+            "would let everybody change every record: \
+             set it to false, or listen on loopback addresses only",
+        );
+    }
+}
+
 /// Settings that are well-formed each by itself but do not go together.
 fn contradictions(spec: &v1::Spec, mut report: impl FnMut(&str, &str)) {
+    open_to_others(spec, &mut report);
     let http = &spec.http;
     match (&http.certificate, &http.certificate_key) {
         (Some(_), None) => report(

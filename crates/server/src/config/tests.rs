@@ -157,6 +157,37 @@ fn node_recurses_for_nobody_unless_told_for_whom() {
 }
 
 #[test]
+fn node_that_anybody_may_change_is_refused_where_others_can_reach_it() {
+    let text = |listen: &str| {
+        format!(
+            "version = \"v1\"\n[listen]\n{listen}\n\
+             [administration]\nanonymous_admin_full_access = true\n"
+        )
+    };
+    assert!(parse(&text(""), "/").is_ok());
+    for listen in [
+        "udp = [\"192.0.2.1:2641\"]",
+        "tcp = [\"0.0.0.0:2641\"]",
+        "http = [\"127.0.0.1:8000\", \"[::]:8000\"]",
+    ] {
+        let problems = parse(&text(listen), "/").unwrap_err();
+        let setting = "administration.anonymous_admin_full_access";
+        assert_eq!(problems[0].setting, setting, "{listen}");
+    }
+}
+
+#[test]
+fn administrators_are_identities() {
+    let text = "version = \"v1\"\n[administration]\nserver_admins = [\"0.NA/88.118\"]\n";
+    let problems = parse(text, "/").unwrap_err();
+    assert!(
+        problems[0].text.contains("300:0.NA/88.118"),
+        "{}",
+        problems[0].text
+    );
+}
+
+#[test]
 fn errors_name_file_and_line() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join(FILE_NAME);

@@ -229,9 +229,16 @@ settings! {
     /// Who may do what over the network. Rights on records are in the records themselves: their
     /// `HS_ADMIN` values.
     administration: Administration {
+        /// Identities that may home and unhome prefixes and list what is homed.
+        server_admins: Vec<Identity> = Vec::new();
+        /// Whether these may do everything else, too, whatever the records say.
+        server_admin_full_access: bool = false;
         /// Identities that may follow this node as a mirror. They receive every value, restricted
         /// ones and secret keys included.
         replication_admins: Vec<Identity> = Vec::new();
+        /// Whether anybody may change anything. For test nodes only: refused unless all listeners
+        /// are on loopback addresses.
+        anonymous_admin_full_access: bool = false;
         /// Time in which a challenge must be answered.
         challenge_time: Span = Span::secs(20), Span::secs(1) => Span::secs(300);
     }

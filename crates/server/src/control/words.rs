@@ -171,6 +171,7 @@ pub(super) fn change_entry(entry: &Entry) -> ChangeEntry {
             Origin::Operator => "operator".to_owned(),
             Origin::Import => "import".to_owned(),
             Origin::Replication => "replication".to_owned(),
+            Origin::Anybody => "anybody".to_owned(),
             Origin::Administrator { handle, index } => format!("{index}:{handle}"),
             _ => "unknown".to_owned(),
         },

@@ -10,10 +10,14 @@ use guantong_proto::message::{
 use guantong_proto::wire::Writer;
 
 use super::asked::Asked;
+use crate::errand::Rest;
 use crate::node::{Node, Via};
 
 /// The media type of native messages.
 const MEDIA_TYPE: &str = "application/x-hdl-message";
+
+/// Most octets of a list in one HTTP body; the body is made before its length can be told.
+const LIST_LEN_MAX: usize = 8 * 1024 * 1024;
 
 /// Whether a content type is that of native messages.
 pub(super) fn is_native_type(content_type: Option<&str>) -> bool {
@@ -35,8 +39,10 @@ pub(super) async fn answer(node: &Node, asked: &Asked) -> Response {
         peer: asked.peer.address,
     };
     let mut reply = Vec::new();
-    if let Some(stream) = node.answer_in_time(&asked.body, via, &mut reply).await {
-        node.refuse_stream(&stream, &mut reply);
+    match node.answer_in_time(&asked.body, via, &mut reply).await {
+        Rest::None | Rest::Proven => {}
+        Rest::List(listing) => node.write_list(&listing, LIST_LEN_MAX, &mut reply),
+        Rest::Stream(stream) => node.refuse_stream(&stream, &mut reply),
     }
     if reply.is_empty() {
         refuse(node, &mut reply);

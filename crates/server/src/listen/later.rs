@@ -10,6 +10,7 @@ use guantong_proto::message::ResponseCode;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use crate::errand::Rest;
 use crate::limit::network_of;
 use crate::metrics::Drop as Dropped;
 use crate::node::{Node, Via, replace_by_error};
@@ -53,8 +54,12 @@ impl Datagram {
         runtime.spawn(async move {
             let Self { node, via, .. } = &self;
             let mut out = Vec::new();
-            if let Some(stream) = node.run_errand(&self.packet, *via, &mut out).await {
-                node.refuse_stream(&stream, &mut out);
+            match node.run_errand(&self.packet, *via, &mut out).await {
+                // Who has signed our nonce receives what is sent to him: his address is not forged.
+                Rest::Proven => return self.send_whole(&out),
+                Rest::None => {}
+                Rest::List(listing) => node.write_list(&listing, 1, &mut out),
+                Rest::Stream(stream) => node.refuse_stream(&stream, &mut out),
             }
             self.send(out);
         });
@@ -71,9 +76,15 @@ impl Datagram {
             replace_by_error(&mut out, 0, ResponseCode::ERROR, "");
             node.metrics.dropped(Dropped::UdpTold);
         }
-        split(&out, |piece| match self.socket.send_to(piece, self.to) {
-            Ok(_) => node.metrics.sent(1),
-            Err(_) => node.metrics.dropped(Dropped::UdpSend),
+        self.send_whole(&out);
+    }
+
+    /// Sends octets whatever they cost.
+    fn send_whole(&self, out: &[u8]) {
+        let metrics = &self.node.metrics;
+        split(out, |piece| match self.socket.send_to(piece, self.to) {
+            Ok(_) => metrics.sent(1),
+            Err(_) => metrics.dropped(Dropped::UdpSend),
         });
     }
 }

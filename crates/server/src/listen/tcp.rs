@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use guantong_core::admin::Stream;
+use guantong_core::admin::{Listing, Stream};
 use guantong_core::resolve::Answer;
 use guantong_proto::frame::Framer;
 use guantong_proto::limits::MESSAGE_LEN_MAX;
@@ -27,6 +27,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::accept;
 use super::later::Slot;
+use crate::errand::{ListedSoFar, Rest};
 use crate::limit::Place;
 use crate::metrics::{Drop as Dropped, Transport};
 use crate::mirror::{self, Served};
@@ -253,10 +254,12 @@ impl Connection {
                     self.waiting.push_back(slot);
                 }
                 Some(Wait::Errand) => match self.node.run_errand(packet, self.via, out).await {
-                    Some(stream) if is_first => self.feed(&stream, stop).await?,
+                    Rest::List(listing) if is_first => self.send_list(&listing).await?,
+                    Rest::List(listing) => self.node.write_list(&listing, WRITE_AT, out),
+                    Rest::Stream(stream) if is_first => self.feed(&stream, stop).await?,
                     // A stream has no end before which other answers could still come.
-                    Some(stream) => self.node.refuse_stream(&stream, out),
-                    None => {}
+                    Rest::Stream(stream) => self.node.refuse_stream(&stream, out),
+                    Rest::None | Rest::Proven => {}
                 },
                 None => {}
             }
@@ -279,6 +282,18 @@ impl Connection {
             Served::Refused => Ok(()),
             Served::Over => Err(End::Closed),
         }
+    }
+
+    /// Sends a list as fast as the peer takes it.
+    async fn send_list(&mut self, listing: &Listing) -> Result<(), End> {
+        let mut after = Some(ListedSoFar::default());
+        while let Some(so_far) = after {
+            after = self
+                .node
+                .write_pages(listing, so_far, WRITE_AT, &mut self.out);
+            self.write().await?;
+        }
+        Ok(())
     }
 
     /// One answer to octets whose end cannot be found. The envelope says whom it is for.

@@ -8,7 +8,6 @@ use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use guantong_core::admin::Stream;
 use guantong_core::authority::{
     self, Answered, Elsewhere, Found, Moment, Outcome, Query, Recursion, outcome_of, outcome_of_hit,
 };
@@ -21,6 +20,7 @@ use super::courier::{Clock, Courier, Setup};
 use super::keys::Keys;
 use super::{keep, roots};
 use crate::config::{Config, Root};
+use crate::errand::Rest;
 use crate::node::{Node, StartError, Via, Wait, view};
 
 //----------- Source ---------------------------------------------------------
@@ -206,18 +206,14 @@ impl Node {
 
     /// Answers one whole packet, waiting for whatever it takes. Instead of a reply, a stream may be
     /// what was asked for.
-    pub async fn answer_in_time(
-        &self,
-        packet: &[u8],
-        via: Via,
-        out: &mut Vec<u8>,
-    ) -> Option<Stream> {
-        match self.answer(packet, via, out)? {
-            Wait::Errand => self.run_errand(packet, via, out).await,
-            Wait::Resolver(question) => {
+    pub async fn answer_in_time(&self, packet: &[u8], via: Via, out: &mut Vec<u8>) -> Rest {
+        match self.answer(packet, via, out) {
+            None => Rest::None,
+            Some(Wait::Errand) => self.run_errand(packet, via, out).await,
+            Some(Wait::Resolver(question)) => {
                 let answer = self.ask(question).await;
                 self.answer_found(packet, via, &answer, out);
-                None
+                Rest::None
             }
         }
     }

@@ -1,0 +1,184 @@
+//! May he? Permissions of HS_ADMIN values, groups, and what each operation needs (6.4).
+//!
+//! [`authorize`] is a plan and a decision in one: it asks `lookup` for the records it needs and
+//! gives back what `lookup` says if one is not at hand. The caller fetches it and asks again.
+
+use std::collections::{HashMap, HashSet};
+
+use guantong_proto::data::{Admin, AdminPermissions, List};
+use guantong_proto::{CaseRule, Handle, HandleRef, Reference, Value, ValueRef, Values, is_of_type};
+
+use super::authenticate::Identity;
+use super::plan::Change;
+
+/// Most references of groups that are followed for one decision; bounds its work.
+pub const GROUP_REFERENCES_MAX: usize = 4_096;
+
+//----------- authorize ------------------------------------------------------
+
+/// Whether one HS_ADMIN value of `record` gives `identity` all of `needed`: it names the identity
+/// itself, or a group (HS_VLIST) that leads to it.
+///
+/// Groups may nest; what was looked at once is not looked at again, so a loop ends. A group that
+/// cannot be had gives nobody a right.
+pub fn authorize<'r, E>(
+    identity: &Identity,
+    needed: AdminPermissions,
+    record: Values<'r>,
+    rule: CaseRule,
+    mut lookup: impl FnMut(HandleRef<'_>) -> Result<Option<Values<'r>>, E>,
+) -> Result<bool, E> {
+    let admins: Vec<Admin> = record
+        .iter()
+        .filter(|value| is_admin(value.kind))
+        .filter_map(|value| Admin::decode(value.data).ok())
+        .filter(|admin| admin.permissions.contains(needed))
+        .collect();
+    let key = identity.handle.key(rule);
+    let is_named = |reference: &Reference| {
+        let handle = HandleRef::parse(&reference.handle);
+        let same_index = reference.index == 0 || reference.index == identity.index;
+        same_index && handle.is_ok_and(|handle| handle.key(rule) == key)
+    };
+    if admins.iter().any(|admin| is_named(&admin.identity)) {
+        return Ok(true);
+    }
+    let mut groups: Vec<Reference> = admins.into_iter().map(|admin| admin.identity).collect();
+    let mut seen = HashSet::new();
+    let mut left = GROUP_REFERENCES_MAX;
+    while let Some(reference) = groups.pop() {
+        let Ok(handle) = Handle::parse(&reference.handle) else {
+            continue;
+        };
+        if !seen.insert((handle.key(rule), reference.index)) {
+            continue;
+        }
+        let Some(values) = lookup(handle.borrow())? else {
+            continue;
+        };
+        for member in members(values, reference.index) {
+            if is_named(&member) {
+                return Ok(true);
+            }
+            match left.checked_sub(1) {
+                Some(fewer) => left = fewer,
+                None => return Ok(false),
+            }
+            groups.push(member);
+        }
+    }
+    Ok(false)
+}
+
+/// The members of the group in the value of that index, if there is one.
+fn members(values: Values<'_>, index: i32) -> Vec<Reference> {
+    let is_group =
+        |value: &ValueRef<'_>| value.index == index && is_of_type(value.kind, b"HS_VLIST");
+    let group = values.iter().find(is_group);
+    let group = group.and_then(|value| List::decode(value.data).ok());
+    group.map_or_else(Vec::new, |list| list.0)
+}
+
+/// Whether a value of this type says who administers the record.
+fn is_admin(kind: &[u8]) -> bool {
+    is_of_type(kind, b"HS_ADMIN")
+}
+
+//----------- needed ---------------------------------------------------------
+
+/// The permissions on a record that a change of its `current` values needs.
+///
+/// Values that stay as they are count as modified: who may not write must not learn by trying
+/// whether he has guessed what he may not read. A record that is written over needs what the same
+/// changes would need one by one.
+pub fn needed(change: &Change, current: &[Value]) -> AdminPermissions {
+    let old: HashMap<i32, &Value> = current.iter().map(|value| (value.index, value)).collect();
+    let write = |new: &Value| {
+        old.get(&new.index)
+            .map_or_else(|| add(new), |old| modify(old, new))
+    };
+    match change {
+        Change::Create(_) => AdminPermissions::ADD_HANDLE,
+        Change::Delete => AdminPermissions::DELETE_HANDLE,
+        Change::Add(new) => all(new.iter().map(add)),
+        Change::Write(new) => all(new.iter().map(write)),
+        // What is not there cannot be modified or removed; the plan will say so.
+        Change::Modify(new) => all(new
+            .iter()
+            .map(|new| modify(old.get(&new.index).unwrap_or(&new), new))),
+        Change::Remove(indexes) => all(indexes.iter().map(|index| match old.get(index) {
+            Some(old) => remove(old),
+            None => AdminPermissions::REMOVE_VALUE,
+        })),
+        Change::Put(new) => {
+            let kept: HashSet<i32> = new.iter().map(|value| value.index).collect();
+            let removed = current.iter().filter(|old| !kept.contains(&old.index));
+            let needed = all(removed.map(remove)).union(all(new.iter().map(write)));
+            // An empty record over an empty one.
+            match needed.0 {
+                0 => AdminPermissions::MODIFY_VALUE,
+                _ => needed,
+            }
+        }
+    }
+}
+
+fn all(permissions: impl Iterator<Item = AdminPermissions>) -> AdminPermissions {
+    permissions.fold(AdminPermissions::default(), AdminPermissions::union)
+}
+
+fn add(new: &Value) -> AdminPermissions {
+    match is_admin(new.kind.as_bytes()) {
+        true => AdminPermissions::ADD_VALUE.union(AdminPermissions::ADD_ADMIN),
+        false => AdminPermissions::ADD_VALUE,
+    }
+}
+
+fn remove(old: &Value) -> AdminPermissions {
+    match is_admin(old.kind.as_bytes()) {
+        true => AdminPermissions::REMOVE_ADMIN,
+        false => AdminPermissions::REMOVE_VALUE,
+    }
+}
+
+fn modify(old: &Value, new: &Value) -> AdminPermissions {
+    match (is_admin(old.kind.as_bytes()), is_admin(new.kind.as_bytes())) {
+        (true, true) => AdminPermissions::MODIFY_ADMIN,
+        (true, false) => AdminPermissions::REMOVE_ADMIN.union(AdminPermissions::MODIFY_VALUE),
+        (false, true) => AdminPermissions::MODIFY_VALUE.union(AdminPermissions::ADD_ADMIN),
+        (false, false) => AdminPermissions::MODIFY_VALUE,
+    }
+}
+
+//----------- May anybody? ---------------------------------------------------
+
+/// Whether anybody may make the change, because every value that it touches is open to all (4.2).
+///
+/// Values of the system's own types never are: a mistake in an octet of permissions must not give a
+/// record away.
+pub fn is_open_to_all(change: &Change, current: &[Value]) -> bool {
+    let is_open = |index: i32| {
+        let old = current.iter().find(|value| value.index == index);
+        old.is_some_and(|old| old.permissions.public_write() && !is_of_system(&old.kind))
+    };
+    match change {
+        Change::Modify(new) => {
+            !new.is_empty()
+                && new
+                    .iter()
+                    .all(|new| is_open(new.index) && !is_of_system(&new.kind))
+        }
+        Change::Remove(indexes) => {
+            !indexes.is_empty() && indexes.iter().all(|index| is_open(*index))
+        }
+        _ => false,
+    }
+}
+
+fn is_of_system(kind: &str) -> bool {
+    let head = kind.as_bytes().get(..3);
+    head.is_some_and(|head| head.eq_ignore_ascii_case(b"HS_"))
+}
+
+#[cfg(test)]
+mod tests;

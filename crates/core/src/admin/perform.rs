@@ -1,0 +1,527 @@
+//! What each operation needs and does (6.1, 6.4): the checks in their order, then a plan.
+//!
+//! Before anything is asked of the peer come the checks that depend on the request and on this node
+//! alone: is it a name, do we answer for it, are the values fit to be stored. Then it must be known
+//! who asks and whether he may. Only then is looked at what is there, so that a stranger learns
+//! nothing by trying (section 11, rule 12).
+
+use guantong_proto::crypto::challenge;
+use guantong_proto::data::{AdminPermissions, SecretKey};
+use guantong_proto::message::{Message, OpCode, OpFlags, Request, Resolve, ResponseCode};
+use guantong_proto::wire::Writer;
+use guantong_proto::{HandleRef, NameError, Value, Values, is_of_type};
+
+use super::authenticate::Identity;
+use super::authorize::{authorize, is_open_to_all, needed};
+use super::errand::{Done, Errand, Ground, Stop};
+use super::known::{Missing, StoredRecord};
+use super::listing::Listed;
+use super::plan::{Change, Conflict, Timestamps, plan};
+use super::rules::Denied;
+use super::validate::validate;
+use super::write::{Expected, Write};
+use crate::authority::{Misdirected, Outcome, STATUS, Selection, Site};
+
+const NO_BACKUP: &str = "a backup is made on this node's machine: run `guantong backup`";
+const NO_SESSIONS: &str = "this node offers no sessions";
+const NO_LOGIN: &str = "this node takes no logins";
+const NO_DERIVED: &str = "this node does not list derived prefixes by themselves: list the handles \
+     of 0.NA";
+
+//----------- Actor ----------------------------------------------------------
+
+/// Who acts.
+#[derive(Clone, Copy, Debug)]
+enum Actor<'a> {
+    /// Anybody: the operator has opened the node, or the values are open to all.
+    Anybody,
+    /// This identity, which is proven.
+    Identity(&'a Identity),
+}
+
+impl Actor<'_> {
+    fn identity(self) -> Option<Identity> {
+        match self {
+            Self::Anybody => None,
+            Self::Identity(identity) => Some(identity.clone()),
+        }
+    }
+}
+
+//----------- Errand ---------------------------------------------------------
+
+impl Errand {
+    /// What the request comes to, with the records known so far.
+    pub(super) fn perform(
+        &self,
+        ground: &Ground<'_>,
+        message: &Message<'_>,
+        request: &Request<'_>,
+    ) -> Result<Done, Stop> {
+        let overwrites = message.header.flags.has(OpFlags::OVERWRITE);
+        match (message.header.op, request) {
+            (OpCode::RESOLVE, Request::Resolve(resolve)) => self.read(ground, *resolve),
+            (OpCode::CREATE, Request::Write { handle, values }) => {
+                let new = owned(*values)?;
+                match message.header.flags.has(OpFlags::MINT_SUFFIX) {
+                    true => self.create(ground, &self.minted(handle), new, overwrites),
+                    false => self.create(ground, handle, new, overwrites),
+                }
+            }
+            (OpCode::DELETE, Request::Named { handle }) => {
+                self.change(ground, handle, &Change::Delete)
+            }
+            (OpCode::ADD_VALUE, Request::Write { handle, values }) => {
+                let change = match overwrites {
+                    true => Change::Write(owned(*values)?),
+                    false => Change::Add(owned(*values)?),
+                };
+                self.change(ground, handle, &change)
+            }
+            (OpCode::MODIFY_VALUE, Request::Write { handle, values }) => {
+                self.change(ground, handle, &Change::Modify(owned(*values)?))
+            }
+            (OpCode::REMOVE_VALUE, Request::Remove { handle, indexes }) => {
+                self.change(ground, handle, &Change::Remove(indexes.iter().collect()))
+            }
+            (OpCode::LIST_HANDLES, Request::Named { handle }) => self.list(ground, handle),
+            (OpCode::HOME_PREFIX | OpCode::UNHOME_PREFIX, Request::Named { handle }) => {
+                self.home(ground, message.header.op, handle)
+            }
+            (OpCode::LIST_HOMED, _) => {
+                self.require_server(ground)?;
+                Ok(Done::List(Listed::Homed))
+            }
+            (OpCode::RETRIEVE_TXN | OpCode::DUMP_HANDLES, _) => {
+                let identity = self.identity()?;
+                ground
+                    .rules
+                    .replication(identity, ground.site.case_rule())?;
+                Ok(Done::Stream(identity.clone()))
+            }
+            (OpCode::VERIFY_ANSWER, request) => self.verify_for_others(ground, request),
+            (OpCode::BACKUP_SERVER, _) => Err(unsupported(NO_BACKUP)),
+            (OpCode::LOGIN, _) => Err(unsupported(NO_LOGIN)),
+            (OpCode::LIST_DERIVED, _) => Err(unsupported(NO_DERIVED)),
+            _ => Err(unsupported(NO_SESSIONS)),
+        }
+    }
+
+    //--- Reading
+
+    /// Values that are not public, for somebody who may read them (5.8, step 4). Values that nobody
+    /// may read, and secret keys, stay here.
+    fn read(&self, ground: &Ground<'_>, resolve: Resolve<'_>) -> Result<Done, Stop> {
+        let handle = HandleRef::from_wire(resolve.handle)?;
+        let identity = self.identity()?;
+        if handle.key(ground.site.case_rule()).as_bytes() == STATUS {
+            ground.rules.server(identity, ground.site.case_rule())?;
+            return Err(Outcome::ValuesNotFound.into());
+        }
+        ground.site.is_responsible(handle)?;
+        let record = self.known.here(ground.site, handle)?;
+        let record = record.ok_or(Stop::from(Outcome::NotFound))?;
+        let actor = Actor::Identity(identity);
+        self.require(
+            ground,
+            actor,
+            handle,
+            Some(record),
+            AdminPermissions::READ_VALUE,
+        )?;
+        let selection = Selection::of(resolve);
+        if selection.is_too_long() {
+            return Err(Outcome::SelectionTooLong.into());
+        }
+        let selected = || {
+            let values = record.values().iter();
+            values.filter(|value| selection.selects(value.index, value.kind))
+        };
+        let readable = selected().filter(|value| {
+            let is_secret = is_of_type(value.kind, challenge::SECRET_KEY);
+            !is_secret && (value.permissions.public_read() || value.permissions.admin_read())
+        });
+        let values: Vec<&[u8]> = readable.map(|value| value.wire()).collect();
+        if values.is_empty() {
+            return Err(match selected().next() {
+                Some(_) => Outcome::InsufficientPermissions.into(),
+                None => Outcome::ValuesNotFound.into(),
+            });
+        }
+        Ok(Done::Body(Writer::to_vec(|w| {
+            w.bytes(resolve.handle);
+            w.size(values.len());
+            values.iter().for_each(|value| w.raw(value));
+        })))
+    }
+
+    //--- Changing records
+
+    /// Creates a record, or writes one over.
+    fn create(
+        &self,
+        ground: &Ground<'_>,
+        name: &[u8],
+        new: Vec<Value>,
+        overwrites: bool,
+    ) -> Result<Done, Stop> {
+        let handle = check_ours(ground.site, name)?;
+        validate(&new).map_err(Conflict::from)?;
+        let actor = self.actor(ground)?;
+        let old = self.known.here(ground.site, handle)?;
+        let change = match old {
+            Some(old) if overwrites => {
+                let change = Change::Put(new);
+                self.require_overwriting(ground, actor, handle, old, &change)?;
+                change
+            }
+            _ => {
+                self.require_adding(ground, actor, handle)?;
+                Change::Create(new)
+            }
+        };
+        let body = Writer::to_vec(|w| w.bytes(name));
+        self.write(ground, actor, handle, old, &change, body)
+    }
+
+    /// Changes a record that is there.
+    fn change(&self, ground: &Ground<'_>, name: &[u8], change: &Change) -> Result<Done, Stop> {
+        let handle = check_ours(ground.site, name)?;
+        check_fit(change)?;
+        let (actor, old) = match self.actor(ground) {
+            Ok(actor) => (actor, self.known.here(ground.site, handle)?),
+            Err(unknown) => {
+                if !matches!(change, Change::Modify(_) | Change::Remove(_)) {
+                    return Err(unknown);
+                }
+                let old = self.known.here(ground.site, handle)?;
+                let current = old.map_or(Ok(Vec::new()), |old| owned(old.values()))?;
+                match is_open_to_all(change, &current) {
+                    true => (Actor::Anybody, old),
+                    false => return Err(unknown),
+                }
+            }
+        };
+        let Some(record) = old else {
+            return Err(Conflict::NoRecord.into());
+        };
+        let needed = needed(change, &owned(record.values())?);
+        self.require(ground, actor, handle, old, needed)?;
+        self.write(ground, actor, handle, old, change, Vec::new())
+    }
+
+    /// Plans the change and has it written, unless it changes nothing.
+    fn write(
+        &self,
+        ground: &Ground<'_>,
+        actor: Actor<'_>,
+        handle: HandleRef<'_>,
+        old: Option<&StoredRecord>,
+        change: &Change,
+        body: Vec<u8>,
+    ) -> Result<Done, Stop> {
+        let current = old.map(|old| owned(old.values())).transpose()?;
+        let stamp = Timestamps::Set(ground.now_secs);
+        let new = plan(current.as_deref(), change, stamp)?;
+        let new = new.map(|values| Writer::to_vec(|w| Values::encode(&values, w)));
+        let expect = old.map_or(Expected::Absent, |old| Expected::Version(old.version));
+        let name = match (change, old) {
+            (Change::Create(_) | Change::Put(_), _) | (_, None) => handle.expanded(),
+            (_, Some(old)) => old.handle.clone(),
+        };
+        let write = match (new, old) {
+            (Some(new), Some(old)) if new == old.values().wire() => None,
+            (Some(values), _) => Some(Write::Put {
+                handle: name,
+                values,
+                expect,
+            }),
+            (None, _) => Some(Write::Delete {
+                handle: name,
+                expect,
+            }),
+        };
+        let replaced = matches!(change, Change::Put(_));
+        Ok(Done::Write {
+            write,
+            by: actor.identity(),
+            body,
+            replaced,
+        })
+    }
+
+    /// The name of a record whose suffix we choose: what the request begins it with, and a random
+    /// UUID of version 4.
+    fn minted(&self, begin: &[u8]) -> Vec<u8> {
+        let mut octets = self.chance;
+        octets[6] = octets[6] & 0x0f | 0x40;
+        octets[8] = octets[8] & 0x3f | 0x80;
+        let mut name = begin.to_vec();
+        for (at, octet) in octets.iter().enumerate() {
+            if matches!(at, 4 | 6 | 8 | 10) {
+                name.push(b'-');
+            }
+            name.extend_from_slice(format!("{octet:02x}").as_bytes());
+        }
+        name
+    }
+
+    //--- Prefixes
+
+    fn home(&self, ground: &Ground<'_>, op: OpCode, name: &[u8]) -> Result<Done, Stop> {
+        let prefix = check_prefix(name)?.expanded();
+        if !ground.site.is_primary() {
+            return Err(Misdirected::NotPrimary.into());
+        }
+        let actor = self.require_server(ground)?;
+        let write = match op {
+            OpCode::HOME_PREFIX => Write::Home { prefix },
+            _ => Write::Unhome { prefix },
+        };
+        Ok(Done::Write {
+            write: Some(write),
+            by: actor.identity(),
+            body: Vec::new(),
+            replaced: false,
+        })
+    }
+
+    fn list(&self, ground: &Ground<'_>, name: &[u8]) -> Result<Done, Stop> {
+        let prefix = check_prefix(name)?;
+        let is_homed = {
+            let key = prefix.key(ground.site.case_rule());
+            let prefix = key.as_bytes().get(b"0.NA/".len()..).unwrap_or_default();
+            ground.site.homed().has(prefix)
+        };
+        if !is_homed {
+            return Err(Misdirected::NotHomed.into());
+        }
+        let actor = self.actor(ground)?;
+        let record = self.known.record(ground.site, prefix)?;
+        self.require(
+            ground,
+            actor,
+            prefix,
+            record,
+            AdminPermissions::LIST_HANDLES,
+        )?;
+        Ok(Done::List(Listed::Prefix(prefix.expanded())))
+    }
+
+    //--- Secret keys, for other servers
+
+    /// Whether an answer by secret key is right (6.5). It is an oracle about secrets, as any login
+    /// is; the shell counts the wrong answers.
+    fn verify_for_others(&self, ground: &Ground<'_>, request: &Request<'_>) -> Result<Done, Stop> {
+        let &Request::VerifyAnswer {
+            user,
+            user_index,
+            nonce,
+            digest,
+            signed,
+        } = request
+        else {
+            return Err(Stop::refuse(ResponseCode::PROTOCOL_ERROR, ""));
+        };
+        let user = HandleRef::from_wire(user)?;
+        ground.site.is_responsible(user)?;
+        let record = self.known.here(ground.site, user)?;
+        let values = record.map_or(Values::EMPTY, StoredRecord::values);
+        let keys = values.iter().filter(|value| {
+            is_of_type(value.kind, challenge::SECRET_KEY)
+                && (user_index == 0 || value.index == user_index)
+        });
+        let confirms = |key: &[u8]| {
+            let secret = SecretKey::new(key);
+            let digest = without_id(digest);
+            let checked = challenge::verify_secret_answer(&secret, nonce, digest, signed);
+            checked.is_ok() && !key.is_empty()
+        };
+        let mut keys = keys.take(super::authenticate::KEYS_MAX).peekable();
+        if keys.peek().is_none() {
+            // Takes as long as a wrong secret.
+            let _ = confirms(b"");
+        }
+        let is_valid = keys.any(|value| confirms(value.data));
+        Ok(Done::Verified(is_valid))
+    }
+
+    //--- May he?
+
+    /// Who acts; without a proof, and unless the node is open, the errand ends in a challenge.
+    fn actor(&self, ground: &Ground<'_>) -> Result<Actor<'_>, Stop> {
+        match ground.rules.anonymous_admin_full_access {
+            true => Ok(Actor::Anybody),
+            false => self.identity().map(Actor::Identity),
+        }
+    }
+
+    /// The actor, if it may say what this node is responsible for.
+    fn require_server(&self, ground: &Ground<'_>) -> Result<Actor<'_>, Stop> {
+        let actor = self.actor(ground)?;
+        if let Actor::Identity(identity) = actor {
+            ground.rules.server(identity, ground.site.case_rule())?;
+        }
+        Ok(actor)
+    }
+
+    /// Refuses an actor who has not the permissions by the record of `handle`.
+    fn require(
+        &self,
+        ground: &Ground<'_>,
+        actor: Actor<'_>,
+        handle: HandleRef<'_>,
+        record: Option<&StoredRecord>,
+        needed: AdminPermissions,
+    ) -> Result<(), Stop> {
+        let rule = ground.site.case_rule();
+        let identity = match actor {
+            Actor::Anybody => return Ok(()),
+            Actor::Identity(identity) if ground.rules.may_everything(identity, rule) => {
+                return Ok(());
+            }
+            Actor::Identity(identity) => identity,
+        };
+        let Some(record) = record else {
+            return Err(Denied::NoRecord {
+                record: handle.to_owned(),
+            }
+            .into());
+        };
+        let lookup = |handle: HandleRef<'_>| match self.known.record(ground.site, handle) {
+            Ok(record) => Ok(record.map(StoredRecord::values)),
+            // A group that cannot be had gives nobody a right.
+            Err(Missing::Unreachable { .. }) => Ok(None),
+            Err(missing) => Err(missing),
+        };
+        match authorize(identity, needed, record.values(), rule, lookup)? {
+            true => Ok(()),
+            false => Err(Denied::NoPermission {
+                identity: identity.clone(),
+                needed: needed.names().collect::<Vec<_>>().join(" and "),
+                record: handle.to_owned(),
+            }
+            .into()),
+        }
+    }
+
+    /// Refuses an actor who may not create the record of `handle`: the administrators of its prefix
+    /// count, and for a derived prefix those of the prefix that it is derived from.
+    fn require_adding(
+        &self,
+        ground: &Ground<'_>,
+        actor: Actor<'_>,
+        handle: HandleRef<'_>,
+    ) -> Result<(), Stop> {
+        if let Actor::Anybody = actor {
+            return Ok(());
+        }
+        let expanded = handle.expanded();
+        let (above, needed) = match expanded.borrow().parent() {
+            Some(parent) => (parent.to_owned(), AdminPermissions::ADD_DERIVED_PREFIX),
+            None => (
+                expanded.borrow().prefix_handle(),
+                AdminPermissions::ADD_HANDLE,
+            ),
+        };
+        let record = self.known.record(ground.site, above.borrow())?;
+        self.require(ground, actor, above.borrow(), record, needed)
+    }
+
+    /// Refuses an actor who may not write the record over: neither change by change, nor by
+    /// deleting it and creating it again.
+    fn require_overwriting(
+        &self,
+        ground: &Ground<'_>,
+        actor: Actor<'_>,
+        handle: HandleRef<'_>,
+        old: &StoredRecord,
+        change: &Change,
+    ) -> Result<(), Stop> {
+        let current = owned(old.values())?;
+        let by_changes = match touches_read_only(change, &current) {
+            Some(conflict) => Err(conflict.into()),
+            None => {
+                let needed = needed(change, &current);
+                self.require(ground, actor, handle, Some(old), needed)
+            }
+        };
+        let denied = match by_changes {
+            Err(Stop::Refused(code, text)) => Stop::Refused(code, text),
+            other => return other,
+        };
+        let delete = AdminPermissions::DELETE_HANDLE;
+        let replaced = self.require(ground, actor, handle, Some(old), delete);
+        match replaced.and_then(|()| self.require_adding(ground, actor, handle)) {
+            Err(Stop::Refused(..)) => Err(denied),
+            other => other,
+        }
+    }
+}
+
+/// The first value that nobody may change and that writing the record over would change.
+fn touches_read_only(change: &Change, current: &[Value]) -> Option<Conflict> {
+    let Change::Put(new) = change else {
+        return None;
+    };
+    let is_kept = |old: &Value| {
+        let new = new.iter().find(|new| new.index == old.index);
+        new.is_some_and(|new| new.is_same_but_for_time(old))
+    };
+    let mut read_only = current.iter().filter(|old| !old.permissions.admin_write());
+    let touched = read_only.find(|old| !is_kept(old));
+    touched.map(|old| Conflict::ReadOnly { index: old.index })
+}
+
+//----------- Checks ---------------------------------------------------------
+
+/// Refuses new values that could not be stored whatever is there.
+fn check_fit(change: &Change) -> Result<(), Stop> {
+    match change {
+        Change::Add(new) | Change::Write(new) | Change::Modify(new) => {
+            Ok(validate(new).map_err(Conflict::from)?)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses to home what is no prefix handle.
+fn check_prefix(handle: &[u8]) -> Result<HandleRef<'_>, Stop> {
+    let handle = HandleRef::from_wire(handle)?;
+    match handle.is_prefix_handle() {
+        true => Ok(handle),
+        false => Err(NameError::NotAPrefix {
+            name: handle.as_str().into(),
+        }
+        .into()),
+    }
+}
+
+/// Refuses to change a record that cannot be changed here by anybody.
+fn check_ours<'a>(site: &Site, handle: &'a [u8]) -> Result<HandleRef<'a>, Stop> {
+    let handle = HandleRef::from_wire(handle)?;
+    if !site.is_primary() {
+        return Err(Misdirected::NotPrimary.into());
+    }
+    site.is_responsible(handle)?;
+    Ok(handle)
+}
+
+fn owned(values: Values<'_>) -> Result<Vec<Value>, Stop> {
+    let values = values.to_vec();
+    values.map_err(|error| Stop::Refused(ResponseCode::INVALID_VALUE, error.to_string()))
+}
+
+fn unsupported(text: &str) -> Stop {
+    Stop::refuse(ResponseCode::OPERATION_NOT_SUPPORTED, text)
+}
+
+/// A digest without the number of its hash function, which some put in front.
+fn without_id(digest: &[u8]) -> &[u8] {
+    match digest {
+        [1, rest @ ..] if rest.len() == 16 => rest,
+        [2, rest @ ..] if rest.len() == 20 => rest,
+        [3, rest @ ..] if rest.len() == 32 => rest,
+        plain => plain,
+    }
+}

@@ -1,0 +1,295 @@
+//! Recorded exchanges with another server implementation, put to our authority.
+//!
+//! The exchanges of the vector file are replayed in its order against a server with the site and
+//! the records of the one that was recorded ([`recorded`]). Challenges get the recorded ids and
+//! nonces, so that the recorded answers fit; where an answer is not in the file, it is made with
+//! the recorded administrator's key. Each reply is compared with the recorded one octet for octet.
+//! Where the recommendations of the specification differ from what was recorded, or the operation
+//! belongs to a later stage, [`expected`] says what is answered instead, and why.
+//! `docs/internals/differences.md` is the prose of that table.
+//!
+//! The environment variable `GUANTONG_VECTORS` may name another file of the same form.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "helpers of tests"
+)]
+
+mod recorded;
+mod vectors;
+
+use guantong_core::admin::Challenge;
+use guantong_proto::crypto::challenge::{PUBLIC_KEY, answer_with_key};
+use guantong_proto::limits::EXPIRATION_DEFAULT_SECS;
+use guantong_proto::message::{
+    Body, Envelope, HashId, Header, Message, OpCode, Request, Response, ResponseCode,
+};
+use guantong_proto::wire::Reader;
+use ring::rand::SystemRandom;
+
+use recorded::{ADMIN, Recorded, key};
+use vectors::{Exchange, Vectors, hex, unhex};
+
+/// Drawn where no challenge was recorded.
+const CHALLENGE: Challenge = Challenge {
+    session_id: 77,
+    nonce: [0x5a; 16],
+};
+
+//----------- Expected -------------------------------------------------------
+
+/// What we answer to a recorded request.
+#[derive(Debug, PartialEq)]
+enum Expected {
+    /// What was recorded, octet for octet.
+    Recorded,
+    /// The recorded code; the body is another, for this reason.
+    Body(&'static str),
+    /// This code, with the ids of the request, for this reason.
+    Code(ResponseCode, &'static str),
+}
+
+/// The table of deviations. What is not in it is answered as recorded.
+fn expected(name: &str, request: &[u8], recorded: &Message<'_>) -> Expected {
+    use Expected::{Body, Code, Recorded};
+    let envelope = Envelope::decode(&mut Reader::new(request)).unwrap();
+    if envelope.encrypted {
+        return Code(
+            ResponseCode::SESSION_FAILED,
+            "no sessions yet: nothing can be decrypted",
+        );
+    }
+    let Ok(message) = Message::decode(request) else {
+        return Code(
+            ResponseCode::PROTOCOL_ERROR,
+            "malformed input is 4 (1.6), ids are echoed",
+        );
+    };
+    let (op, code) = (message.header.op, recorded.header.code);
+    let is_answer = op == OpCode::CHALLENGE_ANSWER;
+    let knows_session = envelope.session_id == 0 || code == ResponseCode::SESSION_TIMEOUT;
+    if knows_session && Request::of(&message).is_err() {
+        return Code(ResponseCode::PROTOCOL_ERROR, "a malformed body is 4 (1.6)");
+    }
+    if !knows_session && (!is_answer || name.starts_with("live-session")) {
+        let code = match is_answer {
+            true => ResponseCode::AUTHENTICATION_TIMED_OUT,
+            false => ResponseCode::SESSION_TIMEOUT,
+        };
+        return Code(code, "no sessions yet: every session is unknown");
+    }
+    match (op, code) {
+        (OpCode::CREATE, ResponseCode::HANDLE_ALREADY_EXISTS) => Code(
+            ResponseCode::AUTHENTICATION_NEEDED,
+            "strangers are not told what exists",
+        ),
+        (OpCode::LOGIN | OpCode::LIST_DERIVED, _) => Code(
+            ResponseCode::OPERATION_NOT_SUPPORTED,
+            "known, not done, so 5 (1.6)",
+        ),
+        (OpCode::SESSION_SETUP, _) => Code(
+            ResponseCode::OPERATION_NOT_SUPPORTED,
+            "sessions are a later stage",
+        ),
+        (_, ResponseCode::SUCCESS) if name.starts_with("live-list-") => {
+            Body("not every record of the recorded server is known")
+        }
+        (_, ResponseCode::SUCCESS) => Recorded,
+        (_, ResponseCode::AUTHENTICATION_NEEDED) => Recorded,
+        (OpCode::RESOLVE | OpCode::GET_SITE_INFO | OpCode::GET_NEXT_TXN, _)
+            if !matches!(
+                code,
+                ResponseCode::INSUFFICIENT_PERMISSIONS | ResponseCode::RECURSION_COUNT_TOO_HIGH
+            ) =>
+        {
+            Recorded
+        }
+        (_, ResponseCode::ERROR) => Code(
+            ResponseCode::OPERATION_NOT_SUPPORTED,
+            "unknown operations are 5 (1.6)",
+        ),
+        _ => Code(code, "the text says what is wrong"),
+    }
+}
+
+#[track_caller]
+fn check(name: &str, request: &[u8], recorded: &[u8], answer: &[u8], expected: &Expected) {
+    let asked = Envelope::decode(&mut Reader::new(request)).unwrap();
+    let reply = Message::decode(answer).unwrap_or_else(|e| panic!("{name}: {e}"));
+    assert_eq!(reply.envelope.request_id, asked.request_id, "{name}");
+    let response = Response::of(&reply);
+    let text = match &response {
+        Ok(Response {
+            body: Body::Error { text, .. },
+            ..
+        }) => Some(std::str::from_utf8(text).unwrap()),
+        _ => None,
+    };
+    match expected {
+        Expected::Recorded => {
+            assert_eq!(hex(answer), hex(recorded), "{name}: {text:?}");
+        }
+        Expected::Body(why) => {
+            let recorded = Message::decode(recorded).unwrap();
+            let form = |header: Header| Header {
+                body_len: 0,
+                ..header
+            };
+            assert_eq!(form(reply.header), form(recorded.header), "{name}: {why}");
+            assert!(response.is_ok() && text.is_none(), "{name}: {why}");
+        }
+        Expected::Code(code, why) => {
+            assert_eq!(reply.header.code, *code, "{name}: {why}: {text:?}");
+            if *code != ResponseCode::AUTHENTICATION_NEEDED {
+                assert!(text.is_some(), "{name}: {reply:?}");
+            }
+        }
+    }
+}
+
+//----------- Replay ---------------------------------------------------------
+
+/// The id and nonce of a recorded challenge.
+fn challenge_of(response: &[u8]) -> Option<Challenge> {
+    let message = Message::decode(response).ok()?;
+    let Body::Challenge { nonce } = Response::of(&message).ok()?.body else {
+        return None;
+    };
+    Some(Challenge {
+        session_id: message.envelope.session_id,
+        nonce: nonce.try_into().ok()?,
+    })
+}
+
+/// An answer by the administrator's key to the challenge that we have sent, in the envelope and
+/// with the flags of the recorded answer as its reply shows them.
+fn answer_to(vectors: &Vectors, challenge: &[u8], recorded: &Message<'_>) -> Vec<u8> {
+    let message = Message::decode(challenge).unwrap();
+    let response = Response::of(&message).unwrap();
+    let Body::Challenge { nonce } = response.body else {
+        panic!("{response:?}")
+    };
+    let key = key(vectors, "hs-pubkey-rsa-2");
+    let digest = response.digest.unwrap();
+    let signed = answer_with_key(&key, nonce, digest.octets, &SystemRandom::new()).unwrap();
+    let envelope = Envelope {
+        session_id: message.envelope.session_id,
+        suggested: recorded.envelope.version,
+        ..recorded.envelope
+    };
+    let header = Header {
+        op: OpCode::CHALLENGE_ANSWER,
+        code: ResponseCode::RESERVED,
+        ..recorded.header
+    };
+    let request = Request::ChallengeAnswer {
+        auth_type: PUBLIC_KEY,
+        user: ADMIN.as_bytes(),
+        user_index: 300,
+        signed: &signed,
+    };
+    let mut packet = Vec::new();
+    request.to_packet(&envelope, &header, &mut packet);
+    packet
+}
+
+/// The request of an exchange. Of one in two steps, the first is replayed now if it was not: its
+/// reply is not in the file.
+fn request_of(
+    vectors: &Vectors,
+    server: &mut Recorded,
+    exchange: &Exchange,
+    recorded: &Message<'_>,
+    last: &[u8],
+) -> Option<Vec<u8>> {
+    let now = recorded.header.expiration - EXPIRATION_DEFAULT_SECS;
+    let stem = exchange.name.strip_suffix("-2");
+    let first = stem.and_then(|stem| vectors.octets(&format!("{stem}-1-request")));
+    if let Some(request) = &exchange.request {
+        let stem = stem.unwrap_or_default();
+        if let (Some(first), None) = (first, vectors.octets(&format!("{stem}-1-response"))) {
+            // The answer names its challenge, whose nonce is not known.
+            let session_id = Message::decode(request).unwrap().envelope.session_id;
+            let draw = Challenge {
+                session_id,
+                ..CHALLENGE
+            };
+            server.answer(&first, now, draw);
+        }
+        return Some(request.clone());
+    }
+    let first = first?;
+    let asked = Message::decode(&first).ok()?.envelope.request_id;
+    let last_is_first = Message::decode(last).is_ok_and(|m| m.envelope.request_id == asked);
+    let challenge = match last_is_first {
+        true => last.to_vec(),
+        false => server.answer(&first, now, CHALLENGE),
+    };
+    Some(answer_to(vectors, &challenge, recorded))
+}
+
+#[test]
+fn recorded_requests_are_answered_as_recorded_or_as_the_table_says() {
+    let vectors = Vectors::load();
+    let mut server = Recorded::new(&vectors);
+    let (mut same, mut other) = (0, 0);
+    let mut last = Vec::new();
+    for exchange in vectors.exchanges() {
+        // A reply that went out encrypted has no readable header: it belongs to a session.
+        let Ok(recorded) = Message::decode(&exchange.response) else {
+            continue;
+        };
+        let Some(request) = request_of(&vectors, &mut server, &exchange, &recorded, &last) else {
+            continue;
+        };
+        let now = recorded.header.expiration - EXPIRATION_DEFAULT_SECS;
+        let expected = expected(&exchange.name, &request, &recorded);
+        let draw = challenge_of(&exchange.response).unwrap_or(CHALLENGE);
+        last = server.answer(&request, now, draw);
+        check(
+            &exchange.name,
+            &request,
+            &exchange.response,
+            &last,
+            &expected,
+        );
+        match expected {
+            Expected::Recorded => same += 1,
+            _ => other += 1,
+        }
+    }
+    println!("{same} exchanges as recorded, {other} by the table");
+    assert!(same >= 24, "{same}");
+}
+
+#[test]
+fn digest_of_a_request_is_that_of_the_vectors() {
+    let vectors = Vectors::load();
+    let mut server = Recorded::new(&vectors);
+    for name in vectors.names("resp-resolve-digest-", "") {
+        let request = unhex(vectors.field(&name, "requestHex").unwrap());
+        let answer = server.answer(&request, 0, CHALLENGE);
+        let reply = Message::decode(&answer).unwrap();
+        let Ok(Response {
+            digest: Some(digest),
+            ..
+        }) = Response::of(&reply)
+        else {
+            // Before 2.1 nothing in the request asks for one.
+            assert!(!reply.envelope.version.at_least(2, 1), "{name}");
+            continue;
+        };
+        assert_eq!(
+            digest.hash,
+            HashId::of_version(reply.envelope.version),
+            "{name}"
+        );
+        assert_eq!(
+            hex(digest.octets),
+            vectors.field(&name, "digest").unwrap(),
+            "{name}"
+        );
+    }
+}
