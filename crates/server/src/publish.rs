@@ -17,7 +17,7 @@ const SITE_INDEX: i32 = 1;
 /// Index of the administrator list, by custom.
 const ADMIN_INDEX: i32 = 100;
 /// Index of the administrator's key, by custom.
-const KEY_INDEX: i32 = 300;
+pub(crate) const KEY_INDEX: i32 = 300;
 
 /// The prefix record of a new prefix: who serves it, who administers it, with which key.
 pub(crate) fn prefix_record(

@@ -528,6 +528,8 @@ pub struct Preset {
     pub primary: Option<bool>,
     /// Where it listens, if not at the default addresses.
     pub listen: Option<PresetListen>,
+    /// Who may home and unhome prefixes.
+    pub server_admins: Vec<Identity>,
     /// For whom it resolves, if for anybody.
     pub recurse: Option<PresetRecurse>,
 }
@@ -561,6 +563,9 @@ pub fn file_text(preset: &Preset) -> String {
     if let Some(description) = &preset.description {
         spec.site.description.clone_from(description);
     }
+    spec.administration
+        .server_admins
+        .clone_from(&preset.server_admins);
     spec.site.address = preset.address.unwrap_or(spec.site.address);
     spec.site.primary = preset.primary.unwrap_or(spec.site.primary);
     if let Some(listen) = &preset.listen {

@@ -39,8 +39,13 @@ fn written_file_is_read_back() {
             allow: vec!["10.0.0.0/8".parse().unwrap()],
             root: Root::Addresses(vec!["192.0.2.1:2641".parse().unwrap()]),
         }),
+        server_admins: vec!["300:0.NA/88.118".parse().unwrap()],
     };
     let config = parse(&file_text(&preset), "/srv").unwrap();
+    assert_eq!(
+        config.administration.rules.server_admins,
+        preset.server_admins
+    );
     assert_eq!(config.name, "north \"1\"");
     assert_eq!(config.site.address.to_string(), "192.0.2.7");
     assert!(!config.site.primary);

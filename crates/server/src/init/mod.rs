@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use guantong_core::admin::Identity;
 use guantong_proto::{CaseRule, Handle, NameError};
 use guantong_store::{
     Batch, Change, CreateOptions, Expect, OpenError, Options, Origin, Store, WriteError,
@@ -18,7 +19,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::config::{Config, FILE_NAME, Preset, PresetListen, PresetRecurse, file_text, parse};
 use crate::key::{self, KeyError};
-use crate::publish::{prefix_record, site_type, wire};
+use crate::publish::{KEY_INDEX, prefix_record, site_type, wire};
 use crate::site::{Addresses, site_record};
 
 /// File of the administrator's private key.
@@ -133,6 +134,8 @@ pub fn init(dir: &Path, options: &InitOptions) -> Result<Made, InitError> {
         primary: None,
         listen: options.listen.clone(),
         recurse: options.recurse.clone(),
+        // Whoever holds the administrator's key has the node.
+        server_admins: prefix.iter().map(administrator_of).collect(),
     };
     let text = file_text(&preset);
     let config = parse(&text, dir).map_err(|problems| {
@@ -184,6 +187,14 @@ fn prefix_of(options: &InitOptions) -> Result<Option<Handle>, InitError> {
         (None, _) => return Ok(None),
     };
     Ok(Some(Handle::of_prefix(name)?))
+}
+
+/// The identity of the administrator's key, which goes into the prefix record.
+fn administrator_of(prefix: &Handle) -> Identity {
+    Identity {
+        handle: prefix.clone(),
+        index: KEY_INDEX,
+    }
 }
 
 /// Makes the folder, for its owner alone, or takes an empty one.

@@ -13,6 +13,7 @@ import net.handle.hdllib.HandleValue;
 import net.handle.hdllib.Interface;
 import net.handle.hdllib.ResolutionRequest;
 import net.handle.hdllib.ResolutionResponse;
+import net.handle.hdllib.ResponseMessageCallback;
 import net.handle.hdllib.ServerInfo;
 import net.handle.hdllib.SiteInfo;
 import net.handle.hdllib.Util;
@@ -78,6 +79,23 @@ final class Node {
         request.setSupportedProtocolVersion();
         ServerInfo server = server(of, transport);
         return resolver().sendRequestToInterface(request, server, server.interfaces[0]);
+    }
+
+    /**
+     * Sends a request, proves who asks if the node wants to know, and gives back the last answer.
+     * {@code parts} is told every message of an answer that comes in several.
+     */
+    static AbstractResponse administer(
+            AbstractRequest request, Transport transport, ResponseMessageCallback parts)
+            throws HandleException {
+        SiteInfo site = site(Transport.TCP);
+        site.servers = new ServerInfo[] {server(transport)};
+        request.setSupportedProtocolVersion();
+        HandleResolver resolver = resolver();
+        resolver.setPreferredProtocols(new int[] {transport.ordinal()});
+        // Without one, the library proves who asks for each request by itself.
+        resolver.setSessionTracker(null);
+        return resolver.sendRequestToSite(request, site, transport.ordinal(), parts);
     }
 
     /** All publicly readable values of a handle. */
