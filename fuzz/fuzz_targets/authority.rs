@@ -5,7 +5,9 @@
 use std::convert::Infallible;
 use std::sync::LazyLock;
 
-use guantong_core::admin::{Challenge, Errand, Ground, Next, Rules, StoredRecord};
+use guantong_core::admin::{
+    Challenge, Chance, Errand, Ground, Next, NoTables, Rules, StoredRecord,
+};
 use guantong_core::authority::{
     self, Answered, Demand, Homed, Moment, RecordView, Recursion, Site,
 };
@@ -59,8 +61,18 @@ fn run_errand(packet: &[u8], moment: &mut Moment<'_>, out: &mut Vec<u8>) {
         site: &SITE,
         rules: &Rules::default(),
                 now_secs: 1_000,
+        tables: &NoTables,
     };
-    let mut errand = Errand::new(packet, [7; 16], |_| None).expect("an inquiry has decoded it");
+    let chance = Chance {
+        suffix: [1; 16],
+        nonce: [2; 16],
+        seal: [3; 16],
+        exponent: [4; 32],
+    };
+    let mut errand = match Errand::new(packet, chance, &NoTables) {
+        Ok(errand) => errand,
+        Err(refusal) => return refusal.reply(&SITE, moment, out),
+    };
     while let Next::Fetch(wanted) = errand.step(&ground, moment, out) {
         let record = StoredRecord::new(wanted.handle.clone(), 1, &RECORD).ok();
         errand.learn(&SITE, &wanted, record);

@@ -3,8 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
-use guantong_core::admin::authenticate::{Claim, Failed, Pending, verify};
-use guantong_core::admin::{Identity, Kept};
+use guantong_core::admin::Kept;
+use guantong_core::admin::authenticate::{Claim, Failed, Pending, Proven, verify};
 use guantong_proto::data::PublicKey;
 use guantong_proto::message::{Message, Request};
 use guantong_proto::wire::Writer;
@@ -51,7 +51,7 @@ fn claim(answer: &str) -> Claim {
     Claim::new(auth_type, user, user_index, signed).unwrap()
 }
 
-fn check(answer: &str, kind: &str, key: Vec<u8>) -> Result<Identity, Failed> {
+fn check(answer: &str, kind: &str, key: Vec<u8>) -> Result<Proven, Failed> {
     let values = [
         Value::new(300, kind, key.clone()),
         Value::new(301, kind, key),
@@ -87,8 +87,12 @@ fn answers_of_handle_net_prove_their_identities() {
         ),
         ("req-answer-seckey-v2.11", "HS_SECKEY", b"password".to_vec()),
     ] {
-        let identity = check(answer, kind, key).unwrap_or_else(|e| panic!("{answer}: {e}"));
-        assert_eq!(identity.handle.as_str(), "0.NA/20.500.12345", "{answer}");
+        let proven = check(answer, kind, key).unwrap_or_else(|e| panic!("{answer}: {e}"));
+        assert_eq!(
+            proven.identity.handle.as_str(),
+            "0.NA/20.500.12345",
+            "{answer}"
+        );
     }
 }
 

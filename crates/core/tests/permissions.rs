@@ -7,11 +7,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use guantong_core::admin::authenticate::Pending;
+use guantong_core::admin::session::{Rejected, Session, SharedSession};
 use guantong_core::admin::{
-    Challenge, Errand, Ground, Kept, Next, Order, Rules, StoredRecord, Wanted, Write, Written,
+    Challenge, Chance, Errand, Ground, Kept, Next, NoTables, Order, Rules, StoredRecord, Tables,
+    Wanted, Write, Written,
 };
 use guantong_core::authority::{Demand, Homed, Moment, Recursion, Site};
 use guantong_proto::data::site::{Server, Site as SiteRecord};
@@ -38,6 +41,31 @@ struct Node {
     rules: Rules,
     records: BTreeMap<String, Vec<Value>>,
     pending: Option<Pending>,
+}
+
+/// A table with one challenge.
+struct OneChallenge(Cell<Option<Pending>>);
+
+impl Tables for OneChallenge {
+    fn take_challenge(&self, _: i32) -> Option<Pending> {
+        self.0.take()
+    }
+
+    fn session(&self, id: i32) -> Option<SharedSession> {
+        NoTables.session(id)
+    }
+
+    fn open(&self, session: Session) -> Result<i32, Rejected> {
+        NoTables.open(session)
+    }
+
+    fn bind(&self, id: i32, login: Session) -> Result<SharedSession, Rejected> {
+        NoTables.bind(id, login)
+    }
+
+    fn end(&self, id: i32) {
+        NoTables.end(id);
+    }
 }
 
 fn secret_key() -> Value {
@@ -118,12 +146,20 @@ impl Node {
             recursion: Recursion::Denied,
         };
         let mut out = Vec::new();
-        let mut errand = Errand::new(packet, [7; 16], |_| pending).unwrap();
+        let chance = Chance {
+            suffix: [1; 16],
+            nonce: [2; 16],
+            seal: [3; 16],
+            exponent: [4; 32],
+        };
+        let tables = OneChallenge(Cell::new(pending));
+        let mut errand = Errand::new(packet, chance, &tables).unwrap();
         loop {
             let ground = Ground {
                 site: &self.site,
                 rules: &self.rules,
                 now_secs: 1_000,
+                tables: &tables,
             };
             match errand.step(&ground, &mut moment, &mut out) {
                 Next::Fetch(wanted) => errand.learn(&self.site, &wanted, self.fetch(&wanted)),

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 
-use guantong_core::admin::{Challenge, Errand, Ground, Next, Rules};
+use guantong_core::admin::{Challenge, Chance, Errand, Ground, Next, NoTables, Rules};
 use guantong_core::authority::{
     self, Answered, Demand, Homed, Moment, Outcome, Query, RecordView, Recursion, Selection, Site,
     code_for_version,
@@ -102,10 +102,21 @@ impl Node {
             site: &self.site,
             rules: &Rules::default(),
             now_secs: 1_000,
+            tables: &NoTables,
         };
-        let mut errand = Errand::new(packet, [7; 16], |_| None).unwrap();
-        let next = errand.step(&ground, moment, out);
-        assert!(matches!(next, Next::Done), "{next:?}");
+        let chance = Chance {
+            suffix: [1; 16],
+            nonce: CHALLENGE.nonce,
+            seal: [3; 16],
+            exponent: [4; 32],
+        };
+        match Errand::new(packet, chance, &NoTables) {
+            Ok(mut errand) => {
+                let next = errand.step(&ground, moment, out);
+                assert!(matches!(next, Next::Done), "{next:?}");
+            }
+            Err(refusal) => refusal.reply(&self.site, moment, out),
+        }
     }
 
     fn resolve(&self, query: Query<'_>) -> Outcome {

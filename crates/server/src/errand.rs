@@ -4,15 +4,17 @@
 //! outlive a packet (challenges, wrong answers), the fetching, and the bound on how many errands
 //! are under way.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use guantong_core::admin::authenticate::{Attempts, Challenges, Pending, Subject};
+use guantong_core::admin::session::{Rejected, SESSION_BIT, Session, Sessions, SharedSession};
 use guantong_core::admin::{
-    Challenge, Errand, Expected, Follow, Ground, Kept, LIST_PAGE_LEN, Listed, Listing, Next, Order,
-    Place, StoredRecord, Stream, Wanted, Write, Written,
+    Challenge, Chance, Errand, Expected, Follow, Ground, Kept, LIST_PAGE_LEN, Listed, Listing,
+    Next, Order, Place, Refusal, StoredRecord, Stream, Tables, Wanted, Write, Written,
 };
 use guantong_core::authority::{Demand, Moment, Recursion};
 use guantong_proto::Handle;
@@ -21,7 +23,7 @@ use guantong_proto::message::ResponseCode;
 use guantong_store::{Batch, Change, Expect, Origin, PageToken, Scope, StoreError, WriteError};
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::limit::host_of;
+use crate::limit::{Meter, host_of};
 use crate::metrics::Drop as Dropped;
 use crate::node::{Node, Via, replace_by_error};
 
@@ -30,6 +32,10 @@ use crate::node::{Node, Via, replace_by_error};
 pub const ERRANDS_MAX: usize = 256;
 /// Tables of challenges; the id chooses one, so that threads seldom wait for each other.
 const TABLES: usize = 8;
+/// Logins that one connection may have; clients have one.
+const LOGINS_MAX: usize = 16;
+/// Sessions that one address may begin in a second.
+const SETUPS_PER_SECOND: u64 = 20;
 const NO_CHALLENGE: &str = "neither a page nor an error asks who somebody is";
 const NO_FEED: &str = "this node has no replication feed";
 const NO_SOURCE: &str = "other servers answer for it, and this node does not ask them";
@@ -52,6 +58,8 @@ pub type FoundRecord = Pin<Box<dyn Future<Output = Result<Option<StoredRecord>, 
 /// What errands share.
 pub(crate) struct Errands {
     challenges: [Mutex<Challenges>; TABLES],
+    sessions: [Mutex<Sessions>; TABLES],
+    setups: Meter,
     attempts: Mutex<Attempts>,
     source: OnceLock<Box<dyn KeySource>>,
     places: Semaphore,
@@ -61,6 +69,8 @@ impl Errands {
     pub(crate) fn new(challenge_ms: u64) -> Self {
         Self {
             challenges: std::array::from_fn(|_| Mutex::new(Challenges::new(challenge_ms))),
+            sessions: std::array::from_fn(|_| Mutex::default()),
+            setups: Meter::new(),
             attempts: Mutex::default(),
             source: OnceLock::new(),
             places: Semaphore::new(ERRANDS_MAX),
@@ -77,6 +87,11 @@ impl Errands {
     fn table(&self, session_id: i32) -> MutexGuard<'_, Challenges> {
         let at = session_id.unsigned_abs() as usize % TABLES;
         locked(&self.challenges[at])
+    }
+
+    fn sessions(&self, id: i32) -> MutexGuard<'_, Sessions> {
+        let at = id.unsigned_abs() as usize % TABLES;
+        locked(&self.sessions[at])
     }
 
     /// Whether another errand would have to wait.
@@ -171,6 +186,60 @@ fn batch_of(order: Order, at_ms: u64) -> Batch {
     }
 }
 
+//----------- Logins ---------------------------------------------------------
+
+/// The logins of one connection, under ids that the client has chosen (9.3).
+#[derive(Debug, Default)]
+pub(crate) struct Logins(Mutex<HashMap<i32, SharedSession>>);
+
+/// The tables as one request sees them.
+struct TablesOf<'a> {
+    node: &'a Node,
+    via: Via,
+    logins: Option<&'a Logins>,
+}
+
+impl Tables for TablesOf<'_> {
+    fn take_challenge(&self, id: i32) -> Option<Pending> {
+        let now_ms = self.node.uptime_ms();
+        self.node.errands.table(id).take(id, now_ms)
+    }
+
+    fn session(&self, id: i32) -> Option<SharedSession> {
+        if id & SESSION_BIT != 0 {
+            let now_ms = self.node.uptime_ms();
+            return self.node.errands.sessions(id).find(id, now_ms);
+        }
+        locked(&self.logins?.0).get(&id).cloned()
+    }
+
+    fn open(&self, session: Session) -> Result<i32, Rejected> {
+        let (source, now_ms) = (host_of(self.via.peer.ip()), self.node.uptime_ms());
+        loop {
+            let id = i32::from_be_bytes(self.node.random()) & i32::MAX | SESSION_BIT;
+            let mut sessions = self.node.errands.sessions(id);
+            if sessions.is_free(id) {
+                return sessions.open(id, session, source, now_ms).map(|()| id);
+            }
+        }
+    }
+
+    fn bind(&self, id: i32, login: Session) -> Result<SharedSession, Rejected> {
+        let logins = self.logins.ok_or(Rejected::NoConnection)?;
+        let mut logins = locked(&logins.0);
+        if logins.len() >= LOGINS_MAX && !logins.contains_key(&id) {
+            return Err(Rejected::Full);
+        }
+        let login = Arc::new(Mutex::new(login));
+        logins.insert(id, login.clone());
+        Ok(login)
+    }
+
+    fn end(&self, id: i32) {
+        self.node.errands.sessions(id).end(id);
+    }
+}
+
 //----------- Node -----------------------------------------------------------
 
 impl Node {
@@ -185,7 +254,8 @@ impl Node {
         let now_ms = self.uptime_ms();
         loop {
             let [a, b, c, d] = self.random();
-            let session_id = i32::from_be_bytes([a & 0x7f, b, c, d]);
+            // The other half of the numbers names sessions.
+            let session_id = i32::from_be_bytes([a & 0x3f, b, c, d]);
             let challenge = Challenge { session_id, nonce };
             let mut table = self.errands.table(session_id);
             if !table.is_free(session_id) {
@@ -211,31 +281,41 @@ impl Node {
         }
     }
 
-    fn take_challenge(&self, session_id: i32) -> Option<Pending> {
-        let now_ms = self.uptime_ms();
-        self.errands.table(session_id).take(session_id, now_ms)
-    }
-
     /// Carries out a packet that [`Node::answer`] has handed over. The reply is appended to `out`,
     /// unless it is more than that.
-    pub async fn run_errand(&self, packet: &[u8], via: Via, out: &mut Vec<u8>) -> Rest {
+    pub(crate) async fn run_errand(
+        &self,
+        packet: &[u8],
+        via: Via,
+        logins: Option<&Logins>,
+        out: &mut Vec<u8>,
+    ) -> Rest {
         // The semaphore is never closed; if it were, there would be one bound less.
         let _place = self.errands.places.acquire().await;
         let start = out.len();
-        let taken = Errand::new(packet, self.random(), |id| self.take_challenge(id));
-        let mut errand = match taken {
+        let tables = TablesOf {
+            node: self,
+            via,
+            logins,
+        };
+        let mut errand = match Errand::new(packet, self.chance(), &tables) {
             Ok(errand) => errand,
-            Err(error) => {
-                // An inquiry has decoded the packet before.
-                tracing::debug!(%error, peer = %via.peer, "an errand could not be taken up");
+            Err(refusal) => {
+                self.refuse(&refusal, out);
+                if out.len() > start {
+                    self.metrics.reply(via.transport, &out[start..]);
+                }
                 return Rest::None;
             }
         };
+        if errand.is_session_setup() && !self.admits_session(via) {
+            errand.refuse_session();
+        }
         let subjects = self.subjects(&errand, via);
         if self.errands.is_blocked(&subjects, self.uptime_ms()) {
             errand.refuse_proof();
         }
-        let rest = self.drive(&mut errand, via, out).await;
+        let rest = self.drive(&mut errand, &tables, out).await;
         if errand.is_wrong_proof() {
             self.errands.failed(subjects, self.uptime_ms());
             if self.throttle().allows(&self.metrics, self.uptime_ms()) {
@@ -259,10 +339,40 @@ impl Node {
         subjects
     }
 
-    async fn drive(&self, errand: &mut Errand, via: Via, out: &mut Vec<u8>) -> Rest {
+    /// Whether this peer may begin another session: a key exchange costs some milliseconds.
+    fn admits_session(&self, via: Via) -> bool {
+        let source = host_of(via.peer.ip());
+        let now_ms = self.uptime_ms();
+        self.config().limits.trusts(via.peer.ip())
+            || self
+                .errands
+                .setups
+                .spend(source, 1, SETUPS_PER_SECOND, now_ms)
+    }
+
+    fn chance(&self) -> Chance {
+        Chance {
+            suffix: self.random(),
+            nonce: self.random(),
+            seal: self.random(),
+            exponent: self.random(),
+        }
+    }
+
+    fn refuse(&self, refusal: &Refusal, out: &mut Vec<u8>) {
+        let mut no_challenge = |_: Demand<'_>| unreachable!("{NO_CHALLENGE}");
+        let moment = Moment {
+            now_secs: self.now_secs(),
+            challenge: &mut no_challenge,
+            recursion: Recursion::Denied,
+        };
+        refusal.reply(&self.site(), &moment, out);
+    }
+
+    async fn drive(&self, errand: &mut Errand, tables: &TablesOf<'_>, out: &mut Vec<u8>) -> Rest {
         let start = out.len();
         loop {
-            match self.step(errand, via, out) {
+            match self.step(errand, tables, out) {
                 Some(Next::Fetch(wanted)) => match self.fetch(&wanted).await {
                     Ok(record) => errand.learn(&self.site(), &wanted, record),
                     Err(reason) => errand.fail(&self.site(), &wanted, reason),
@@ -281,12 +391,14 @@ impl Node {
     }
 
     /// One step; `None` if it panicked, which is a mistake of ours that costs this errand only.
-    fn step(&self, errand: &mut Errand, via: Via, out: &mut Vec<u8>) -> Option<Next> {
+    fn step(&self, errand: &mut Errand, tables: &TablesOf<'_>, out: &mut Vec<u8>) -> Option<Next> {
+        let via = tables.via;
         let (site, config) = (self.site(), self.config());
         let ground = Ground {
             site: &site,
             rules: &config.administration.rules,
             now_secs: self.now_secs(),
+            tables,
         };
         let mut moment = Moment {
             now_secs: self.now_secs(),

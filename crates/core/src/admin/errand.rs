@@ -15,16 +15,20 @@
 //! is begun anew with each record, so it has no states that could be confused; how often that can
 //! be is bounded by [`FETCHES_MAX`](super::FETCHES_MAX).
 
-use guantong_proto::message::{Envelope, OpCode, OpFlags, Request, ResponseCode, Version};
+use guantong_proto::message::{OpCode, OpFlags, Request, ResponseCode, Version};
 use guantong_proto::wire::Writer;
-use guantong_proto::{DecodeError, HandleRef, NameError};
+use guantong_proto::{HandleRef, NameError};
 
-use super::authenticate::{Claim, Failed, Identity, KeyKind, Pending, Subject, verify};
+use super::authenticate::{
+    Challenge, Claim, Failed, Identity, KeyKind, Pending, Proven, Subject, VERSION_MIN, verify,
+};
 use super::kept::Kept;
 use super::known::{Known, Missing, StoredRecord, Wanted};
 use super::listing::{Listed, Listing};
+use super::open::{Refusal, open};
 use super::plan::Conflict;
 use super::rules::{Denied, Rules};
+use super::session::{Chance, Channel, Rejected, Session, SharedSession, Tables, locked};
 use super::write::{Order, Write, Written};
 use crate::authority::{Misdirected, Moment, Outcome, Reply, Site};
 
@@ -37,7 +41,7 @@ const NOT_WRITTEN: &str = "the change could not be written; the node's log says 
 //----------- Ground ---------------------------------------------------------
 
 /// What an errand stands on; the shell takes a new snapshot for each step.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Ground<'a> {
     /// The site and what it homes.
     pub site: &'a Site,
@@ -45,6 +49,8 @@ pub struct Ground<'a> {
     pub rules: &'a Rules,
     /// Seconds since 1970.
     pub now_secs: u32,
+    /// Sessions.
+    pub tables: &'a dyn Tables,
 }
 
 //----------- Errand ---------------------------------------------------------
@@ -56,10 +62,11 @@ pub struct Errand {
     request: Kept,
     /// The answer to the challenge that held it up, to which the reply goes.
     answer: Option<Kept>,
+    /// The session or login that it came in.
+    channel: Option<Channel>,
     proof: Proof,
     pub(super) known: Known,
-    /// Random octets, for a suffix that we choose.
-    pub(super) chance: [u8; 16],
+    pub(super) chance: Chance,
     /// The reply once what is being written is written.
     prepared: Option<Prepared>,
     written: Option<Written>,
@@ -86,6 +93,8 @@ enum Proof {
     Identity(Identity),
     /// It is not who it says, or cannot be known.
     Failed(Failed),
+    /// The message is none of its session.
+    Rejected(Rejected),
 }
 
 /// What an errand does next.
@@ -105,17 +114,18 @@ pub enum Next {
 }
 
 impl Errand {
-    /// Takes up a packet that an inquiry has handed over. `chance` are random octets; `take` takes
-    /// the challenge of an id out of its table.
-    pub fn new(
-        packet: &[u8],
-        chance: [u8; 16],
-        take: impl FnOnce(i32) -> Option<Pending>,
-    ) -> Result<Self, DecodeError> {
-        let request = Kept::new(packet)?;
+    /// Takes up a packet that an inquiry has handed over.
+    pub fn new(packet: &[u8], chance: Chance, tables: &dyn Tables) -> Result<Self, Refusal> {
+        let opened = open(packet, tables)?;
+        let session = opened.session.clone();
+        let channel = opened.session.map(|session| Channel {
+            session,
+            chance: chance.seal,
+        });
         let errand = |request, answer, proof| Self {
             request,
             answer,
+            channel,
             proof,
             known: Known::default(),
             chance,
@@ -124,17 +134,26 @@ impl Errand {
             conflicts: 0,
             is_wrong_answer: false,
         };
+        let request = opened.request;
+        if let Some(rejected) = opened.rejected {
+            return Ok(errand(request, None, Proof::Rejected(rejected)));
+        }
         let message = request.message();
+        let malformed = |error| Refusal::malformed(message.envelope, Some(message.header), &error);
         let Request::ChallengeAnswer {
             auth_type,
             user,
             user_index,
             signed,
-        } = Request::of(&message)?
+        } = Request::of(&message).map_err(malformed)?
         else {
             return Ok(errand(request, None, Proof::None));
         };
-        let Some(pending) = take(message.envelope.session_id) else {
+        let pending = match &session {
+            Some(session) => locked(session).take_challenge(),
+            None => tables.take_challenge(message.envelope.session_id),
+        };
+        let Some(pending) = pending else {
             return Ok(errand(request, None, Proof::Failed(Failed::NoChallenge)));
         };
         let claim = Claim::new(auth_type, user, user_index, signed);
@@ -168,6 +187,11 @@ impl Errand {
     /// Does not look at the proof: there were too many wrong ones.
     pub fn refuse_proof(&mut self) {
         self.proof = Proof::Failed(Failed::TooManyAttempts);
+    }
+
+    /// Does not begin the session: there were too many.
+    pub fn refuse_session(&mut self) {
+        self.proof = Proof::Rejected(Rejected::Full);
     }
 
     /// Whether the proof was wrong, which counts as an attempt.
@@ -212,6 +236,25 @@ impl Errand {
         match self.advance(ground) {
             Ok(Done::Body(body)) => self.reply_with(ground.site, &body, false, moment, out),
             Ok(Done::Replaced(body)) => self.reply_with(ground.site, &body, true, moment, out),
+            Ok(Done::Restricted(body)) => {
+                let reply = self.reply(ground.site).restricted();
+                reply.send(ResponseCode::SUCCESS, moment, out, |out| {
+                    out.extend_from_slice(&body);
+                });
+                Next::Done
+            }
+            Ok(Done::Session { id, body }) => {
+                let reply = self.reply(ground.site).in_session(id);
+                reply.send(ResponseCode::SUCCESS, moment, out, |out| {
+                    out.extend_from_slice(&body);
+                });
+                Next::Done
+            }
+            Ok(Done::Ended) => {
+                let next = self.reply_with(ground.site, &[], false, moment, out);
+                ground.tables.end(self.request.envelope().session_id);
+                next
+            }
             Ok(Done::Verified(is_valid)) => {
                 self.is_wrong_answer = !is_valid;
                 self.reply_with(ground.site, &[u8::from(is_valid)], false, moment, out)
@@ -235,16 +278,18 @@ impl Errand {
             Ok(Done::List(listed)) => Next::List(Listing {
                 request: self.request.clone(),
                 answer: self.answer.clone(),
+                channel: self.channel.clone(),
                 listed,
             }),
             Ok(Done::Stream(identity)) => Next::Stream(Stream {
                 request: self.request.clone(),
                 answer: self.answer.clone(),
+                channel: self.channel.clone(),
                 identity,
             }),
             Err(Stop::Missing(Missing::Record(wanted))) => Next::Fetch(wanted),
             Err(stop) => {
-                self.say(ground.site, stop, moment, out);
+                self.say(ground, stop, moment, out);
                 Next::Done
             }
         }
@@ -258,7 +303,7 @@ impl Errand {
         moment: &Moment<'_>,
         out: &mut Vec<u8>,
     ) -> Next {
-        let mut reply = reply(site, &self.request, self.answer.as_ref());
+        let mut reply = self.reply(site);
         if self.request.header().op == OpCode::CREATE && !replaced {
             // In a reply the flag says that a record was there (2.2).
             reply = reply.without_flags(OpFlags::OVERWRITE);
@@ -269,16 +314,70 @@ impl Errand {
         Next::Done
     }
 
-    fn say(&self, site: &Site, stop: Stop, moment: &mut Moment<'_>, out: &mut Vec<u8>) {
-        let reply = reply(site, &self.request, self.answer.as_ref());
+    /// The reply to the request, in its session.
+    fn reply<'a>(&'a self, site: &'a Site) -> Reply<'a> {
+        reply(
+            site,
+            &self.request,
+            self.answer.as_ref(),
+            self.channel.as_ref(),
+        )
+    }
+
+    fn say(&self, ground: &Ground<'_>, stop: Stop, moment: &mut Moment<'_>, out: &mut Vec<u8>) {
+        let reply = self.reply(ground.site);
         match stop {
-            Stop::Unknown => reply.demand_identity(moment, out),
+            Stop::Unknown => match self.challenge_in_session(ground) {
+                Ok(Some(challenge)) => reply.challenge(&challenge, moment, out),
+                Ok(None) => reply.demand_identity(moment, out),
+                Err(rejected) => {
+                    reply.error(rejected.code(), &rejected.to_string(), moment, out);
+                }
+            },
             Stop::Refused(code, text) => reply.error(code, &text, moment, out),
+            Stop::Referral(body) if reply.version().at_least(2, 5) => {
+                reply.send(ResponseCode::PREFIX_REFERRAL, moment, out, |out| {
+                    out.extend_from_slice(&body);
+                });
+            }
+            Stop::Referral(_) => {
+                reply.error(ResponseCode::PREFIX_REFERRAL, "", moment, out);
+            }
             Stop::Missing(missing) => {
                 let code = ResponseCode::UNABLE_TO_AUTHENTICATE;
                 reply.error(code, &missing.to_string(), moment, out);
             }
         }
+    }
+
+    /// Keeps the request in its session, or in the login that it begins. `None`: it belongs to
+    /// neither.
+    fn challenge_in_session(&self, ground: &Ground<'_>) -> Result<Option<Challenge>, Rejected> {
+        let session = match (&self.channel, self.request.header().op) {
+            (Some(channel), _) => channel.session.clone(),
+            (None, OpCode::LOGIN) => self.begin_login(ground)?,
+            (None, _) => return Ok(None),
+        };
+        let challenge = Challenge {
+            session_id: self.request.envelope().session_id,
+            nonce: self.chance.nonce,
+        };
+        let pending = Pending::new(challenge.nonce, self.request.clone());
+        locked(&session).challenge(pending);
+        Ok(Some(challenge))
+    }
+
+    fn begin_login(&self, ground: &Ground<'_>) -> Result<SharedSession, Rejected> {
+        let message = self.request.message();
+        let Ok(Request::Login { user, user_index }) = Request::of(&message) else {
+            return Err(Rejected::Unknown);
+        };
+        let named = Identity {
+            handle: HandleRef::from_wire(user)?.to_owned(),
+            index: user_index,
+        };
+        let id = message.envelope.session_id;
+        ground.tables.bind(id, Session::login(named))
     }
 
     fn advance(&mut self, ground: &Ground<'_>) -> Result<Done, Stop> {
@@ -312,7 +411,8 @@ impl Errand {
 
     //--- Who is it?
 
-    /// Checks the claim, if there is one that was not checked yet.
+    /// Checks the claim, if there is one that was not checked yet; or whether the key of an
+    /// identity that was proven in the session is still there.
     fn identify(&mut self, site: &Site) -> Result<(), Stop> {
         if let Proof::Claimed(claimed) = &self.proof {
             let (claim, pending) = &**claimed;
@@ -325,12 +425,60 @@ impl Errand {
                     reason: other.to_string(),
                 }),
             };
-            self.proof = proven.map_or_else(Proof::Failed, Proof::Identity);
+            self.proof = match proven.and_then(|proven| self.admit(proven, site)) {
+                Ok(proven) => Proof::Identity(proven.identity),
+                Err(failed) => Proof::Failed(failed),
+            };
+        }
+        if let (Proof::None, Some(channel)) = (&self.proof, &self.channel) {
+            let proven = locked(&channel.session).proven();
+            if let Some(proven) = proven {
+                let record = self.known.record(site, proven.identity.handle.borrow())?;
+                match proven.holds(record.map(StoredRecord::values)) {
+                    true => self.proof = Proof::Identity(proven.identity),
+                    false => locked(&channel.session).forget_proof(),
+                }
+            }
         }
         match &self.proof {
             Proof::Failed(failed) => Err(failed.into()),
+            Proof::Rejected(rejected) => Err(rejected.into()),
             _ => Ok(()),
         }
+    }
+
+    /// In a session, only who was named at its beginning is admitted.
+    fn admit(&self, proven: Proven, site: &Site) -> Result<Proven, Failed> {
+        let Some(channel) = &self.channel else {
+            return Ok(proven);
+        };
+        match locked(&channel.session).prove(&proven, site.case_rule()) {
+            true => Ok(proven),
+            false => Err(Failed::NotNamed {
+                identity: proven.identity,
+            }),
+        }
+    }
+
+    /// Whether the request came in a session with a key.
+    pub(super) fn is_in_session(&self) -> bool {
+        let channel = self.channel.as_ref();
+        channel.is_some_and(|channel| locked(&channel.session).has_key())
+    }
+
+    /// Refuses peers of versions in which nothing can be proven.
+    pub(super) fn check_version(&self) -> Result<(), Stop> {
+        let found = self.request.envelope().answer_version();
+        let needs = VERSION_MIN;
+        match found.at_least(needs.major, needs.minor) {
+            true => Ok(()),
+            false => Err((&Failed::OldVersion { found, needs }).into()),
+        }
+    }
+
+    /// Whether this begins a session, which costs the node more than other requests.
+    pub fn is_session_setup(&self) -> bool {
+        self.request.header().op == OpCode::SESSION_SETUP
     }
 
     /// Who it is; without a proof, the errand ends in a challenge.
@@ -351,6 +499,12 @@ pub(super) enum Done {
     Body(Vec<u8>),
     /// With this body; a record that was there was written over.
     Replaced(Vec<u8>),
+    /// With values that are not public.
+    Restricted(Vec<u8>),
+    /// With a new session.
+    Session { id: i32, body: Vec<u8> },
+    /// With the end of the session.
+    Ended,
     /// With the news whether an answer is right.
     Verified(bool),
     /// Once this is written, with this body.
@@ -376,6 +530,8 @@ pub(super) enum Stop {
     Unknown,
     /// It ends with this code and text.
     Refused(ResponseCode, String),
+    /// It ends with a referral of this body.
+    Referral(Vec<u8>),
 }
 
 impl Stop {
@@ -387,6 +543,12 @@ impl Stop {
 impl From<Missing> for Stop {
     fn from(missing: Missing) -> Self {
         Self::Missing(missing)
+    }
+}
+
+impl From<&Rejected> for Stop {
+    fn from(rejected: &Rejected) -> Self {
+        Self::Refused(rejected.code(), rejected.to_string())
     }
 }
 
@@ -434,6 +596,7 @@ impl From<Denied> for Stop {
 pub struct Stream {
     request: Kept,
     answer: Option<Kept>,
+    channel: Option<Channel>,
     identity: Identity,
 }
 
@@ -456,10 +619,10 @@ impl Stream {
 
     /// Appends the reply in front of the stream.
     pub fn accept(&self, site: &Site, body: &[u8], moment: &Moment<'_>, out: &mut Vec<u8>) {
-        let reply = reply(site, &self.request, self.answer.as_ref());
-        reply.send(ResponseCode::SUCCESS, moment, out, |out| {
-            out.extend_from_slice(body);
-        });
+        self.reply(site)
+            .send(ResponseCode::SUCCESS, moment, out, |out| {
+                out.extend_from_slice(body);
+            });
     }
 
     /// Appends an error in place of the stream.
@@ -471,19 +634,34 @@ impl Stream {
         moment: &Moment<'_>,
         out: &mut Vec<u8>,
     ) {
-        reply(site, &self.request, self.answer.as_ref()).error(code, text, moment, out);
+        self.reply(site).error(code, text, moment, out);
+    }
+
+    fn reply<'a>(&'a self, site: &'a Site) -> Reply<'a> {
+        reply(
+            site,
+            &self.request,
+            self.answer.as_ref(),
+            self.channel.as_ref(),
+        )
     }
 }
 
 /// The reply to `request`. If it was held up by a challenge, it goes to the message that answered,
 /// and outside of sessions it names none (6.2).
-pub(super) fn reply<'a>(site: &'a Site, request: &'a Kept, answer: Option<&'a Kept>) -> Reply<'a> {
+pub(super) fn reply<'a>(
+    site: &'a Site,
+    request: &'a Kept,
+    answer: Option<&'a Kept>,
+    channel: Option<&'a Channel>,
+) -> Reply<'a> {
     let Some(answer) = answer else {
-        return Reply::to(site, request.envelope(), request.header(), request.octets());
+        let (envelope, header) = (request.envelope(), request.header());
+        return Reply::to(site, envelope, header, request.octets()).through(channel);
     };
-    let envelope = Envelope {
-        session_id: 0,
-        ..answer.envelope()
-    };
-    Reply::to(site, envelope, request.header(), answer.octets())
+    let mut envelope = answer.envelope();
+    if channel.is_none() {
+        envelope.session_id = 0;
+    }
+    Reply::to(site, envelope, request.header(), answer.octets()).through(channel)
 }

@@ -6,6 +6,7 @@ use guantong_proto::wire::Writer;
 
 use super::errand::reply;
 use super::kept::Kept;
+use super::session::Channel;
 use crate::authority::{Moment, Site};
 
 /// Handles in one message of a list, as clients of this network expect it.
@@ -19,6 +20,7 @@ pub const LIST_PAGE_LEN: usize = 50;
 pub struct Listing {
     pub(super) request: Kept,
     pub(super) answer: Option<Kept>,
+    pub(super) channel: Option<Channel>,
     pub(super) listed: Listed,
 }
 
@@ -59,7 +61,13 @@ impl Listing {
             Follow::More => OpFlags::CONTINUOUS,
             Follow::End => OpFlags(0),
         };
-        let reply = reply(site, &self.request, self.answer.as_ref()).with_flags(flags);
+        let reply = reply(
+            site,
+            &self.request,
+            self.answer.as_ref(),
+            self.channel.as_ref(),
+        )
+        .with_flags(flags);
         reply.send(ResponseCode::SUCCESS, moment, out, |out| {
             let mut w = Writer::new(out);
             w.size(handles.len());
@@ -78,6 +86,12 @@ impl Listing {
         moment: &Moment<'_>,
         out: &mut Vec<u8>,
     ) {
-        reply(site, &self.request, self.answer.as_ref()).error(code, text, moment, out);
+        reply(
+            site,
+            &self.request,
+            self.answer.as_ref(),
+            self.channel.as_ref(),
+        )
+        .error(code, text, moment, out);
     }
 }

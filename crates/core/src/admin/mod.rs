@@ -3,6 +3,7 @@
 //! ```text
 //! authenticate   who is it? challenges, and the keys that confirm their answers
 //! authorize      may he? HS_ADMIN values, groups, and what each operation needs
+//! session        a key and an identity for many requests
 //! rules          rights that the configuration gives
 //! errand         a request that needs more than one read, from its packet to its reply
 //! perform        what each operation checks and does on the way
@@ -22,9 +23,11 @@ mod errand;
 mod kept;
 mod known;
 mod listing;
+mod open;
 mod perform;
 mod plan;
 mod rules;
+pub mod session;
 mod validate;
 mod write;
 
@@ -34,7 +37,9 @@ pub use errand::{Errand, Ground, Next, Stream};
 pub use kept::Kept;
 pub use known::{FETCHES_MAX, KNOWN_OCTETS_MAX, Place, StoredRecord, Wanted};
 pub use listing::{Follow, LIST_PAGE_LEN, Listed, Listing};
+pub use open::Refusal;
 pub use plan::{Change, Conflict, Timestamps, plan};
 pub use rules::{Denied, Rules};
+pub use session::{Chance, NoTables, Tables};
 pub use validate::{Invalid, InvalidReason, RECORD_OCTETS_MAX, validate};
 pub use write::{Expected, Order, Write, Written};

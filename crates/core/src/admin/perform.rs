@@ -7,7 +7,9 @@
 
 use guantong_proto::crypto::challenge;
 use guantong_proto::data::{AdminPermissions, SecretKey};
-use guantong_proto::message::{Message, OpCode, OpFlags, Request, Resolve, ResponseCode};
+use guantong_proto::message::{
+    Message, OpCode, OpFlags, Request, Resolve, ResponseCode, SessionSetup,
+};
 use guantong_proto::wire::Writer;
 use guantong_proto::{HandleRef, NameError, Value, Values, is_of_type};
 
@@ -18,13 +20,15 @@ use super::known::{Missing, StoredRecord};
 use super::listing::Listed;
 use super::plan::{Change, Conflict, Timestamps, plan};
 use super::rules::Denied;
+use super::session::{Rejected, agree};
 use super::validate::validate;
 use super::write::{Expected, Write};
-use crate::authority::{Misdirected, Outcome, STATUS, Selection, Site};
+use crate::authority::{
+    Lookup, Misdirected, Next, Outcome, Query, RecordView, STATUS, Selected, Selection, Site,
+};
 
 const NO_BACKUP: &str = "a backup is made on this node's machine: run `guantong backup`";
-const NO_SESSIONS: &str = "this node offers no sessions";
-const NO_LOGIN: &str = "this node takes no logins";
+const NO_EXCHANGE: &str = "keys of sessions are agreed on by Diffie-Hellman, in one step";
 const NO_DERIVED: &str = "this node does not list derived prefixes by themselves: list the handles \
      of 0.NA";
 
@@ -60,7 +64,11 @@ impl Errand {
     ) -> Result<Done, Stop> {
         let overwrites = message.header.flags.has(OpFlags::OVERWRITE);
         match (message.header.op, request) {
-            (OpCode::RESOLVE, Request::Resolve(resolve)) => self.read(ground, *resolve),
+            (OpCode::RESOLVE, Request::Resolve(resolve)) => self.resolve(ground, message, *resolve),
+            (OpCode::GET_SITE_INFO, _) => Ok(Done::Body(ground.site.record().to_vec())),
+            (OpCode::SESSION_SETUP, Request::SessionSetup(setup)) => self.set_up(ground, setup),
+            (OpCode::SESSION_TERMINATE, _) => self.end_session(),
+            (OpCode::LOGIN, _) => self.identity().map(|_| Done::Body(Vec::new())),
             (OpCode::CREATE, Request::Write { handle, values }) => {
                 let new = owned(*values)?;
                 match message.header.flags.has(OpFlags::MINT_SUFFIX) {
@@ -101,13 +109,36 @@ impl Errand {
             }
             (OpCode::VERIFY_ANSWER, request) => self.verify_for_others(ground, request),
             (OpCode::BACKUP_SERVER, _) => Err(unsupported(NO_BACKUP)),
-            (OpCode::LOGIN, _) => Err(unsupported(NO_LOGIN)),
             (OpCode::LIST_DERIVED, _) => Err(unsupported(NO_DERIVED)),
-            _ => Err(unsupported(NO_SESSIONS)),
+            _ => Err(unsupported(NO_EXCHANGE)),
         }
     }
 
     //--- Reading
+
+    /// A resolution by somebody who is known, or in a session.
+    fn resolve(
+        &self,
+        ground: &Ground<'_>,
+        message: &Message<'_>,
+        resolve: Resolve<'_>,
+    ) -> Result<Done, Stop> {
+        let mut key = Vec::new();
+        let mut next = Lookup::start(ground.site, Query::of(message, resolve), &mut key);
+        loop {
+            let lookup = match next {
+                Next::Fetch(lookup) => lookup,
+                // Nothing is resolved for anybody in a session.
+                Next::Elsewhere(_) => return Err(Misdirected::NotHomed.into()),
+                Next::Done(Outcome::AuthenticationNeeded) => return self.read(ground, resolve),
+                Next::Done(outcome) => return said(resolve.handle, outcome),
+            };
+            // A folded name is a name.
+            let record = self.known.here(ground.site, HandleRef::from_wire(&key)?)?;
+            let view = record.map(|record| RecordView::of(record.handle.as_str(), record.values()));
+            next = lookup.resume(view, &mut key);
+        }
+    }
 
     /// Values that are not public, for somebody who may read them (5.8, step 4). Values that nobody
     /// may read, and secret keys, stay here.
@@ -148,7 +179,7 @@ impl Errand {
                 None => Outcome::ValuesNotFound.into(),
             });
         }
-        Ok(Done::Body(Writer::to_vec(|w| {
+        Ok(Done::Restricted(Writer::to_vec(|w| {
             w.bytes(resolve.handle);
             w.size(values.len());
             values.iter().for_each(|value| w.raw(value));
@@ -253,7 +284,7 @@ impl Errand {
     /// The name of a record whose suffix we choose: what the request begins it with, and a random
     /// UUID of version 4.
     fn minted(&self, begin: &[u8]) -> Vec<u8> {
-        let mut octets = self.chance;
+        let mut octets = self.chance.suffix;
         octets[6] = octets[6] & 0x0f | 0x40;
         octets[8] = octets[8] & 0x3f | 0x80;
         let mut name = begin.to_vec();
@@ -306,6 +337,26 @@ impl Errand {
             AdminPermissions::LIST_HANDLES,
         )?;
         Ok(Done::List(Listed::Prefix(prefix.expanded())))
+    }
+
+    //--- Sessions
+
+    fn set_up(&self, ground: &Ground<'_>, setup: &SessionSetup<'_>) -> Result<Done, Stop> {
+        self.check_version()?;
+        let agreed = agree(setup, &self.chance.exponent);
+        let (session, body) = agreed.map_err(|rejected| Stop::from(&rejected))?;
+        let id = ground
+            .tables
+            .open(session)
+            .map_err(|rejected| Stop::from(&rejected))?;
+        Ok(Done::Session { id, body })
+    }
+
+    fn end_session(&self) -> Result<Done, Stop> {
+        match self.is_in_session() {
+            true => Ok(Done::Ended),
+            false => Err((&Rejected::Unknown).into()),
+        }
     }
 
     //--- Secret keys, for other servers
@@ -505,6 +556,21 @@ fn check_ours<'a>(site: &Site, handle: &'a [u8]) -> Result<HandleRef<'a>, Stop> 
     }
     site.is_responsible(handle)?;
     Ok(handle)
+}
+
+/// The outcome of a resolution that needs no identity.
+fn said(handle: &[u8], outcome: Outcome<Selected<'_>>) -> Result<Done, Stop> {
+    match outcome {
+        Outcome::Record(values) => Ok(Done::Body(Writer::to_vec(|w| {
+            w.bytes(handle);
+            w.raw(&values.to_wire());
+        }))),
+        Outcome::Referral(values) => Err(Stop::Referral(Writer::to_vec(|w| {
+            w.bytes(b"");
+            w.raw(&values.to_wire());
+        }))),
+        outcome => Err(outcome.into_owned().into()),
+    }
 }
 
 fn owned(values: Values<'_>) -> Result<Vec<Value>, Stop> {

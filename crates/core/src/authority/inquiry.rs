@@ -2,23 +2,19 @@
 
 use guantong_proto::DecodeError;
 use guantong_proto::message::{
-    Envelope, Header, Message, OpCode, OpFlags, Packet, Request, Resolve, ResponseCode,
+    Envelope, Header, Message, OpCode, OpFlags, Packet, Request, Resolve, ResponseCode, Version,
 };
 use guantong_proto::wire::Reader;
 
 use super::elsewhere::Elsewhere;
 use super::lookup::{Lookup, Next};
 use super::outcome::Outcome;
-use super::query::{Query, Recursion, Selection};
+use super::query::{Query, Recursion};
 use super::record::{RecordView, Selected};
 use super::reply::{Reply, header_and_body};
 use super::site::Site;
 use crate::admin::Challenge;
 
-/// Said to an encrypted message; sessions are not offered here, so there is no key for it.
-const NO_SESSION_KEY: &str = "Invalid session id. Unable to decrypt request message.";
-/// Said to a clear message that names a session.
-const NO_SESSION: &str = "Invalid session id or session time out. Please try again.";
 /// Said to an obsolete operation.
 const NO_NEXT_TXN: &str = "Next txn id no longer supported; upgrade required";
 const COMPRESSED: &str = "compressed messages are not part of the protocol as spoken";
@@ -97,6 +93,7 @@ impl<'a> Inquiry<'a> {
         let message = match open(packet, &mut reply) {
             Ok(message) => message,
             Err(Refusal::Silence) => return Step::Done,
+            Err(Refusal::HandOver) => return Step::HandOver,
             Err(Refusal::Say(code, text)) => {
                 reply.error(code, &text, moment, out);
                 return Step::Done;
@@ -142,6 +139,8 @@ impl<'a> Inquiry<'a> {
 
 enum Refusal {
     Silence,
+    /// It belongs to a session.
+    HandOver,
     Say(ResponseCode, String),
 }
 
@@ -175,18 +174,21 @@ fn open<'a>(packet: &'a [u8], reply: &mut Reply<'a>) -> Result<Message<'a>, Refu
     }
     let packet = Packet::decode(packet).map_err(|error| Refusal::malformed(&error))?;
     if envelope.encrypted {
-        return Err(Refusal::say(ResponseCode::SESSION_FAILED, NO_SESSION_KEY));
+        return Err(Refusal::HandOver);
     }
     let message = Message::parse(envelope, packet.octets);
     let message = message.map_err(|error| Refusal::malformed(&error))?;
     reply.digest_input = header_and_body(&message, packet.octets);
-    // An answer to a challenge carries its id there; a login says so by its operation.
-    let names_session = envelope.session_id != 0
-        && !matches!(message.header.op, OpCode::CHALLENGE_ANSWER | OpCode::LOGIN);
-    if names_session {
-        return Err(Refusal::say(ResponseCode::SESSION_TIMEOUT, NO_SESSION));
+    if envelope.session_id != 0 && !begins_login(&message) {
+        return Err(Refusal::HandOver);
     }
     Ok(message)
+}
+
+/// Whether this is the question with which one SDK begins the login of a connection (9.3): it names
+/// a session that does not exist yet, and needs an answer. Nobody else writes version 2.10.
+fn begins_login(message: &Message<'_>) -> bool {
+    message.header.op == OpCode::GET_SITE_INFO && message.envelope.version == Version::new(2, 10)
 }
 
 //----------- Dispatch -------------------------------------------------------
@@ -229,18 +231,13 @@ fn look_up<'a>(
     key: &mut Vec<u8>,
     out: &mut Vec<u8>,
 ) -> Step<'a> {
+    let recursion = match message.header.flags.has(OpFlags::RECURSIVE) {
+        true => moment.recursion,
+        false => Recursion::Denied,
+    };
     let query = Query {
-        handle: resolve.handle,
-        selection: Selection::of(resolve),
-        public_only: message.header.flags.has(OpFlags::PUBLIC_ONLY),
-        do_not_refer: message.header.flags.has(OpFlags::DO_NOT_REFER),
-        recursion_count: message.header.recursion_count,
-        authoritative: message.header.flags.has(OpFlags::AUTHORITATIVE),
-        certified: message.header.flags.has(OpFlags::CERTIFIED),
-        recursion: match message.header.flags.has(OpFlags::RECURSIVE) {
-            true => moment.recursion,
-            false => Recursion::Denied,
-        },
+        recursion,
+        ..Query::of(message, resolve)
     };
     match Lookup::start(reply.site, query, key) {
         Next::Fetch(lookup) => Step::Fetch(Inquiry { reply, lookup }),

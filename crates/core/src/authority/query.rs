@@ -1,6 +1,6 @@
 //! What can be asked, without the octets of a protocol.
 
-use guantong_proto::message::Resolve;
+use guantong_proto::message::{Message, OpFlags, Resolve};
 use guantong_proto::type_matches;
 
 /// Most indexes, and most types, of one selection.
@@ -49,6 +49,21 @@ pub enum Recursion {
 }
 
 impl<'a> Query<'a> {
+    /// The query of a native request, whose name is not to be resolved for anybody.
+    pub(crate) fn of(message: &Message<'_>, resolve: Resolve<'a>) -> Self {
+        let flags = message.header.flags;
+        Self {
+            handle: resolve.handle,
+            selection: Selection::of(resolve),
+            public_only: flags.has(OpFlags::PUBLIC_ONLY),
+            do_not_refer: flags.has(OpFlags::DO_NOT_REFER),
+            recursion_count: message.header.recursion_count,
+            authoritative: flags.has(OpFlags::AUTHORITATIVE),
+            certified: flags.has(OpFlags::CERTIFIED),
+            recursion: Recursion::Denied,
+        }
+    }
+
     /// All public values of a name.
     pub fn public(handle: &'a str) -> Self {
         Self {

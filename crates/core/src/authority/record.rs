@@ -135,6 +135,13 @@ impl<'a> Selected<'a> {
         self.iter().map(|value| value.to_value()).collect()
     }
 
+    /// The list in wire form.
+    pub(crate) fn to_wire(self) -> Vec<u8> {
+        let mut wire = Vec::new();
+        self.write(&mut wire);
+        wire
+    }
+
     /// Appends the list in wire form: one copy for a whole record.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         if let Part::Whole(wire) = self.0 {

@@ -12,6 +12,7 @@ use super::elsewhere::Age;
 use super::inquiry::{Demand, Moment};
 use super::site::Site;
 use crate::admin::authenticate::{Challenge, Failed, VERSION_MIN};
+use crate::admin::session::{Channel, locked};
 
 /// Flags of a reply to a message whose header could not be read.
 const FLAGS_UNREADABLE: OpFlags = OpFlags::DEFAULT;
@@ -37,6 +38,10 @@ pub(crate) struct Reply<'a> {
     pub(super) digest_input: &'a [u8],
     /// Flags that the reply has by itself.
     added: OpFlags,
+    /// The session in which it goes out.
+    channel: Option<&'a Channel>,
+    /// Whether it holds what not everybody may read.
+    restricted: bool,
     /// Whose answer it is.
     source: Source,
 }
@@ -50,13 +55,15 @@ enum Source {
 
 impl<'a> Reply<'a> {
     /// The reply to a message of which only the envelope could be read so far.
-    pub(super) fn new(site: &'a Site, request: Envelope) -> Self {
+    pub(crate) fn new(site: &'a Site, request: Envelope) -> Self {
         Self {
             site,
             request,
             header: None,
             digest_input: &[],
             added: OpFlags(0),
+            channel: None,
+            restricted: false,
             source: Source::Ours,
         }
     }
@@ -82,8 +89,28 @@ impl<'a> Reply<'a> {
             header: Some(header),
             digest_input,
             added: OpFlags(0),
+            channel: None,
+            restricted: false,
             source: Source::Ours,
         }
+    }
+
+    /// The same reply in a session.
+    pub(crate) fn through(mut self, channel: Option<&'a Channel>) -> Self {
+        self.channel = channel;
+        self
+    }
+
+    /// The same reply, known to hold what not everybody may read: in a session it is encrypted.
+    pub(crate) fn restricted(mut self) -> Self {
+        self.restricted = true;
+        self
+    }
+
+    /// The same reply, that names a session which begins with it.
+    pub(crate) fn in_session(mut self, id: i32) -> Self {
+        self.request.session_id = id;
+        self
     }
 
     /// The same reply with these flags as well.
@@ -153,7 +180,7 @@ impl<'a> Reply<'a> {
 
     /// Appends a challenge: the envelope names it, the body has the digest of the request and a
     /// nonce (6.2).
-    fn challenge(&self, challenge: &Challenge, moment: &Moment<'_>, out: &mut Vec<u8>) {
+    pub(crate) fn challenge(&self, challenge: &Challenge, moment: &Moment<'_>, out: &mut Vec<u8>) {
         let envelope = Envelope {
             session_id: challenge.session_id,
             ..self.envelope()
@@ -202,6 +229,32 @@ impl<'a> Reply<'a> {
             out[start + CERTIFIED_AT] &= !CERTIFIED_BIT;
         }
         finish(out, start, Some(credential.as_deref().unwrap_or_default()));
+        self.encrypt(start, out);
+    }
+
+    /// Encrypts the reply at `start` where the session or the request wants it (6.6).
+    fn encrypt(&self, start: usize, out: &mut Vec<u8>) {
+        let wants = self.asks(OpFlags::ENCRYPT) || self.restricted && self.version().at_least(2, 8);
+        let Some(channel) = self.channel.filter(|_| wants) else {
+            return;
+        };
+        let mut session = locked(&channel.session);
+        if !session.has_key() {
+            return;
+        }
+        let clear = &out[start + ENVELOPE_LEN..];
+        let Some(octets) = session.encrypt(self.version(), clear, &channel.chance) else {
+            // Nothing is said rather than said in clear.
+            return out.truncate(start);
+        };
+        let envelope = Envelope {
+            encrypted: true,
+            message_len: i32::try_from(octets.len()).unwrap_or(i32::MAX),
+            ..self.envelope()
+        };
+        out.truncate(start);
+        envelope.encode(&mut Writer::new(out));
+        out.extend_from_slice(&octets);
     }
 
     /// The signature of the reply at `start`, if one was asked for and can be made.
@@ -210,7 +263,12 @@ impl<'a> Reply<'a> {
             return None;
         }
         let message = Message::decode(out.get(start..)?).ok()?;
-        self.site.signer()?.credential(&message)
+        match self.channel {
+            Some(channel) if locked(&channel.session).has_key() => {
+                locked(&channel.session).authenticate(&message)
+            }
+            _ => self.site.signer()?.credential(&message),
+        }
     }
 
     fn envelope(&self) -> Envelope {
@@ -290,7 +348,12 @@ impl<'a> Reply<'a> {
         self.asks(OpFlags::CERTIFIED)
             && (self.source == Source::Ours || self.asks(OpFlags::CACHE_CERTIFY))
             && self.version().at_least(2, 7)
-            && self.site.signer().is_some()
+            && (self.site.signer().is_some() || self.is_in_session())
+    }
+
+    fn is_in_session(&self) -> bool {
+        self.channel
+            .is_some_and(|channel| locked(&channel.session).has_key())
     }
 
     fn digest(&self, hash: HashId) -> Vec<u8> {

@@ -14,7 +14,7 @@ use guantong_proto::wire::Writer;
 use guantong_proto::{CaseRule, Handle, Permissions, Values};
 
 use super::*;
-use crate::admin::{self, Challenge, Errand, Ground, Rules};
+use crate::admin::{self, Challenge, Chance, Errand, Ground, NoTables, Rules};
 
 mod elsewhere;
 
@@ -125,10 +125,15 @@ impl Node {
                     site: &self.site,
                     rules: &Rules::default(),
                     now_secs: 1_000,
+                    tables: &NoTables,
                 };
-                let mut errand = Errand::new(packet, [7; 16], |_| None).unwrap();
-                let next = errand.step(&ground, &mut moment, &mut out);
-                assert!(matches!(next, admin::Next::Done), "{next:?}");
+                match Errand::new(packet, chance(), &NoTables) {
+                    Ok(mut errand) => {
+                        let next = errand.step(&ground, &mut moment, &mut out);
+                        assert!(matches!(next, admin::Next::Done), "{next:?}");
+                    }
+                    Err(refusal) => refusal.reply(&self.site, &moment, &mut out),
+                }
             }
         }
         out
@@ -156,6 +161,15 @@ impl Node {
             Body::Challenge { nonce } => format!("{code} nonce {}", nonce.len()),
             body => format!("{code} {body:?}"),
         }
+    }
+}
+
+fn chance() -> Chance {
+    Chance {
+        suffix: [1; 16],
+        nonce: [2; 16],
+        seal: [3; 16],
+        exponent: [4; 32],
     }
 }
 
@@ -561,10 +575,22 @@ fn what_is_not_offered_says_so() {
         "5: this node does not know the operation 999"
     );
     assert!(says(106, &[0; 4]).starts_with("5: "));
-    assert_eq!(says(401, &[0; 4]), "5: this node offers no sessions");
+    assert!(says(401, &[0; 4]).starts_with("500: Invalid session id"));
+    assert!(says(402, &[0; 4]).starts_with("5: keys of sessions are agreed on by"));
     assert!(says(200, &[0; 16]).starts_with("405: there is no such challenge"));
     assert!(says(1003, &[0; 4]).starts_with("5: "));
-    assert!(says(2001, &[0; 8]).starts_with("5: "));
+    assert_eq!(
+        says(2001, &[0; 8]),
+        "400: the identity cannot be a handle: a handle cannot be empty"
+    );
+    let login = Writer::to_vec(|w| {
+        w.bytes(b"a/user");
+        w.i32(300);
+    });
+    assert_eq!(
+        says(2001, &login),
+        "5: a login is good for its connection: log in over TCP"
+    );
 }
 
 #[test]

@@ -1,13 +1,16 @@
 //! A server with the site and the records of the one that was recorded, as far as the recordings
 //! show them. It lives as long as the replay: what one exchange changes, the next one finds.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
 
 use guantong_core::admin::authenticate::Pending;
+use guantong_core::admin::session::{Rejected, SESSION_BIT, Session, SharedSession};
 use guantong_core::admin::{
-    Challenge, Errand, Follow, Ground, Kept, LIST_PAGE_LEN, Listed, Next, Order, Rules,
-    StoredRecord, Wanted, Write, Written,
+    Challenge, Chance, Errand, Follow, Ground, Kept, LIST_PAGE_LEN, Listed, Next, Order, Rules,
+    StoredRecord, Tables, Wanted, Write, Written,
 };
 use guantong_core::authority::{
     self, Answered, Demand, Homed, Moment, RecordView, Recursion, Signer, Site,
@@ -32,8 +35,47 @@ pub(crate) struct Recorded {
     pub(crate) site: Site,
     rules: Rules,
     records: HashMap<Key, Stored>,
-    challenges: HashMap<i32, Pending>,
+    pub(crate) memory: Memory,
     version: u64,
+}
+
+/// What lasts from one exchange to the next.
+#[derive(Default)]
+pub(crate) struct Memory {
+    challenges: RefCell<HashMap<i32, Pending>>,
+    sessions: RefCell<HashMap<i32, SharedSession>>,
+}
+
+impl Memory {
+    /// Puts a session under its id.
+    pub(crate) fn keep(&self, id: i32, session: Session) -> SharedSession {
+        let session = Arc::new(Mutex::new(session));
+        self.sessions.borrow_mut().insert(id, session.clone());
+        session
+    }
+}
+
+impl Tables for Memory {
+    fn take_challenge(&self, id: i32) -> Option<Pending> {
+        self.challenges.borrow_mut().remove(&id)
+    }
+
+    fn session(&self, id: i32) -> Option<SharedSession> {
+        self.sessions.borrow().get(&id).cloned()
+    }
+
+    fn open(&self, session: Session) -> Result<i32, Rejected> {
+        self.keep(SESSION_BIT, session);
+        Ok(SESSION_BIT)
+    }
+
+    fn bind(&self, id: i32, login: Session) -> Result<SharedSession, Rejected> {
+        Ok(self.keep(id, login))
+    }
+
+    fn end(&self, id: i32) {
+        self.sessions.borrow_mut().remove(&id);
+    }
 }
 
 impl Recorded {
@@ -47,7 +89,7 @@ impl Recorded {
                 ..Rules::default()
             },
             records: HashMap::new(),
-            challenges: HashMap::new(),
+            memory: Memory::default(),
             version: 0,
         };
         let exchanges = vectors.exchanges();
@@ -174,14 +216,26 @@ impl Recorded {
             },
         );
         if matches!(answered.unwrap(), Answered::HandOver) {
-            let mut errand =
-                Errand::new(request, [7; 16], |id| self.challenges.remove(&id)).unwrap();
-            while let Some(order) = self.drive(&mut errand, &mut moment, &mut out) {
-                errand.written(self.write(order));
+            let chance = Chance {
+                suffix: [1; 16],
+                nonce: draw.nonce,
+                seal: [3; 16],
+                exponent: [4; 32],
+            };
+            match Errand::new(request, chance, &self.memory) {
+                Ok(mut errand) => {
+                    while let Some(order) = self.drive(&mut errand, &mut moment, &mut out) {
+                        errand.written(self.write(order));
+                    }
+                }
+                Err(refusal) => refusal.reply(&self.site, &moment, &mut out),
             }
         }
         if let Some(pending) = kept {
-            self.challenges.insert(draw.session_id, pending);
+            self.memory
+                .challenges
+                .borrow_mut()
+                .insert(draw.session_id, pending);
         }
         out
     }
@@ -197,6 +251,7 @@ impl Recorded {
             site: &self.site,
             rules: &self.rules,
             now_secs: moment.now_secs,
+            tables: &self.memory,
         };
         loop {
             match errand.step(&ground, moment, out) {

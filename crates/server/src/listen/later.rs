@@ -54,7 +54,7 @@ impl Datagram {
         runtime.spawn(async move {
             let Self { node, via, .. } = &self;
             let mut out = Vec::new();
-            match node.run_errand(&self.packet, *via, &mut out).await {
+            match node.run_errand(&self.packet, *via, None, &mut out).await {
                 // Who has signed our nonce receives what is sent to him: his address is not forged.
                 Rest::Proven => return self.send_whole(&out),
                 Rest::None => {}

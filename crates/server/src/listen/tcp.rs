@@ -27,7 +27,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::accept;
 use super::later::Slot;
-use crate::errand::{ListedSoFar, Rest};
+use crate::errand::{ListedSoFar, Logins, Rest};
 use crate::limit::Place;
 use crate::metrics::{Drop as Dropped, Transport};
 use crate::mirror::{self, Served};
@@ -74,6 +74,7 @@ pub(crate) async fn serve(node: Arc<Node>, listener: TcpListener, stop: Stop) {
             out: Vec::new(),
             waiting: VecDeque::new(),
             ended: false,
+            logins: Logins::default(),
             _place: place,
         };
         tokio::spawn(connection.run(stop.clone()));
@@ -91,6 +92,7 @@ struct Connection {
     waiting: VecDeque<Slot>,
     /// The peer sends nothing more; it still reads.
     ended: bool,
+    logins: Logins,
     _place: Place,
 }
 
@@ -253,14 +255,17 @@ impl Connection {
                     let slot = Slot::ask(&self.node, question, packet);
                     self.waiting.push_back(slot);
                 }
-                Some(Wait::Errand) => match self.node.run_errand(packet, self.via, out).await {
-                    Rest::List(listing) if is_first => self.send_list(&listing).await?,
-                    Rest::List(listing) => self.node.write_list(&listing, WRITE_AT, out),
-                    Rest::Stream(stream) if is_first => self.feed(&stream, stop).await?,
-                    // A stream has no end before which other answers could still come.
-                    Rest::Stream(stream) => self.node.refuse_stream(&stream, out),
-                    Rest::None | Rest::Proven => {}
-                },
+                Some(Wait::Errand) => {
+                    let logins = Some(&self.logins);
+                    match self.node.run_errand(packet, self.via, logins, out).await {
+                        Rest::List(listing) if is_first => self.send_list(&listing).await?,
+                        Rest::List(listing) => self.node.write_list(&listing, WRITE_AT, out),
+                        Rest::Stream(stream) if is_first => self.feed(&stream, stop).await?,
+                        // A stream has no end before which other answers could still come.
+                        Rest::Stream(stream) => self.node.refuse_stream(&stream, out),
+                        Rest::None | Rest::Proven => {}
+                    }
+                }
                 None => {}
             }
             if !own.is_empty() {

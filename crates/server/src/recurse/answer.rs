@@ -209,7 +209,7 @@ impl Node {
     pub async fn answer_in_time(&self, packet: &[u8], via: Via, out: &mut Vec<u8>) -> Rest {
         match self.answer(packet, via, out) {
             None => Rest::None,
-            Some(Wait::Errand) => self.run_errand(packet, via, out).await,
+            Some(Wait::Errand) => self.run_errand(packet, via, None, out).await,
             Some(Wait::Resolver(question)) => {
                 let answer = self.ask(question).await;
                 self.answer_found(packet, via, &answer, out);

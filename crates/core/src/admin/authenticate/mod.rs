@@ -152,7 +152,7 @@ pub fn verify(
     claim: &Claim,
     pending: &Pending,
     record: Option<Values<'_>>,
-) -> Result<Identity, Failed> {
+) -> Result<Proven, Failed> {
     let version = pending.version();
     let is_modern = version.at_least(VERSION_MIN.major, VERSION_MIN.minor);
     if !is_modern || claim.kind == KeyKind::Secret && !is_strong_secret_form(&claim.signed) {
@@ -168,15 +168,50 @@ pub fn verify(
     }
     let confirmed = keys.find(|value| confirms(claim, value.data, pending, &digest));
     match confirmed {
-        Some(value) => Ok(Identity {
-            handle: claim.user.clone(),
-            index: value.index,
+        Some(value) => Ok(Proven {
+            identity: Identity {
+                handle: claim.user.clone(),
+                index: value.index,
+            },
+            key: key_digest(&value),
         }),
         None => Err(Failed::NotConfirmed {
             user: claim.user.clone(),
             index: claim.index,
         }),
     }
+}
+
+/// An identity that was proven, and by which key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proven {
+    /// Who it is.
+    pub identity: Identity,
+    key: Vec<u8>,
+}
+
+impl Proven {
+    /// An identity with a key that nobody has, for tests of what comes after a proof.
+    #[cfg(test)]
+    pub(crate) fn of(identity: Identity) -> Self {
+        let key = Vec::new();
+        Self { identity, key }
+    }
+
+    /// Whether the key is still in the record of the identity. A proof is no better than its key:
+    /// where the key was revoked, what was proven by it is not proven any more.
+    pub fn holds(&self, record: Option<Values<'_>>) -> bool {
+        let values = record.unwrap_or(Values::EMPTY);
+        let key = values
+            .iter()
+            .find(|value| value.index == self.identity.index);
+        key.is_some_and(|key| key_digest(&key) == self.key)
+    }
+}
+
+/// The digest of type and data of a key value.
+fn key_digest(value: &ValueRef<'_>) -> Vec<u8> {
+    Hash::Sha256.digest(&[&value.kind.to_ascii_uppercase(), &[0], value.data])
 }
 
 fn confirms(claim: &Claim, key: &[u8], pending: &Pending, digest: &[u8]) -> bool {
@@ -249,6 +284,12 @@ pub enum Failed {
         /// The index that the answer names.
         index: i32,
     },
+    /// The session was begun for somebody else.
+    #[error("the session was begun for another identity than {identity}: begin one for it")]
+    NotNamed {
+        /// Who was proven.
+        identity: Identity,
+    },
     /// Too many answers of this peer, or for this identity, were wrong.
     #[error("too many wrong answers: wait some seconds, then ask again")]
     TooManyAttempts,
@@ -279,7 +320,7 @@ impl Failed {
         match self {
             Self::NoChallenge => ResponseCode::AUTHENTICATION_TIMED_OUT,
             Self::UnknownType { .. } => ResponseCode::INVALID_CREDENTIAL,
-            Self::User(_) => ResponseCode::INVALID_ADMIN,
+            Self::User(_) | Self::NotNamed { .. } => ResponseCode::INVALID_ADMIN,
             Self::WeakForm | Self::NotConfirmed { .. } => ResponseCode::AUTHENTICATION_FAILED,
             Self::TooManyAttempts => ResponseCode::SERVER_TOO_BUSY,
             Self::KeyUnreachable { .. } => ResponseCode::UNABLE_TO_AUTHENTICATE,

@@ -57,7 +57,7 @@ fn secret_claim(index: i32, signed: &[u8]) -> Claim {
 /// `index:handle` of the identity, or the code of the failure.
 fn outcome(claim: &Claim, pending: &Pending, record: &[u8]) -> String {
     match verify(claim, pending, Some(Values::from_wire(record).unwrap())) {
-        Ok(identity) => identity.to_string(),
+        Ok(proven) => proven.identity.to_string(),
         Err(failed) => failed.code().0.to_string(),
     }
 }

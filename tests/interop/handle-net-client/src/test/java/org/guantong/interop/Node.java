@@ -5,6 +5,7 @@ import java.net.UnknownHostException;
 import net.handle.hdllib.AbstractMessage;
 import net.handle.hdllib.AbstractRequest;
 import net.handle.hdllib.AbstractResponse;
+import net.handle.hdllib.ClientSessionTracker;
 import net.handle.hdllib.GenericRequest;
 import net.handle.hdllib.GetSiteInfoResponse;
 import net.handle.hdllib.HandleException;
@@ -96,6 +97,19 @@ final class Node {
         // Without one, the library proves who asks for each request by itself.
         resolver.setSessionTracker(null);
         return resolver.sendRequestToSite(request, site, transport.ordinal(), parts);
+    }
+
+    /** As {@code administer}, in the sessions of this tracker. */
+    static AbstractResponse administerInSession(
+            AbstractRequest request, Transport transport, ClientSessionTracker sessions)
+            throws HandleException {
+        SiteInfo site = site(Transport.TCP);
+        site.servers = new ServerInfo[] {server(transport)};
+        request.setSupportedProtocolVersion();
+        HandleResolver resolver = resolver();
+        resolver.setPreferredProtocols(new int[] {transport.ordinal()});
+        resolver.setSessionTracker(sessions);
+        return resolver.sendRequestToSite(request, site, transport.ordinal(), null);
     }
 
     /** All publicly readable values of a handle. */
