@@ -72,3 +72,38 @@ pub struct SiteAnswer<S> {
     /// The record.
     pub site: S,
 }
+
+/// An answer that a change was made.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangedAnswer<'a> {
+    /// 1.
+    pub response_code: i32,
+    /// The handle that was changed; of a minted one, its whole name.
+    pub handle: &'a str,
+}
+
+/// The state of a session of the HTTP interface.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionAnswer {
+    /// Names the session.
+    pub session_id: String,
+    /// What the client signs together with a nonce of its own; base64.
+    pub nonce: String,
+    /// Whether somebody was proven in it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub authenticated: bool,
+    /// Who was proven, `index:handle`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The digest of the node's own signature over both nonces, if the client has sent one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_alg: Option<&'static str>,
+    /// That signature; base64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_signature: Option<String>,
+    /// Why a proof was not taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}

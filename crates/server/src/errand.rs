@@ -10,11 +10,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use guantong_core::admin::authenticate::{Attempts, Challenges, Pending, Subject};
+use guantong_core::admin::authenticate::{Attempts, Challenges, Pending, Proven, Subject};
 use guantong_core::admin::session::{Rejected, SESSION_BIT, Session, Sessions, SharedSession};
+use guantong_core::admin::web::WebSessions;
 use guantong_core::admin::{
     Challenge, Chance, Errand, Expected, Follow, Ground, Kept, LIST_PAGE_LEN, Listed, Listing,
-    Next, Order, Place, Refusal, StoredRecord, Stream, Tables, Wanted, Write, Written,
+    Next, Order, Place, Presented, Refusal, StoredRecord, Stream, Tables, Wanted, Write, Written,
 };
 use guantong_core::authority::{Demand, Moment, Recursion};
 use guantong_proto::Handle;
@@ -36,8 +37,13 @@ const TABLES: usize = 8;
 const LOGINS_MAX: usize = 16;
 /// Sessions that one address may begin in a second.
 const SETUPS_PER_SECOND: u64 = 20;
+/// Stands where a challenge is not kept, because its answer could not come.
+const NOBODYS_CHALLENGE: Challenge = Challenge {
+    session_id: 0,
+    nonce: [0; NONCE_LEN],
+};
 const NO_CHALLENGE: &str = "neither a page nor an error asks who somebody is";
-const NO_FEED: &str = "this node has no replication feed";
+const NO_FEED: &str = "what is replicated is a stream: ask over TCP";
 const NO_SOURCE: &str = "other servers answer for it, and this node does not ask them";
 
 //----------- KeySource ------------------------------------------------------
@@ -59,6 +65,7 @@ pub type FoundRecord = Pin<Box<dyn Future<Output = Result<Option<StoredRecord>, 
 pub(crate) struct Errands {
     challenges: [Mutex<Challenges>; TABLES],
     sessions: [Mutex<Sessions>; TABLES],
+    pub(crate) web: Mutex<WebSessions>,
     setups: Meter,
     attempts: Mutex<Attempts>,
     source: OnceLock<Box<dyn KeySource>>,
@@ -70,6 +77,7 @@ impl Errands {
         Self {
             challenges: std::array::from_fn(|_| Mutex::new(Challenges::new(challenge_ms))),
             sessions: std::array::from_fn(|_| Mutex::default()),
+            web: Mutex::default(),
             setups: Meter::new(),
             attempts: Mutex::default(),
             source: OnceLock::new(),
@@ -121,7 +129,7 @@ impl std::fmt::Debug for Errands {
 }
 
 /// What a lock guards here stays whole even if a holder panicked: an entry is there or not.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -197,6 +205,25 @@ struct TablesOf<'a> {
     node: &'a Node,
     via: Via,
     logins: Option<&'a Logins>,
+    /// Whether challenges are kept. Over HTTP nobody can answer one.
+    challenges: Challenged,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Challenged {
+    Kept,
+    Not,
+}
+
+/// What came of a request over HTTP.
+#[derive(Debug)]
+pub(crate) struct Carried {
+    /// The reply as a native message; none if something else is to be sent.
+    pub(crate) reply: Vec<u8>,
+    /// What else is to be sent.
+    pub(crate) rest: Rest,
+    /// Who has proven who he is.
+    pub(crate) proven: Option<Proven>,
 }
 
 impl Tables for TablesOf<'_> {
@@ -297,6 +324,7 @@ impl Node {
             node: self,
             via,
             logins,
+            challenges: Challenged::Kept,
         };
         let mut errand = match Errand::new(packet, self.chance(), &tables) {
             Ok(errand) => errand,
@@ -311,11 +339,40 @@ impl Node {
         if errand.is_session_setup() && !self.admits_session(via) {
             errand.refuse_session();
         }
-        let subjects = self.subjects(&errand, via);
+        self.run(&mut errand, &tables, out).await
+    }
+
+    /// Carries out a request that came over HTTP, by somebody who says so who he is.
+    pub(crate) async fn carry_out(
+        &self,
+        packet: &[u8],
+        presented: Option<Presented>,
+        via: Via,
+    ) -> Carried {
+        let tables = TablesOf {
+            node: self,
+            via,
+            logins: None,
+            challenges: Challenged::Not,
+        };
+        let request = Kept::new(packet).expect("the packet was written by us");
+        let mut errand = Errand::of(request, self.chance(), presented);
+        let mut reply = Vec::new();
+        let rest = self.run(&mut errand, &tables, &mut reply).await;
+        Carried {
+            reply,
+            rest,
+            proven: errand.proven().cloned(),
+        }
+    }
+
+    async fn run(&self, errand: &mut Errand, tables: &TablesOf<'_>, out: &mut Vec<u8>) -> Rest {
+        let (start, via) = (out.len(), tables.via);
+        let subjects = self.subjects(errand, via);
         if self.errands.is_blocked(&subjects, self.uptime_ms()) {
             errand.refuse_proof();
         }
-        let rest = self.drive(&mut errand, &tables, out).await;
+        let rest = self.drive(errand, tables, out).await;
         if errand.is_wrong_proof() {
             self.errands.failed(subjects, self.uptime_ms());
             if self.throttle().allows(&self.metrics, self.uptime_ms()) {
@@ -402,7 +459,10 @@ impl Node {
         };
         let mut moment = Moment {
             now_secs: self.now_secs(),
-            challenge: &mut |demand| self.challenge(demand, via),
+            challenge: &mut |demand| match tables.challenges {
+                Challenged::Kept => self.challenge(demand, via),
+                Challenged::Not => NOBODYS_CHALLENGE,
+            },
             recursion: Recursion::Denied,
         };
         let step = catch_unwind(AssertUnwindSafe(|| errand.step(&ground, &mut moment, out)));

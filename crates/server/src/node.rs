@@ -15,7 +15,7 @@ use arc_swap::{ArcSwap, Guard};
 use guantong_core::authority::{self, Answered, Homed, Moment, RecordView, Signer, Site};
 use guantong_core::resolve::{Lookup, Question};
 use guantong_proto::CaseRule;
-use guantong_proto::crypto::credential;
+use guantong_proto::crypto::{Hash, credential};
 use guantong_proto::limits::{ENVELOPE_LEN, HEADER_LEN};
 use guantong_proto::message::{Envelope, Header, OpFlags, ResponseCode, begin, finish};
 use guantong_proto::wire::{Reader, Writer};
@@ -266,6 +266,16 @@ impl Node {
             let failed = |error: &_| tracing::error!(%error, "an answer could not be signed");
             signed.inspect_err(failed).ok()
         })
+    }
+
+    /// Signs octets with the node's key, within the limit of all its signatures.
+    pub(crate) fn sign(&self, hash: Hash, octets: &[u8]) -> Option<Vec<u8>> {
+        let per_second = u64::from(self.config().limits.signatures_per_second);
+        if per_second == 0 || !self.signatures.spend(0, 1, per_second, self.uptime_ms()) {
+            self.metrics.dropped(Dropped::SignatureRate);
+            return None;
+        }
+        self.key().signing().sign(hash, octets, &self.random).ok()
     }
 
     /// Notes where the node really listens, and publishes it.

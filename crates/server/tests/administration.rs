@@ -353,10 +353,7 @@ fn proof_is_asked_for_and_taken_over_any_transport_and_connection() {
     datagrams.send(&dump(1));
     let challenge = datagrams.receive();
     let reply = other.ask(&answer(&challenge, 300, SECRET, 2));
-    assert_eq!(
-        code_and_text(&reply),
-        (5, "this node has no replication feed")
-    );
+    assert_eq!(reply.code, ResponseCode::SUCCESS, "a stream follows");
     assert_eq!((reply.op, reply.request_id), (OpCode::DUMP_HANDLES, 2));
 
     let mut stream = Tcp::to(tcp);
@@ -365,7 +362,7 @@ fn proof_is_asked_for_and_taken_over_any_transport_and_connection() {
     let reply = datagrams.ask(&answer(&challenge, 300, SECRET, 4));
     assert_eq!(
         code_and_text(&reply),
-        (5, "this node has no replication feed")
+        (5, "what is replicated is a stream: ask over TCP")
     );
     assert_eq!((reply.op, reply.request_id), (OpCode::DUMP_HANDLES, 4));
 }

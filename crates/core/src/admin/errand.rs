@@ -15,22 +15,24 @@
 //! is begun anew with each record, so it has no states that could be confused; how often that can
 //! be is bounded by [`FETCHES_MAX`](super::FETCHES_MAX).
 
-use guantong_proto::message::{OpCode, OpFlags, Request, ResponseCode, Version};
+use guantong_proto::HandleRef;
+use guantong_proto::message::{OpCode, OpFlags, Request, ResponseCode};
 use guantong_proto::wire::Writer;
-use guantong_proto::{HandleRef, NameError};
 
 use super::authenticate::{
     Challenge, Claim, Failed, Identity, KeyKind, Pending, Proven, Subject, VERSION_MIN, verify,
 };
 use super::kept::Kept;
 use super::known::{Known, Missing, StoredRecord, Wanted};
-use super::listing::{Listed, Listing};
+use super::listing::Listing;
 use super::open::{Refusal, open};
-use super::plan::Conflict;
-use super::rules::{Denied, Rules};
+use super::present::Presented;
+use super::rules::Rules;
 use super::session::{Chance, Channel, Rejected, Session, SharedSession, Tables, locked};
-use super::write::{Order, Write, Written};
-use crate::authority::{Misdirected, Moment, Outcome, Reply, Site};
+use super::stop::{Done, Stop};
+use super::stream::{Stream, reply};
+use super::write::{Order, Written};
+use crate::authority::{Moment, Reply, Site};
 
 /// How often a change is decided again because somebody else has changed the record meanwhile.
 const CONFLICTS_MAX: u8 = 16;
@@ -89,8 +91,10 @@ enum Proof {
     None,
     /// A claim that waits for the key.
     Claimed(Box<(Claim, Pending)>),
+    /// One that waits for the key, over HTTP.
+    Presented(Box<Presented>),
     /// It is this one.
-    Identity(Identity),
+    Identity(Proven),
     /// It is not who it says, or cannot be known.
     Failed(Failed),
     /// The message is none of its session.
@@ -165,6 +169,38 @@ impl Errand {
         Ok(errand(original, Some(request), proof))
     }
 
+    /// Takes up a request that did not come as a message, by somebody who says so who he is.
+    pub fn of(request: Kept, chance: Chance, presented: Option<Presented>) -> Self {
+        Self {
+            request,
+            answer: None,
+            channel: None,
+            proof: presented.map_or(Proof::None, |presented| Proof::Presented(presented.into())),
+            known: Known::default(),
+            chance,
+            prepared: None,
+            written: None,
+            conflicts: 0,
+            is_wrong_answer: false,
+        }
+    }
+
+    /// Who has proven who he is.
+    pub fn proven(&self) -> Option<&Proven> {
+        match &self.proof {
+            Proof::Identity(proven) => Some(proven),
+            _ => None,
+        }
+    }
+
+    /// Why somebody is not believed to be who he says.
+    pub fn failed(&self) -> Option<&Failed> {
+        match &self.proof {
+            Proof::Failed(failed) => Some(failed),
+            _ => None,
+        }
+    }
+
     /// The identity whose secret key is tried, as its wrong answers are counted.
     pub fn tries_secret_of(&self, site: &Site) -> Option<Subject> {
         let subject = |user: HandleRef<'_>| {
@@ -177,6 +213,10 @@ impl Errand {
                 KeyKind::Secret => subject(claim.user().borrow()),
                 KeyKind::Public => None,
             };
+        }
+        if let Proof::Presented(presented) = &self.proof {
+            let user = presented.user().borrow();
+            return presented.tries_secret().then(|| subject(user))?;
         }
         match Request::of(&self.request.message()) {
             Ok(Request::VerifyAnswer { user, .. }) => subject(HandleRef::from_wire(user).ok()?),
@@ -426,16 +466,28 @@ impl Errand {
                 }),
             };
             self.proof = match proven.and_then(|proven| self.admit(proven, site)) {
-                Ok(proven) => Proof::Identity(proven.identity),
+                Ok(proven) => Proof::Identity(proven),
                 Err(failed) => Proof::Failed(failed),
             };
+        }
+        if let Proof::Presented(presented) = &self.proof {
+            let user = presented.user();
+            let proven = match self.known.record(site, user.borrow()) {
+                Ok(record) => presented.verify(record.map(StoredRecord::values)),
+                Err(Missing::Record(wanted)) => return Err(Missing::Record(wanted).into()),
+                Err(other) => Err(Failed::KeyUnreachable {
+                    user: user.clone(),
+                    reason: other.to_string(),
+                }),
+            };
+            self.proof = proven.map_or_else(Proof::Failed, Proof::Identity);
         }
         if let (Proof::None, Some(channel)) = (&self.proof, &self.channel) {
             let proven = locked(&channel.session).proven();
             if let Some(proven) = proven {
                 let record = self.known.record(site, proven.identity.handle.borrow())?;
                 match proven.holds(record.map(StoredRecord::values)) {
-                    true => self.proof = Proof::Identity(proven.identity),
+                    true => self.proof = Proof::Identity(proven),
                     false => locked(&channel.session).forget_proof(),
                 }
             }
@@ -484,184 +536,8 @@ impl Errand {
     /// Who it is; without a proof, the errand ends in a challenge.
     pub(super) fn identity(&self) -> Result<&Identity, Stop> {
         match &self.proof {
-            Proof::Identity(identity) => Ok(identity),
+            Proof::Identity(proven) => Ok(&proven.identity),
             _ => Err(Stop::Unknown),
         }
     }
-}
-
-//----------- Stop -----------------------------------------------------------
-
-/// How an errand succeeds.
-#[derive(Debug)]
-pub(super) enum Done {
-    /// With this body.
-    Body(Vec<u8>),
-    /// With this body; a record that was there was written over.
-    Replaced(Vec<u8>),
-    /// With values that are not public.
-    Restricted(Vec<u8>),
-    /// With a new session.
-    Session { id: i32, body: Vec<u8> },
-    /// With the end of the session.
-    Ended,
-    /// With the news whether an answer is right.
-    Verified(bool),
-    /// Once this is written, with this body.
-    Write {
-        /// `None` if nothing would change.
-        write: Option<Write>,
-        by: Option<Identity>,
-        body: Vec<u8>,
-        replaced: bool,
-    },
-    /// With a list.
-    List(Listed),
-    /// With a stream.
-    Stream(Identity),
-}
-
-/// Why an errand does not go on for now.
-#[derive(Debug)]
-pub(super) enum Stop {
-    /// A record is missing.
-    Missing(Missing),
-    /// It must be known who asks.
-    Unknown,
-    /// It ends with this code and text.
-    Refused(ResponseCode, String),
-    /// It ends with a referral of this body.
-    Referral(Vec<u8>),
-}
-
-impl Stop {
-    pub(super) fn refuse(code: ResponseCode, text: &str) -> Self {
-        Self::Refused(code, text.to_owned())
-    }
-}
-
-impl From<Missing> for Stop {
-    fn from(missing: Missing) -> Self {
-        Self::Missing(missing)
-    }
-}
-
-impl From<&Rejected> for Stop {
-    fn from(rejected: &Rejected) -> Self {
-        Self::Refused(rejected.code(), rejected.to_string())
-    }
-}
-
-impl From<&Failed> for Stop {
-    fn from(failed: &Failed) -> Self {
-        Self::Refused(failed.code(), failed.to_string())
-    }
-}
-
-impl From<NameError> for Stop {
-    fn from(error: NameError) -> Self {
-        Self::from(Outcome::InvalidHandle(error))
-    }
-}
-
-impl From<Misdirected> for Stop {
-    fn from(misdirected: Misdirected) -> Self {
-        Self::from(Outcome::NotResponsible(misdirected))
-    }
-}
-
-impl From<Outcome> for Stop {
-    fn from(outcome: Outcome) -> Self {
-        Self::Refused(outcome.code(), outcome.message().into_owned())
-    }
-}
-
-impl From<Conflict> for Stop {
-    fn from(conflict: Conflict) -> Self {
-        Self::Refused(conflict.code(), conflict.to_string())
-    }
-}
-
-impl From<Denied> for Stop {
-    fn from(denied: Denied) -> Self {
-        Self::Refused(denied.code(), denied.to_string())
-    }
-}
-
-//----------- Stream ---------------------------------------------------------
-
-/// A request for a stream by somebody who may have it (6.8). The shell accepts it on the connection
-/// that it came over and sends the stream behind the reply, or refuses it.
-#[derive(Debug)]
-pub struct Stream {
-    request: Kept,
-    answer: Option<Kept>,
-    channel: Option<Channel>,
-    identity: Identity,
-}
-
-impl Stream {
-    /// The request: operation 1001 or 1002.
-    pub fn request(&self) -> &Kept {
-        &self.request
-    }
-
-    /// Who has proven that it may have the stream.
-    pub fn identity(&self) -> &Identity {
-        &self.identity
-    }
-
-    /// The version that the stream is sent in: that of the reply.
-    pub fn version(&self) -> Version {
-        let asked = self.answer.as_ref().unwrap_or(&self.request);
-        asked.envelope().answer_version()
-    }
-
-    /// Appends the reply in front of the stream.
-    pub fn accept(&self, site: &Site, body: &[u8], moment: &Moment<'_>, out: &mut Vec<u8>) {
-        self.reply(site)
-            .send(ResponseCode::SUCCESS, moment, out, |out| {
-                out.extend_from_slice(body);
-            });
-    }
-
-    /// Appends an error in place of the stream.
-    pub fn refuse(
-        &self,
-        site: &Site,
-        code: ResponseCode,
-        text: &str,
-        moment: &Moment<'_>,
-        out: &mut Vec<u8>,
-    ) {
-        self.reply(site).error(code, text, moment, out);
-    }
-
-    fn reply<'a>(&'a self, site: &'a Site) -> Reply<'a> {
-        reply(
-            site,
-            &self.request,
-            self.answer.as_ref(),
-            self.channel.as_ref(),
-        )
-    }
-}
-
-/// The reply to `request`. If it was held up by a challenge, it goes to the message that answered,
-/// and outside of sessions it names none (6.2).
-pub(super) fn reply<'a>(
-    site: &'a Site,
-    request: &'a Kept,
-    answer: Option<&'a Kept>,
-    channel: Option<&'a Channel>,
-) -> Reply<'a> {
-    let Some(answer) = answer else {
-        let (envelope, header) = (request.envelope(), request.header());
-        return Reply::to(site, envelope, header, request.octets()).through(channel);
-    };
-    let mut envelope = answer.envelope();
-    if channel.is_none() {
-        envelope.session_id = 0;
-    }
-    Reply::to(site, envelope, request.header(), answer.octets()).through(channel)
 }

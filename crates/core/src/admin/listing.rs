@@ -4,9 +4,9 @@ use guantong_proto::Handle;
 use guantong_proto::message::{OpFlags, ResponseCode};
 use guantong_proto::wire::Writer;
 
-use super::errand::reply;
 use super::kept::Kept;
 use super::session::Channel;
+use super::stream::reply;
 use crate::authority::{Moment, Site};
 
 /// Handles in one message of a list, as clients of this network expect it.

@@ -15,12 +15,13 @@ use guantong_proto::{HandleRef, NameError, Value, Values, is_of_type};
 
 use super::authenticate::Identity;
 use super::authorize::{authorize, is_open_to_all, needed};
-use super::errand::{Done, Errand, Ground, Stop};
+use super::errand::{Errand, Ground};
 use super::known::{Missing, StoredRecord};
 use super::listing::Listed;
 use super::plan::{Change, Conflict, Timestamps, plan};
 use super::rules::Denied;
 use super::session::{Rejected, agree};
+use super::stop::{Done, Stop};
 use super::validate::validate;
 use super::write::{Expected, Write};
 use crate::authority::{

@@ -147,6 +147,19 @@ impl Failure {
         }
     }
 
+    /// A proof was wrong: the client may try another one, so this is a 401 (8.5).
+    pub(super) fn of_proof(self) -> Self {
+        match self.code {
+            ResponseCode::AUTHENTICATION_FAILED => self.with_status(401),
+            _ => self,
+        }
+    }
+
+    /// What was wrong with a proof.
+    pub(super) fn proof_error(&self) -> Option<&str> {
+        (self.code == ResponseCode::AUTHENTICATION_FAILED).then_some(self.message.as_str())
+    }
+
     fn status(&self, asked: &Asked) -> StatusCode {
         let operation = HttpOperation::Resolve;
         let of_code = || http_status(self.code, operation, asked.peer.secure);

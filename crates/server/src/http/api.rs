@@ -7,13 +7,14 @@ use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use guantong_api::handles::{PrefixesAnswer, ReferralAnswer, SiteAnswer};
 use guantong_core::authority::{HttpOperation, Outcome, Query, Selection, http_status};
+use guantong_proto::Handle;
 use guantong_proto::data::Site;
 use guantong_proto::json::{RecordForm, SiteForm, ValueForm};
 use guantong_proto::message::ResponseCode;
 
 use super::answer::{Failure, json, with_source};
 use super::asked::Asked;
-use super::{list, path};
+use super::{change, list, path, session};
 use crate::node::Node;
 use crate::recurse::Sourced;
 
@@ -25,17 +26,17 @@ pub(super) async fn answer(
 ) -> Result<Response, Failure> {
     // A bad function name is refused whatever else is asked.
     asked.params.callback()?;
-    let changes = matches!(asked.method, Method::PUT | Method::DELETE);
-    let posts = asked.method == Method::POST;
     let (area, rest) = path.split_once('/').unwrap_or((path, ""));
     match area {
-        "handles" | "prefixes" if changes => Err(not_here(area)),
-        "prefixes" if posts => Err(not_here(area)),
-        "sessions" | "verifications" => Err(not_here(area)),
+        "handles" if asked.method == Method::PUT => change::put(node, asked, rest).await,
+        "handles" if asked.method == Method::DELETE => change::delete(node, asked, rest).await,
+        "prefixes" if !asked.method.is_safe() => change::prefix(node, asked, rest).await,
+        "sessions" => session::answer(node, asked, rest).await,
+        "verifications" => Err(not_here()),
         "handles" if rest.is_empty() => list::answer(node, asked).await,
         "handles" => {
             let handle = path::handle(rest)?;
-            resolve(node, asked, handle.as_str()).await
+            resolve_as(node, asked, &handle).await
         }
         "site" if rest.is_empty() => site(node, asked),
         "prefixes" if rest.is_empty() => Ok(prefixes(node, asked)),
@@ -48,48 +49,70 @@ pub(super) async fn answer(
     }
 }
 
-/// The refusal of what only the command line can do so far.
-fn not_here(area: &str) -> Failure {
-    let message = match area {
-        "prefixes" => {
-            "prefixes cannot be homed over HTTP yet; on the machine of the node, use \
-             `guantong prefix home` and `guantong prefix unhome`"
-        }
-        "handles" => {
-            "records cannot be changed over HTTP yet; on the machine of the node, use \
-             `guantong record put`, `add`, `modify`, `remove` and `delete`"
-        }
-        _ => {
-            "nobody can prove an identity over HTTP yet; on the machine of the node, use the \
-             `guantong` command"
-        }
-    };
+/// The refusal of what is not offered over HTTP.
+fn not_here() -> Failure {
+    let message = "secret keys are checked for other servers over the native protocol (operation \
+                   201), not over HTTP";
     Failure::new(ResponseCode::INSUFFICIENT_PERMISSIONS, message)
+}
+
+/// The record of a handle, with values that are not public for somebody who says who he is.
+async fn resolve_as(node: &Node, asked: &Asked, handle: &Handle) -> Result<Response, Failure> {
+    let (indexes, types) = selection(asked)?;
+    let mut sourced = sourced(node, asked, handle.as_str(), &indexes, &types).await?;
+    let has_credential = asked.headers.contains_key(AUTHORIZATION);
+    if has_credential && matches!(sourced.outcome, Outcome::AuthenticationNeeded) {
+        let values = change::restricted(node, asked, handle, &indexes, &types).await?;
+        sourced.outcome = Outcome::Record(values);
+    }
+    answer_sourced(asked, handle.as_str(), &sourced)
+}
+
+/// The values that the parameters ask for.
+fn selection(asked: &Asked) -> Result<(Vec<i32>, Vec<String>), Failure> {
+    let types = asked
+        .params
+        .types()
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
+    Ok((asked.params.indexes()?, types))
 }
 
 /// The record of a handle, or the values of it that are asked for.
 pub(super) async fn resolve(node: &Node, asked: &Asked, handle: &str) -> Result<Response, Failure> {
+    let (indexes, types) = selection(asked)?;
+    let sourced = sourced(node, asked, handle, &indexes, &types).await?;
+    answer_sourced(asked, handle, &sourced)
+}
+
+async fn sourced(
+    node: &Node,
+    asked: &Asked,
+    handle: &str,
+    indexes: &[i32],
+    types: &[String],
+) -> Result<Sourced, Failure> {
     let params = &asked.params;
-    let types: Vec<String> = params.types().into_iter().map(str::to_owned).collect();
-    let indexes = params.indexes()?;
     // Whoever offers a credential wants what is not public, too.
     let has_credential = asked.headers.contains_key(AUTHORIZATION);
     let query = Query {
-        selection: Selection::Listed {
-            indexes: &indexes,
-            types: &types,
-        },
+        selection: Selection::Listed { indexes, types },
         public_only: params.flag("publicOnly").unwrap_or(!has_credential),
         do_not_refer: params.is_set("doNotRefer"),
         authoritative: params.is_set("auth"),
         certified: params.is_set("cert"),
         ..Query::public(handle)
     };
-    let Sourced { outcome, source } = node.resolve(&query, asked.peer.address.ip()).await?;
+    Ok(node.resolve(&query, asked.peer.address.ip()).await?)
+}
+
+fn answer_sourced(asked: &Asked, handle: &str, sourced: &Sourced) -> Result<Response, Failure> {
+    let Sourced { outcome, source } = sourced;
     let code = outcome.code();
     let status = http_status(code, HttpOperation::Resolve, asked.peer.secure);
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let values = match &outcome {
+    let values = match outcome {
         Outcome::Record(values) => values.as_slice(),
         Outcome::ValuesNotFound => &[],
         Outcome::Referral(values) | Outcome::ServiceReferral(values) => {
@@ -107,7 +130,7 @@ pub(super) async fn resolve(node: &Node, asked: &Asked, handle: &str) -> Result<
         handle: Some(handle),
         values: values.iter().map(ValueForm::from).collect(),
     };
-    Ok(with_source(json(asked, status, &form), source))
+    Ok(with_source(json(asked, status, &form), *source))
 }
 
 fn site(node: &Node, asked: &Asked) -> Result<Response, Failure> {

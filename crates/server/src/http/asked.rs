@@ -28,7 +28,7 @@ pub(super) struct Asked {
     pub(super) method: Method,
     pub(super) headers: HeaderMap,
     pub(super) params: Params,
-    /// The body as it came; empty unless the method was POST.
+    /// The body as it came; empty unless the method was POST or PUT.
     pub(super) body: Bytes,
     path: String,
     host: Option<String>,
@@ -65,10 +65,11 @@ impl Asked {
 
     async fn read_rest(&mut self, node: &Node, query: &str, body: Body) -> Result<(), Failure> {
         self.params = Params::parse(query)?;
-        if self.method != Method::POST {
+        if !matches!(self.method, Method::POST | Method::PUT) {
             return Ok(());
         }
-        let is_native = is_native_type(self.header(header::CONTENT_TYPE));
+        let is_native =
+            self.method == Method::POST && is_native_type(self.header(header::CONTENT_TYPE));
         let limit = match is_native {
             true => ENVELOPE_LEN + MESSAGE_LEN_MAX,
             false => node.config().http.json_body_max,
@@ -77,7 +78,9 @@ impl Asked {
             let message = format!("the body was cut off, or is longer than {limit} octets");
             Failure::new(ResponseCode::PROTOCOL_ERROR, message).with_status(413)
         })?;
-        if is_native || self.body.is_empty() {
+        // The body of a PUT is a record, except that of a session.
+        let is_record = self.method == Method::PUT && !self.path.starts_with("/api/sessions");
+        if is_native || is_record || self.body.is_empty() {
             return Ok(());
         }
         // Parameters may come in the body instead (8.2).

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use axum::http::StatusCode;
+use axum::http::header::AUTHORIZATION;
 use axum::response::Response;
 use guantong_api::handles::HandlesAnswer;
 use guantong_core::authority::{Misdirected, Outcome};
@@ -16,6 +17,7 @@ use guantong_store::{Scope, StoreError};
 
 use super::answer::{Failure, json};
 use super::asked::Asked;
+use super::change;
 use super::cors::OwnOrigin;
 use crate::listen::host;
 use crate::node::Node;
@@ -43,12 +45,16 @@ pub(super) async fn answer(node: &Arc<Node>, asked: &Asked) -> Result<Response, 
         return Err(Failure::new(ResponseCode::PROTOCOL_ERROR, message));
     }
     if !may_list(node, asked) {
-        let message = "handles are listed for the networks of `http.list_allow` only, under an \
-                       address of this node or the name in `site.domain`";
-        return Err(Failure::new(
-            ResponseCode::INSUFFICIENT_PERMISSIONS,
-            message,
-        ));
+        if !asked.headers.contains_key(AUTHORIZATION) {
+            let message = "handles are listed for the networks of `http.list_allow`, under an \
+                           address of this node or the name in `site.domain`, and for who proves \
+                           over HTTPS that he may";
+            return Err(Failure::new(
+                ResponseCode::INSUFFICIENT_PERMISSIONS,
+                message,
+            ));
+        }
+        change::may_list(node, asked, &Handle::of_prefix(prefix)?).await?;
     }
     if asked.params.callback()?.is_some() {
         // A script of any origin could load this one, from the address of whoever looks at it.

@@ -9,13 +9,14 @@
 //!
 //! One function takes the request apart, because a handle in a path may hold any character and no
 //! route pattern could tell. What is read, redirected to or refused is decided in `core`; here are
-//! only the forms. Changing records over HTTP is not offered: every such request is refused with
-//! the command that does it on the machine of the node.
+//! only the forms. A change becomes the native request that means the same.
 
 mod answer;
 mod api;
 mod asked;
+mod change;
 mod cors;
+mod identity;
 mod list;
 mod native;
 mod own;
@@ -23,12 +24,14 @@ mod page;
 mod params;
 mod path;
 mod proxy;
+mod session;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Extension, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -97,9 +100,14 @@ async fn answer(State(node): State<Arc<Node>>, request: Request) -> Response {
         return finish(&asked, failure.into_json(&asked));
     }
     let response = match target {
-        Target::Api(path) => api::answer(&node, &asked, path)
-            .await
-            .unwrap_or_else(|failure| failure.into_json(&asked)),
+        Target::Api(path) => match api::answer(&node, &asked, path).await {
+            Ok(response) => response,
+            Err(failure) => {
+                let error = failure.proof_error().map(str::to_owned);
+                let response = failure.into_json(&asked);
+                offer(&node, &asked, error.as_deref(), response)
+            }
+        },
         Target::Handle(encoded) => proxy::answer(&node, &asked, encoded)
             .await
             .unwrap_or_else(|failure| failure.into_page(&asked, &node)),
@@ -111,6 +119,16 @@ async fn answer(State(node): State<Arc<Node>>, request: Request) -> Response {
         Target::Robots => own::robots(),
     };
     finish(&asked, response)
+}
+
+/// A 401 offers the Handle scheme as well, with a session to prove something in (8.5).
+fn offer(node: &Node, asked: &Asked, error: Option<&str>, mut response: Response) -> Response {
+    if response.status() == StatusCode::UNAUTHORIZED
+        && let Some(challenge) = identity::challenge(node, asked, error)
+    {
+        response.headers_mut().append(WWW_AUTHENTICATE, challenge);
+    }
+    response
 }
 
 /// The headers of every answer.

@@ -133,6 +133,23 @@ impl Claim {
         self.kind
     }
 
+    /// What follows from the key that has confirmed it, if one has.
+    fn proven(&self, key: Option<ValueRef<'_>>) -> Result<Proven, Failed> {
+        match key {
+            Some(value) => Ok(Proven {
+                identity: Identity {
+                    handle: self.user.clone(),
+                    index: value.index,
+                },
+                key: key_digest(&value),
+            }),
+            None => Err(Failed::NotConfirmed {
+                user: self.user.clone(),
+                index: self.index,
+            }),
+        }
+    }
+
     fn names(&self, value: &ValueRef<'_>) -> bool {
         let family: &[u8] = match self.kind {
             KeyKind::Public => challenge::PUBLIC_KEY,
@@ -153,33 +170,68 @@ pub fn verify(
     pending: &Pending,
     record: Option<Values<'_>>,
 ) -> Result<Proven, Failed> {
-    let version = pending.version();
-    let is_modern = version.at_least(VERSION_MIN.major, VERSION_MIN.minor);
+    let asked = Asked {
+        nonce: &pending.nonce,
+        digest: &pending.digest(),
+        version: pending.version(),
+    };
+    verify_over(claim, &asked, record)
+}
+
+/// What somebody was asked to sign: a nonce of ours, and something that it is bound to.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Drawn by us.
+    pub nonce: &'a [u8],
+    /// The digest of a request, or over HTTP the client's own nonce.
+    pub digest: &'a [u8],
+    /// The version of the protocol, which says what is strong enough.
+    pub version: Version,
+}
+
+/// [`verify`] for whatever was asked.
+pub fn verify_over(
+    claim: &Claim,
+    asked: &Asked<'_>,
+    record: Option<Values<'_>>,
+) -> Result<Proven, Failed> {
+    let is_modern = asked.version.at_least(VERSION_MIN.major, VERSION_MIN.minor);
     if !is_modern || claim.kind == KeyKind::Secret && !is_strong_secret_form(&claim.signed) {
         return Err(Failed::WeakForm);
     }
-    let digest = pending.digest();
     let values = record.unwrap_or(Values::EMPTY);
     let keys = values.iter().filter(|value| claim.names(value));
     let mut keys = keys.take(KEYS_MAX).peekable();
     if keys.peek().is_none() {
         // Takes as long as a wrong secret, so that nobody learns which secrets exist.
-        let _ = confirms(claim, b"", pending, &digest);
+        let _ = confirms(claim, b"", asked);
     }
-    let confirmed = keys.find(|value| confirms(claim, value.data, pending, &digest));
-    match confirmed {
-        Some(value) => Ok(Proven {
-            identity: Identity {
-                handle: claim.user.clone(),
-                index: value.index,
-            },
-            key: key_digest(&value),
-        }),
-        None => Err(Failed::NotConfirmed {
-            user: claim.user.clone(),
-            index: claim.index,
-        }),
-    }
+    claim.proven(keys.find(|value| confirms(claim, value.data, asked)))
+}
+
+/// Checks a secret that was presented itself, as HTTP Basic does (8.5). Only where nobody listens.
+pub fn verify_password(
+    user: &Handle,
+    index: i32,
+    secret: &[u8],
+    record: Option<Values<'_>>,
+) -> Result<Proven, Failed> {
+    let claim = Claim {
+        kind: KeyKind::Secret,
+        user: user.clone(),
+        index,
+        signed: Box::default(),
+    };
+    let presented = SecretKey::new(secret);
+    let values = record.unwrap_or(Values::EMPTY);
+    let keys = values
+        .iter()
+        .filter(|value| claim.names(value))
+        .take(KEYS_MAX);
+    // Every key is compared, so that the time does not tell which one it is.
+    let same =
+        keys.filter(|value| !value.data.is_empty() && SecretKey::new(value.data) == presented);
+    claim.proven(same.last())
 }
 
 /// An identity that was proven, and by which key.
@@ -214,8 +266,8 @@ fn key_digest(value: &ValueRef<'_>) -> Vec<u8> {
     Hash::Sha256.digest(&[&value.kind.to_ascii_uppercase(), &[0], value.data])
 }
 
-fn confirms(claim: &Claim, key: &[u8], pending: &Pending, digest: &[u8]) -> bool {
-    let (nonce, signed) = (&pending.nonce, &claim.signed);
+fn confirms(claim: &Claim, key: &[u8], asked: &Asked<'_>) -> bool {
+    let (nonce, digest, signed) = (asked.nonce, asked.digest, &claim.signed);
     let checked = match claim.kind {
         // An empty secret is one that everybody knows, but the work is done all the same.
         KeyKind::Secret => {
@@ -224,9 +276,9 @@ fn confirms(claim: &Claim, key: &[u8], pending: &Pending, digest: &[u8]) -> bool
             return checked.is_ok() && !key.is_empty();
         }
         KeyKind::Public => PublicKey::decode(key).map(|key| {
-            is_strong_enough_for(&key, signed, pending.version())
-                && challenge::verify_key_answer(&key, claim.user.as_str(), nonce, digest, signed)
-                    .is_ok()
+            let user = claim.user.as_str();
+            is_strong_enough_for(&key, signed, asked.version)
+                && challenge::verify_key_answer(&key, user, nonce, digest, signed).is_ok()
         }),
     };
     checked.unwrap_or(false)
@@ -290,6 +342,12 @@ pub enum Failed {
         /// Who was proven.
         identity: Identity,
     },
+    /// The key that proved it is not in the record any more.
+    #[error("the key that proved {identity} was removed or replaced: prove it again")]
+    Revoked {
+        /// Who was proven.
+        identity: Identity,
+    },
     /// Too many answers of this peer, or for this identity, were wrong.
     #[error("too many wrong answers: wait some seconds, then ask again")]
     TooManyAttempts,
@@ -321,7 +379,9 @@ impl Failed {
             Self::NoChallenge => ResponseCode::AUTHENTICATION_TIMED_OUT,
             Self::UnknownType { .. } => ResponseCode::INVALID_CREDENTIAL,
             Self::User(_) | Self::NotNamed { .. } => ResponseCode::INVALID_ADMIN,
-            Self::WeakForm | Self::NotConfirmed { .. } => ResponseCode::AUTHENTICATION_FAILED,
+            Self::WeakForm | Self::NotConfirmed { .. } | Self::Revoked { .. } => {
+                ResponseCode::AUTHENTICATION_FAILED
+            }
             Self::TooManyAttempts => ResponseCode::SERVER_TOO_BUSY,
             Self::KeyUnreachable { .. } => ResponseCode::UNABLE_TO_AUTHENTICATE,
             Self::OldVersion { .. } => ResponseCode::OPERATION_NOT_SUPPORTED,

@@ -1,6 +1,7 @@
 //! Requests through the whole router, against one node that all tests share and none changes.
 
 mod api;
+mod change;
 mod pages;
 mod proxy;
 mod sample;

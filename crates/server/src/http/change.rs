@@ -1,0 +1,240 @@
+//! Changes over HTTP: `PUT` and `DELETE` of records, homing of prefixes, values that are not public
+//! (8.1 to 8.3).
+//!
+//! A request becomes the native request that means the same, and is carried out by the same
+//! function; so the two cannot disagree about who may do what.
+
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{Method, StatusCode};
+use axum::response::Response;
+use guantong_api::handles::ChangedAnswer;
+use guantong_core::authority::{HttpOperation, http_status};
+use guantong_proto::limits::EXPIRATION_DEFAULT_SECS;
+use guantong_proto::message::{
+    Body, Envelope, Message, OpCode, OpFlags, RequestBuilder, Response as Native, ResponseCode,
+    Version,
+};
+use guantong_proto::wire::Writer;
+use guantong_proto::{Handle, Value, json};
+
+use super::answer::{Failure, json as answer_json};
+use super::asked::Asked;
+use super::identity::{self, Offered};
+use super::path;
+use crate::errand::{Carried, Rest};
+use crate::node::{Node, Via};
+
+//----------- Records --------------------------------------------------------
+
+/// Creates a record, writes one over, or adds values to one.
+pub(super) async fn put(node: &Node, asked: &Asked, encoded: &str) -> Result<Response, Failure> {
+    let kind = asked.header(CONTENT_TYPE).unwrap_or_default();
+    let is_json = kind
+        .split(';')
+        .next()
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
+    if !is_json {
+        let message = "the body must be JSON: send `Content-Type: application/json`";
+        return Err(Failure::new(ResponseCode::PROTOCOL_ERROR, message));
+    }
+    let handle = path::handle(encoded)?;
+    let values = json::parse_values(&asked.body).map_err(|error| {
+        Failure::new(
+            ResponseCode::PROTOCOL_ERROR,
+            format!("Invalid JSON: {error}"),
+        )
+    })?;
+    let overwrite = asked.params.flag("overwrite").unwrap_or(true);
+    let (op, mut flags) = match asked.params.first("index") {
+        None => (OpCode::CREATE, OpFlags::DEFAULT),
+        Some(_) => {
+            check_indexes(asked, &values)?;
+            (OpCode::ADD_VALUE, OpFlags::DEFAULT)
+        }
+    };
+    if overwrite {
+        flags = flags.with(OpFlags::OVERWRITE);
+    }
+    if op == OpCode::CREATE && asked.params.is_set("mintNewSuffix") {
+        flags = flags.with(OpFlags::MINT_SUFFIX);
+    }
+    let packet = builder(node, flags).write(op, handle.as_str(), &values);
+    let reply = carry_out(node, asked, &packet).await?;
+    let message = reply.success(&handle)?;
+    let replaced = op == OpCode::CREATE && message.header.flags.has(OpFlags::OVERWRITE);
+    let operation = match replaced {
+        true => HttpOperation::Other,
+        false => HttpOperation::Create,
+    };
+    let name = match Native::of(&message).map(|response| response.body) {
+        Ok(Body::Created(Some(name))) => String::from_utf8_lossy(name).into_owned(),
+        _ => handle.to_string(),
+    };
+    Ok(changed(asked, operation, &name))
+}
+
+/// `index=various` takes any values; other indexes are those that may be written.
+fn check_indexes(asked: &Asked, values: &[Value]) -> Result<(), Failure> {
+    if asked.params.all("index").any(|index| index == "various") {
+        return Ok(());
+    }
+    let indexes = asked.params.indexes()?;
+    match values.iter().find(|value| !indexes.contains(&value.index)) {
+        None => Ok(()),
+        Some(value) => {
+            let index = value.index;
+            let message = format!("the body has a value {index}, which `index` does not name");
+            Err(Failure::new(ResponseCode::PROTOCOL_ERROR, message))
+        }
+    }
+}
+
+/// Deletes a record, or values of it.
+pub(super) async fn delete(node: &Node, asked: &Asked, encoded: &str) -> Result<Response, Failure> {
+    let handle = path::handle(encoded)?;
+    let indexes = asked.params.indexes()?;
+    let builder = builder(node, OpFlags::DEFAULT);
+    let packet = match indexes.is_empty() {
+        true => builder.named(OpCode::DELETE, handle.as_str()),
+        false => builder.packet(
+            OpCode::REMOVE_VALUE,
+            &Writer::to_vec(|w| {
+                w.bytes(handle.as_str().as_bytes());
+                w.i32_array(&indexes);
+            }),
+        ),
+    };
+    carry_out(node, asked, &packet).await?.success(&handle)?;
+    Ok(changed(asked, HttpOperation::Other, handle.as_str()))
+}
+
+/// Values of a record that not everybody may read, for somebody who says who he is.
+pub(super) async fn restricted(
+    node: &Node,
+    asked: &Asked,
+    handle: &Handle,
+    indexes: &[i32],
+    types: &[String],
+) -> Result<Vec<Value>, Failure> {
+    let flags = OpFlags::DEFAULT.without(OpFlags::PUBLIC_ONLY);
+    let packet = builder(node, flags).resolve(handle.as_str(), indexes, types);
+    let reply = carry_out(node, asked, &packet).await?;
+    let message = reply.success(handle)?;
+    match Native::of(&message).map(|response| response.body) {
+        Ok(Body::Record { values, .. }) => values.to_vec().map_err(|error| {
+            Failure::new(ResponseCode::ERROR, error.to_string()).about(handle.as_str())
+        }),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// Whether the sender may list the handles of a prefix, by who he is.
+pub(super) async fn may_list(node: &Node, asked: &Asked, prefix: &Handle) -> Result<(), Failure> {
+    let packet = builder(node, OpFlags::DEFAULT).named(OpCode::LIST_HANDLES, prefix.as_str());
+    let reply = carry_out(node, asked, &packet).await?;
+    match reply.0.rest {
+        Rest::List(_) => Ok(()),
+        _ => reply.success(prefix).map(|_| ()),
+    }
+}
+
+//----------- Prefixes -------------------------------------------------------
+
+/// Homes or unhomes a prefix.
+pub(super) async fn prefix(node: &Node, asked: &Asked, encoded: &str) -> Result<Response, Failure> {
+    let prefix = match (encoded, asked.params.first("prefix")) {
+        ("", Some(prefix)) => Handle::of_prefix(prefix)?,
+        ("", None) => {
+            let message = "which prefix? name it as `/api/prefixes/<prefix>`";
+            return Err(Failure::new(ResponseCode::PROTOCOL_ERROR, message));
+        }
+        (encoded, _) => Handle::of_prefix(path::handle(encoded)?.as_str())?,
+    };
+    let op = match asked.method {
+        Method::DELETE => OpCode::UNHOME_PREFIX,
+        _ => OpCode::HOME_PREFIX,
+    };
+    let packet = builder(node, OpFlags::DEFAULT).named(op, prefix.as_str());
+    carry_out(node, asked, &packet).await?.success(&prefix)?;
+    Ok(changed(asked, HttpOperation::Other, prefix.as_str()))
+}
+
+//----------- Carrying out ---------------------------------------------------
+
+fn builder(node: &Node, flags: OpFlags) -> RequestBuilder {
+    RequestBuilder {
+        envelope: Envelope::new(Version::OURS, 0),
+        flags,
+        expiration: node.now_secs().saturating_add(EXPIRATION_DEFAULT_SECS),
+    }
+}
+
+/// The reply to a native request that was made from one over HTTP.
+pub(super) struct Reply(Carried);
+
+impl Reply {
+    /// The reply, if it is a success.
+    fn success(&self, handle: &Handle) -> Result<Message<'_>, Failure> {
+        let cut_off = || Failure::new(ResponseCode::ERROR, "the request was cut off");
+        let message = Message::decode(&self.0.reply).map_err(|_| cut_off())?;
+        let code = message.header.code;
+        if code.is_success() {
+            return Ok(message);
+        }
+        let text = match Native::of(&message).map(|response| response.body) {
+            Ok(Body::Error { text, .. }) => String::from_utf8_lossy(text).into_owned(),
+            _ if code == ResponseCode::AUTHENTICATION_NEEDED => {
+                "prove who you are, with the key of an administrator".to_owned()
+            }
+            _ => String::new(),
+        };
+        Err(Failure::new(code, text).about(handle.as_str()).of_proof())
+    }
+}
+
+/// Carries out a native request for the sender of the one over HTTP.
+pub(super) async fn carry_out(node: &Node, asked: &Asked, packet: &[u8]) -> Result<Reply, Failure> {
+    let offered = identity::offered(node, asked)?;
+    Ok(Reply(carry_out_for(node, asked, packet, offered).await))
+}
+
+pub(super) async fn carry_out_for(
+    node: &Node,
+    asked: &Asked,
+    packet: &[u8],
+    offered: Option<Offered>,
+) -> Carried {
+    let via = Via {
+        transport: asked.peer.transport(),
+        peer: asked.peer.address,
+    };
+    let (presented, session) = match offered {
+        Some(offered) => (Some(offered.presented), offered.session),
+        None => (None, None),
+    };
+    let carried = node.carry_out(packet, presented, via).await;
+    if let (Some(id), Some(proven)) = (session, &carried.proven) {
+        identity::prove(node, id, proven.clone());
+    }
+    carried
+}
+
+fn changed(asked: &Asked, operation: HttpOperation, handle: &str) -> Response {
+    let code = ResponseCode::SUCCESS;
+    let status = http_status(code, operation, asked.peer.secure);
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    let form = ChangedAnswer {
+        response_code: code.0,
+        handle,
+    };
+    answer_json(asked, status, &form)
+}
+
+/// A request that does nothing but prove who asks.
+pub(super) fn who_is_it(node: &Node) -> Vec<u8> {
+    let body = Writer::to_vec(|w| {
+        w.bytes(b"");
+        w.i32(0);
+    });
+    builder(node, OpFlags::DEFAULT).packet(OpCode::LOGIN, &body)
+}

@@ -1,0 +1,350 @@
+//! Changes over HTTP, and who is believed to ask for them.
+
+use axum::body::Body;
+use axum::http::{Method, Request};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use guantong_proto::crypto::Hash;
+use guantong_proto::data::{Admin, AdminPermissions};
+use guantong_proto::wire::Writer;
+use guantong_proto::{Handle, Permissions, Value, Values};
+use guantong_store::{Batch, Change, Expect, Origin};
+use ring::hmac;
+use ring::rand::SystemRandom;
+
+use super::{Answer, NEAR, ask, node, secure};
+use crate::key::ServerKey;
+
+const USER: &str = "88.118.5/http-user";
+const SECRET: &str = "correct horse";
+
+/// A user with a secret key, and a record that he administers.
+fn user(thing: &str) {
+    let admin = |handle: &str, index| {
+        let admin = Admin::new(AdminPermissions::ALL, handle, index);
+        Value::new(100, "HS_ADMIN", admin.encode())
+    };
+    let hidden = |index, kind: &str, data: &str| Value {
+        permissions: Permissions(Permissions::ADMIN_READ | Permissions::ADMIN_WRITE),
+        ..Value::new(index, kind, data)
+    };
+    let put = |name: &str, values: &[Value]| Change::Put {
+        handle: Handle::parse(name).unwrap(),
+        values: Writer::to_vec(|w| Values::encode(values, w)),
+        expect: Expect::Anything,
+    };
+    let batch = Batch {
+        changes: vec![
+            put(USER, &[hidden(300, "HS_SECKEY", SECRET)]),
+            put(
+                thing,
+                &[
+                    admin(USER, 300),
+                    Value::new(1, "URL", "x"),
+                    hidden(2, "NOTE", "hidden"),
+                ],
+            ),
+        ],
+        at_ms: 0,
+        origin: Origin::Operator,
+    };
+    node().store.submit(batch).wait().unwrap();
+}
+
+fn basic(user: &str, secret: &str) -> String {
+    let user = format!("300%3A{user}");
+    format!("Basic {}", STANDARD.encode(format!("{user}:{secret}")))
+}
+
+async fn send(method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    let request = Request::builder().method(method).uri(path);
+    let request = headers
+        .iter()
+        .fold(request, |r, (name, value)| r.header(*name, *value));
+    ask(request.body(Body::from(body.to_owned())).unwrap(), secure()).await
+}
+
+async fn put_json(path: &str, credential: &str, body: &str) -> Answer {
+    let headers = [
+        ("authorization", credential),
+        ("content-type", "application/json"),
+    ];
+    send(Method::PUT, path, &headers, body).await
+}
+
+#[tokio::test]
+async fn values_are_written_and_removed_by_who_may() {
+    let path = "/api/handles/88.118.5/http-values";
+    user("88.118.5/http-values");
+    let me = basic(USER, SECRET);
+    let value = r#"{"index":5,"type":"EMAIL","data":"a@b"}"#;
+    let added = put_json(&format!("{path}?index=5"), &me, value).await;
+    assert_eq!(
+        (added.status.as_u16(), added.json()["responseCode"].as_i64()),
+        (201, Some(1))
+    );
+    let other = put_json(&format!("{path}?index=4"), &me, value).await;
+    assert_eq!(other.status, 400, "{}", other.text());
+    let twice = put_json(&format!("{path}?index=various&overwrite=false"), &me, value).await;
+    assert_eq!(twice.status, 409, "{}", twice.text());
+    let credential = [("authorization", me.as_str())];
+    let removed = send(Method::DELETE, &format!("{path}?index=5"), &credential, "").await;
+    assert_eq!(removed.status, 200);
+    let deleted = send(Method::DELETE, path, &[("authorization", &me)], "").await;
+    assert_eq!(deleted.json()["handle"], "88.118.5/http-values");
+    assert_eq!(super::get(path).await.status, 404);
+}
+
+#[tokio::test]
+async fn record_is_written_over_with_200_and_not_created_without_the_right() {
+    let path = "/api/handles/88.118.5/http-over";
+    user("88.118.5/http-over");
+    let me = basic(USER, SECRET);
+    let record = r#"{"values":[{"index":1,"type":"URL","data":"new"}]}"#;
+    assert_eq!(put_json(path, &me, record).await.status, 200);
+    let mine = put_json("/api/handles/88.118.5/http-new", &me, record).await;
+    assert_eq!(
+        (mine.status.as_u16(), mine.json()["responseCode"].as_i64()),
+        (403, Some(400))
+    );
+    let kept = put_json(&format!("{path}?overwrite=no"), &me, record).await;
+    assert_eq!(kept.status, 403, "{}", kept.text());
+}
+
+#[tokio::test]
+async fn bodies_that_are_no_records_are_400() {
+    user("88.118.5/http-bodies");
+    let path = "/api/handles/88.118.5/http-bodies";
+    let me = basic(USER, SECRET);
+    for body in ["", "{", "[]x", r#"{"values":[{"type":"URL","data":"x"}]}"#] {
+        let answer = put_json(path, &me, body).await;
+        assert_eq!(answer.status, 400, "{body}");
+        assert!(answer.text().contains("Invalid JSON"), "{}", answer.text());
+    }
+    let headers = [
+        ("authorization", me.as_str()),
+        ("content-type", "text/plain"),
+    ];
+    assert_eq!(send(Method::PUT, path, &headers, "{}").await.status, 400);
+}
+
+#[tokio::test]
+async fn nobody_and_the_wrong_secret_change_nothing() {
+    user("88.118.5/http-nobody");
+    let path = "/api/handles/88.118.5/http-nobody";
+    let nobody = send(Method::DELETE, path, &[], "").await;
+    assert_eq!(nobody.status, 401);
+    let offers: Vec<_> = nobody.headers.get_all("www-authenticate").iter().collect();
+    assert_eq!(offers[0], "Basic realm=\"handle\"");
+    assert!(
+        offers[1]
+            .to_str()
+            .unwrap()
+            .starts_with("Handle sessionId=\"")
+    );
+    for (credential, status) in [
+        (basic(USER, "wrong"), 401),
+        (basic(USER, ""), 401),
+        (basic("88.118.5/missing", SECRET), 401),
+        ("Basic %%%".to_owned(), 403),
+        ("Bearer x".to_owned(), 403),
+    ] {
+        let answer = send(Method::DELETE, path, &[("authorization", &credential)], "").await;
+        assert_eq!(answer.status, status, "{credential}: {}", answer.text());
+    }
+    assert_eq!(super::get(path).await.status, 200);
+}
+
+#[tokio::test]
+async fn credentials_are_not_taken_over_plain_http() {
+    user("88.118.5/http-plain");
+    let me = basic(USER, SECRET);
+    let request = Request::delete("/api/handles/88.118.5/http-plain")
+        .header("authorization", me)
+        .body(Body::empty())
+        .unwrap();
+    assert_eq!(ask(request, NEAR).await.status, 403);
+    let request = Request::post("/api/sessions").body(Body::empty()).unwrap();
+    let answer = ask(request, NEAR).await;
+    assert_eq!((answer.status.as_u16(), answer.text().as_str()), (403, ""));
+}
+
+#[tokio::test]
+async fn password_that_a_browser_remembers_changes_nothing_for_other_pages() {
+    user("88.118.5/http-foreign");
+    let path = "/api/handles/88.118.5/http-foreign";
+    let me = basic(USER, SECRET);
+    for (name, value) in [
+        ("origin", "https://elsewhere.example"),
+        ("sec-fetch-site", "cross-site"),
+    ] {
+        let headers = [
+            ("authorization", me.as_str()),
+            (name, value),
+            ("host", "here.example"),
+        ];
+        let answer = send(Method::DELETE, path, &headers, "").await;
+        assert_eq!(answer.status, 403, "{name}");
+    }
+    let headers = [
+        ("authorization", me.as_str()),
+        ("origin", "https://here.example"),
+        ("sec-fetch-site", "same-origin"),
+        ("host", "here.example"),
+    ];
+    assert_eq!(send(Method::DELETE, path, &headers, "").await.status, 200);
+}
+
+#[tokio::test]
+async fn restricted_values_are_read_by_who_may_and_secret_keys_by_nobody() {
+    user("88.118.5/http-read");
+    let me = basic(USER, SECRET);
+    let read = |path: &'static str, credential: String| async move {
+        send(Method::GET, path, &[("authorization", &credential)], "").await
+    };
+    let answer = read("/api/handles/88.118.5/http-read", me.clone()).await;
+    let indexes: Vec<_> = answer.json()["values"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|value| value["index"].as_i64().unwrap())
+        .collect();
+    assert_eq!(indexes, [100, 1, 2]);
+    let secret = read("/api/handles/88.118.5/http-user", me).await;
+    assert_eq!(secret.status, 403, "{}", secret.text());
+}
+
+//----------- The Handle scheme ----------------------------------------------
+
+async fn new_session() -> (String, Vec<u8>) {
+    let answer = send(Method::POST, "/api/sessions", &[], "").await;
+    assert_eq!(answer.status, 201);
+    assert_eq!(answer.header("location"), "/api/sessions/this");
+    let json = answer.json();
+    let nonce = STANDARD.decode(json["nonce"].as_str().unwrap()).unwrap();
+    (json["sessionId"].as_str().unwrap().to_owned(), nonce)
+}
+
+/// The credential by which a session is proven with the secret.
+fn proof(session: &str, nonce: &[u8], secret: &str) -> String {
+    let client_nonce = [9; 16];
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    let mac = hmac::sign(&key, &[nonce, &client_nonce].concat());
+    format!(
+        "Handle version=\"0\", sessionId=\"{session}\", cnonce=\"{}\", id=\"300:{USER}\", \
+         type=\"HS_SECKEY\", alg=\"HMAC-SHA256\", signature=\"{}\"",
+        STANDARD.encode(client_nonce),
+        STANDARD.encode(mac)
+    )
+}
+
+#[tokio::test]
+async fn session_is_proven_once_and_ended() {
+    user("88.118.5/http-session");
+    let (session, nonce) = new_session().await;
+    let named = format!("Handle version=\"0\", sessionId=\"{session}\"");
+    let state = |credential: String| async move {
+        send(
+            Method::GET,
+            "/api/sessions/this",
+            &[("authorization", &credential)],
+            "",
+        )
+        .await
+    };
+    assert_eq!(
+        state(named.clone()).await.json()["authenticated"].as_bool(),
+        None
+    );
+    let credential = proof(&session, &nonce, SECRET);
+    let credential = [("authorization", credential.as_str())];
+    let proven = send(Method::PUT, "/api/sessions/this", &credential, "").await;
+    assert_eq!(proven.status, 200, "{}", proven.text());
+    assert_eq!(proven.json()["id"], format!("300:{USER}"));
+    let path = "/api/handles/88.118.5/http-session?index=1";
+    let removed = send(Method::DELETE, path, &[("authorization", &named)], "").await;
+    assert_eq!(removed.status, 200, "{}", removed.text());
+    let credential = [("authorization", named.as_str())];
+    let ended = send(Method::DELETE, "/api/sessions/this", &credential, "").await;
+    assert_eq!(ended.status, 204);
+    let after = send(Method::DELETE, path, &[("authorization", &named)], "").await;
+    assert_eq!(after.status, 401);
+    assert_eq!(state(named).await.status, 401);
+}
+
+#[tokio::test]
+async fn proof_is_taken_with_the_request_that_needs_it_and_only_in_its_session() {
+    user("88.118.5/http-proof");
+    let (session, nonce) = new_session().await;
+    let (other, _) = new_session().await;
+    let path = "/api/handles/88.118.5/http-proof?index=1";
+    let delete = |credential: String| async move {
+        send(Method::DELETE, path, &[("authorization", &credential)], "").await
+    };
+    let moved = proof(&session, &nonce, SECRET).replace(&session, &other);
+    assert_eq!(delete(moved).await.status, 401);
+    let wrong = delete(proof(&session, &nonce, "wrong")).await;
+    assert_eq!(wrong.status, 401);
+    let offers: Vec<_> = wrong.headers.get_all("www-authenticate").iter().collect();
+    assert!(
+        offers[1]
+            .to_str()
+            .unwrap()
+            .contains("error=\"the answer is not confirmed")
+    );
+    assert_eq!(delete(proof(&session, &nonce, SECRET)).await.status, 200);
+}
+
+#[tokio::test]
+async fn administrator_proves_with_the_key_that_init_has_made() {
+    user("88.118.5/http-key");
+    let folder = node().config().folder.join(crate::init::ADMIN_KEY);
+    let key = ServerKey::load(&folder).unwrap();
+    let (session, nonce) = new_session().await;
+    let client_nonce = [4; 16];
+    let octets = [&nonce[..], &client_nonce].concat();
+    let signature = key
+        .signing()
+        .sign(Hash::Sha256, &octets, &SystemRandom::new())
+        .unwrap();
+    let credential = format!(
+        "Handle version=\"0\", sessionId=\"{session}\", cnonce=\"{}\", \
+         id=\"300:0.NA/88.118.5\", type=\"HS_PUBKEY\", alg=\"SHA256\", signature=\"{}\"",
+        STANDARD.encode(client_nonce),
+        STANDARD.encode(signature)
+    );
+    let record = r#"[{"index":1,"type":"URL","data":"https://example.org/"}]"#;
+    let created = put_json("/api/handles/88.118.5/http-created", &credential, record).await;
+    assert_eq!(created.status, 201, "{}", created.text());
+    let minted = put_json(
+        "/api/handles/88.118.5/m-?mintNewSuffix",
+        &credential,
+        record,
+    )
+    .await;
+    let name = minted.json()["handle"].as_str().unwrap().to_owned();
+    assert_eq!(name.len(), "88.118.5/m-".len() + 36, "{name}");
+    for (method, homed) in [(Method::POST, true), (Method::DELETE, false)] {
+        let path = "/api/prefixes/88.118.78";
+        let answer = send(method, path, &[("authorization", &credential)], "").await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let prefixes = super::get("/api/prefixes").await.text();
+        assert_eq!(prefixes.contains("88.118.78"), homed);
+    }
+}
+
+#[tokio::test]
+async fn node_signs_both_nonces_for_who_sends_one() {
+    let body = format!("{{\"cnonce\":\"{}\"}}", STANDARD.encode([7; 16]));
+    let headers = [("content-type", "application/json")];
+    let answer = send(Method::POST, "/api/sessions", &headers, &body).await;
+    let json = answer.json();
+    assert_eq!(json["serverAlg"], "SHA256");
+    let octet = |field: &str| STANDARD.decode(json[field].as_str().unwrap()).unwrap();
+    let signed = [&octet("nonce")[..], &[7; 16]].concat();
+    let key = guantong_proto::crypto::VerifyingKey::new(&node().key().public()).unwrap();
+    assert_eq!(
+        key.verify(Hash::Sha256, &signed, &octet("serverSignature")),
+        Ok(())
+    );
+}
