@@ -486,6 +486,12 @@ impl Node {
             Ok(Ok(_)) => Written::Done,
             Ok(Err(WriteError::Conflict { .. })) => Written::Conflict,
             Ok(Err(WriteError::Busy)) => Written::Busy,
+            Ok(Err(error @ WriteError::NotAdmitted { .. })) => {
+                Written::NotAdmitted(error.to_string())
+            }
+            Ok(Err(error @ WriteError::Unconfirmed { .. })) => {
+                Written::Unconfirmed(error.to_string())
+            }
             Ok(Err(error)) => {
                 tracing::error!(%error, "a change could not be written");
                 Written::Failed
@@ -494,7 +500,7 @@ impl Node {
             Err(_) => Written::Failed,
         };
         if is_homing
-            && written == Written::Done
+            && matches!(written, Written::Done | Written::Unconfirmed(_))
             && let Err(error) = self.refresh_site()
         {
             tracing::error!(%error, "the change of homed prefixes could not be put in force");

@@ -5,6 +5,10 @@
 
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+
 use guantong_proto::crypto::challenge::answer_with_secret;
 use guantong_proto::data::SecretKey;
 use guantong_proto::frame::{Joined, Reassembly};
@@ -14,7 +18,7 @@ use guantong_proto::message::{
 use guantong_proto::wire::Writer;
 use guantong_proto::{Handle, Permissions, Value};
 use guantong_server::Running;
-use guantong_store::Origin;
+use guantong_store::{Admission, Origin};
 
 use support::admin::{
     SECRET, USER, admin_value, administered, answer, builder, code_of, dump, node, prove,
@@ -97,6 +101,50 @@ fn record_lives_its_life_over_the_network() {
     assert_eq!(act(builder(0, 5).named(OpCode::DELETE, name)), 1);
     assert_eq!(act(builder(0, 5).named(OpCode::DELETE, name)), 100);
     assert!(stored(&node, name).is_empty());
+}
+
+/// Stands for a gate that admits so many times and then no more.
+struct Closing(AtomicUsize);
+
+impl Admission for Closing {
+    fn admits(&self, _: &Origin) -> Result<(), Arc<str>> {
+        let left = |left: usize| left.checked_sub(1);
+        let admitted = self.0.fetch_update(Relaxed, Relaxed, left);
+        admitted.map(drop).map_err(|_| "another takes over".into())
+    }
+}
+
+#[test]
+fn change_is_refused_with_the_reason_while_the_node_takes_none() {
+    let mut place = Place::new();
+    let node = administered(&mut place);
+    let mut tcp = Tcp::to(node.addresses().tcp[0]);
+    let create = write(OpCode::CREATE, "88.118.5/thing", &[value(1, "URL", "x")]);
+    let home = builder(0, 5).named(OpCode::HOME_PREFIX, "88.118.6");
+    let store = &node.node().store;
+    store.set_admission(Arc::new(Closing(AtomicUsize::new(0))));
+    for request in [create, home] {
+        let reply = decode(&prove(&mut tcp, &request));
+        assert_eq!(reply.code, ResponseCode::SERVER_READ_ONLY);
+        assert!(reply.text.contains("another takes over"), "{}", reply.text);
+    }
+    assert!(stored(&node, "88.118.5/thing").is_empty());
+    assert_eq!(store.homed().len(), 1);
+}
+
+#[test]
+fn change_that_may_not_last_is_not_called_done() {
+    let mut place = Place::new();
+    let node = administered(&mut place);
+    let mut tcp = Tcp::to(node.addresses().tcp[0]);
+    let create = write(OpCode::CREATE, "88.118.5/thing", &[value(1, "URL", "x")]);
+    // It closes between the write and the news of it.
+    let closing = Closing(AtomicUsize::new(1));
+    node.node().store.set_admission(Arc::new(closing));
+    let reply = decode(&prove(&mut tcp, &create));
+    assert_eq!(reply.code, ResponseCode::ERROR);
+    assert!(reply.text.contains("not certain"), "{}", reply.text);
+    assert_eq!(stored(&node, "88.118.5/thing"), ["1 URL x"]);
 }
 
 #[test]

@@ -433,7 +433,7 @@ impl Errand {
 
     /// What a write that has come to an end makes of the errand.
     fn written_to(&mut self, written: Written) -> Result<Done, Stop> {
-        let (code, text) = match (written, self.prepared.take()) {
+        let text = match (&written, self.prepared.take()) {
             (
                 Written::Done,
                 Some(Prepared {
@@ -442,9 +442,15 @@ impl Errand {
                 }),
             ) => return Ok(Done::Body(body)),
             (Written::Done, Some(Prepared { body, .. })) => return Ok(Done::Replaced(body)),
-            (Written::Busy, _) => (ResponseCode::SERVER_TOO_BUSY, BUSY),
-            (Written::Conflict, _) => (ResponseCode::SERVER_TOO_BUSY, CONTENDED),
-            (Written::Failed | Written::Done, _) => (ResponseCode::ERROR, NOT_WRITTEN),
+            (Written::Busy, _) => BUSY,
+            (Written::Conflict, _) => CONTENDED,
+            (Written::NotAdmitted(why) | Written::Unconfirmed(why), _) => why,
+            (Written::Failed | Written::Done, _) => NOT_WRITTEN,
+        };
+        let code = match &written {
+            Written::Busy | Written::Conflict => ResponseCode::SERVER_TOO_BUSY,
+            Written::NotAdmitted(_) => ResponseCode::SERVER_READ_ONLY,
+            Written::Unconfirmed(_) | Written::Failed | Written::Done => ResponseCode::ERROR,
         };
         Err(Stop::refuse(code, text))
     }

@@ -67,6 +67,10 @@ pub enum Written {
     Conflict,
     /// The store has too much to do.
     Busy,
+    /// The node takes no changes now, for this reason.
+    NotAdmitted(String),
+    /// It is on the medium here; whether it lasts is not certain, for this reason.
+    Unconfirmed(String),
     /// The store failed; the log says why.
     Failed,
 }

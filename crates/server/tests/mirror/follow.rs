@@ -3,9 +3,10 @@
 use guantong_core::replicate::Role;
 use guantong_proto::Handle;
 use guantong_proto::data::Site;
+use guantong_proto::message::{Message, OpCode, ResponseCode};
 use guantong_store::{Change, WriteError};
 
-use crate::pair::{PREFIX, Side, eventually, put, value};
+use crate::pair::{PREFIX, Side, builder, eventually, put, value};
 
 #[test]
 fn fresh_mirror_receives_everything_and_then_every_change() {
@@ -39,6 +40,9 @@ fn mirror_takes_no_changes_and_publishes_itself_as_none() {
     assert!(matches!(refused, WriteError::NotAdmitted { .. }));
     let who = primary.tcp().to_string();
     assert!(refused.to_string().contains(&who), "{refused}");
+    let refused = mirror.ask(&builder().write(OpCode::CREATE, "88.118.5/SN1", &[]));
+    let refused = Message::decode(&refused).unwrap().header.code;
+    assert_eq!(refused, ResponseCode::SERVER_NOT_RESPONSIBLE);
     let site = |side: &Side| Site::decode(side.running().node().site().record()).unwrap();
     assert!(!site(&mirror).is_primary());
     assert!(site(&primary).is_primary());

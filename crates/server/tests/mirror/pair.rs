@@ -1,11 +1,13 @@
 //! Two nodes on loopback that may follow each other.
 
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use guantong_core::admin::Identity;
 use guantong_core::replicate::Role;
+use guantong_proto::message::{Envelope, OpFlags, RequestBuilder, Version};
 use guantong_proto::wire::Writer;
 use guantong_proto::{CaseRule, Handle, Permissions, Ttl, Value, Values};
 use guantong_server::config::{Config, Span};
@@ -126,6 +128,17 @@ impl Side {
         self.running().addresses().tcp[0]
     }
 
+    /// Asks over TCP; the whole reply.
+    pub(crate) fn ask(&self, packet: &[u8]) -> Vec<u8> {
+        let mut stream = TcpStream::connect(self.tcp()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(packet).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut reply = Vec::new();
+        stream.read_to_end(&mut reply).unwrap();
+        reply
+    }
+
     pub(crate) fn role(&self) -> Role {
         self.running().node().mirroring.standing().role
     }
@@ -197,6 +210,15 @@ impl Side {
 impl Drop for Side {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// Builds requests of our own version.
+pub(crate) fn builder() -> RequestBuilder {
+    RequestBuilder {
+        envelope: Envelope::new(Version::OURS, 1),
+        flags: OpFlags::DEFAULT,
+        expiration: u32::MAX / 2,
     }
 }
 
