@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
@@ -18,6 +19,7 @@ use guantong_proto::message::{
 use guantong_proto::wire::Writer;
 use guantong_proto::{Handle, Permissions, Value};
 use guantong_server::Running;
+use guantong_server::config::{Root, Span};
 use guantong_store::{Admission, Origin};
 
 use support::admin::{
@@ -242,6 +244,31 @@ fn list_comes_in_messages_of_fifty_that_say_whether_more_follow() {
     assert_eq!(names.len(), 121);
     // The connection goes on.
     assert_eq!(tcp.ask(&support::ask("88.118.5/n007", 9)).text, "x");
+}
+
+#[test]
+fn list_is_sent_behind_the_answer_that_was_asked_for_first() {
+    // Nobody answers for the root, so the first answer comes when its time is over.
+    let root = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut place = Place::new();
+    let recurse = &mut place.config.recurse;
+    recurse.allow = vec!["127.0.0.0/8".parse().unwrap()];
+    recurse.root = Some(Root::Addresses(vec![root.local_addr().unwrap()]));
+    recurse.timeout = Span::secs(1);
+    let node = administered(&mut place);
+    for n in 0..60 {
+        put(&node, &format!("88.118.5/n{n:03}"), "x");
+    }
+    let mut tcp = Tcp::to(node.addresses().tcp[0]);
+    tcp.send(&builder(0, 5).named(OpCode::LIST_HANDLES, "0.NA/88.118.5"));
+    let challenge = tcp.receive();
+    let mut requests = support::ask("88/elsewhere", 1);
+    requests.extend(answer(&challenge, 300, SECRET, 2));
+    requests.extend(support::ask("88.118.5/n007", 3));
+    tcp.send(&requests);
+    let id_of = |reply: Vec<u8>| Message::decode(&reply).unwrap().envelope.request_id;
+    let ids: Vec<i32> = (0..4).map(|_| id_of(tcp.receive())).collect();
+    assert_eq!(ids, [1, 2, 2, 3]);
 }
 
 #[test]

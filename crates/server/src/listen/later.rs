@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 
+use guantong_core::admin::Listing;
 use guantong_core::resolve::{Answer, Question, TraceWanted};
 use guantong_proto::frame::split;
 use guantong_proto::limits::ENVELOPE_LEN;
@@ -117,6 +118,8 @@ pub(super) fn is_within_rate(node: &Node, peer: SocketAddr, len: usize) -> bool 
 pub(super) enum Slot {
     /// Ready to be written, after those in front of it.
     Ready(Vec<u8>),
+    /// Ready to be sent page by page, after those in front of it.
+    List(Listing),
     /// The resolver is asked.
     Waits {
         packet: Vec<u8>,
@@ -145,7 +148,12 @@ impl Slot {
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Ready(octets) => octets.len(),
-            Self::Waits { .. } => 0,
+            Self::List(_) | Self::Waits { .. } => 0,
         }
+    }
+
+    /// Whether it can be sent once it is the first.
+    pub(super) fn is_ready(&self) -> bool {
+        !matches!(self, Self::Waits { .. })
     }
 }

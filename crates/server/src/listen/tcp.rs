@@ -149,7 +149,7 @@ impl Connection {
                 Next::Read(0) => self.ended = true,
                 Next::Read(len) => self.framer.push(&read[..len]),
                 Next::Answered(answer) => {
-                    self.settle(&answer);
+                    self.settle(&answer).await?;
                     // Meanwhile nothing had to arrive.
                     due = None;
                 }
@@ -190,16 +190,20 @@ impl Connection {
     }
 
     /// Takes the answer that the first one in the queue waits for, and what it held up.
-    fn settle(&mut self, answer: &Answer) {
+    async fn settle(&mut self, answer: &Answer) -> Result<(), End> {
         let Some(Slot::Waits { packet, .. }) = self.waiting.pop_front() else {
-            return;
+            return Ok(());
         };
         let Self { node, via, out, .. } = self;
         node.answer_found(&packet, *via, answer, out);
-        while let Some(Slot::Ready(octets)) = self.waiting.front() {
-            self.out.extend_from_slice(octets);
-            self.waiting.pop_front();
+        while self.waiting.front().is_some_and(Slot::is_ready) {
+            match self.waiting.pop_front() {
+                Some(Slot::Ready(octets)) => self.out.extend_from_slice(&octets),
+                Some(Slot::List(listing)) => self.send_list(&listing).await?,
+                _ => {}
+            }
         }
+        Ok(())
     }
 
     /// Whether another answer may wait.
@@ -259,7 +263,7 @@ impl Connection {
                     let logins = Some(&self.logins);
                     match self.node.run_errand(packet, self.via, logins, out).await {
                         Rest::List(listing) if is_first => self.send_list(&listing).await?,
-                        Rest::List(listing) => self.node.write_list(&listing, WRITE_AT, out),
+                        Rest::List(listing) => self.waiting.push_back(Slot::List(listing)),
                         Rest::Stream(stream) if is_first => self.feed(&stream, stop).await?,
                         // A stream has no end before which other answers could still come.
                         Rest::Stream(stream) => self.node.refuse_stream(&stream, out),
