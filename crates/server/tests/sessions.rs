@@ -263,6 +263,22 @@ fn encrypted_requests_are_read_and_answered_in_kind() {
 }
 
 #[test]
+fn name_that_is_delegated_is_referred_in_a_session_as_outside_of_one() {
+    let mut place = Place::new();
+    let (node, mut tcp, mut session) = begun(&mut place);
+    let other = Place::homing(&["88.118.5.1"]).start();
+    let site = other.node().site().record().to_vec();
+    put_values(&node, "0.NA/88.118.5.1", &[value(1, "HS_SITE", site)]);
+    let request = support::ask("88.118.5.1/x", 6);
+    tcp.send(&request);
+    let outside = tcp.receive();
+    let inside = session.ask(&mut tcp, &request);
+    assert_eq!((code_of(&outside), code_of(&inside)), (302, 302));
+    let body = |packet: &[u8]| Message::decode(packet).unwrap().body.to_vec();
+    assert_eq!(body(&inside), body(&outside));
+}
+
+#[test]
 fn session_that_was_ended_or_never_begun_is_unknown() {
     let mut place = Place::new();
     let (_node, mut tcp, mut session) = begun(&mut place);

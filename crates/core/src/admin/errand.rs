@@ -375,14 +375,12 @@ impl Errand {
                 }
             },
             Stop::Refused(code, text) => reply.error(code, &text, moment, out),
-            Stop::Referral(body) if reply.version().at_least(2, 5) => {
-                reply.send(ResponseCode::PREFIX_REFERRAL, moment, out, |out| {
+            Stop::Referral(code, body) if reply.version().at_least(2, 5) => {
+                reply.send(code, moment, out, |out| {
                     out.extend_from_slice(&body);
                 });
             }
-            Stop::Referral(_) => {
-                reply.error(ResponseCode::PREFIX_REFERRAL, "", moment, out);
-            }
+            Stop::Referral(code, _) => reply.error(code, "", moment, out),
             Stop::Missing(missing) => {
                 let code = ResponseCode::UNABLE_TO_AUTHENTICATE;
                 reply.error(code, &missing.to_string(), moment, out);

@@ -566,12 +566,18 @@ fn said(handle: &[u8], outcome: Outcome<Selected<'_>>) -> Result<Done, Stop> {
             w.bytes(handle);
             w.raw(&values.to_wire());
         }))),
-        Outcome::Referral(values) => Err(Stop::Referral(Writer::to_vec(|w| {
-            w.bytes(b"");
-            w.raw(&values.to_wire());
-        }))),
+        Outcome::Referral(values) => Err(referral(ResponseCode::PREFIX_REFERRAL, values)),
+        Outcome::ServiceReferral(values) => Err(referral(ResponseCode::SERVICE_REFERRAL, values)),
         outcome => Err(outcome.into_owned().into()),
     }
+}
+
+fn referral(code: ResponseCode, values: Selected<'_>) -> Stop {
+    let body = Writer::to_vec(|w| {
+        w.bytes(b"");
+        w.raw(&values.to_wire());
+    });
+    Stop::Referral(code, body)
 }
 
 fn owned(values: Values<'_>) -> Result<Vec<Value>, Stop> {

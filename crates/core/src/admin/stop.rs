@@ -52,8 +52,8 @@ pub(super) enum Stop {
     Unknown,
     /// It ends with this code and text.
     Refused(ResponseCode, String),
-    /// It ends with a referral of this body.
-    Referral(Vec<u8>),
+    /// It ends with a referral: this code and body.
+    Referral(ResponseCode, Vec<u8>),
 }
 
 impl Stop {
