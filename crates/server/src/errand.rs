@@ -355,6 +355,8 @@ impl Node {
             logins: None,
             challenges: Challenged::Not,
         };
+        // Never closed, as above.
+        let _place = self.errands.places.acquire().await;
         let request = Kept::new(packet).expect("the packet was written by us");
         let mut errand = Errand::of(request, self.chance(), presented);
         let mut reply = Vec::new();

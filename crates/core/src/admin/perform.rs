@@ -11,7 +11,7 @@ use guantong_proto::message::{
     Message, OpCode, OpFlags, Request, Resolve, ResponseCode, SessionSetup,
 };
 use guantong_proto::wire::Writer;
-use guantong_proto::{HandleRef, NameError, Value, Values, is_of_type};
+use guantong_proto::{HandleRef, NameError, Value, ValueRef, Values, is_of_type};
 
 use super::authenticate::Identity;
 use super::authorize::{authorize, is_open_to_all, needed};
@@ -165,10 +165,12 @@ impl Errand {
         if selection.is_too_long() {
             return Err(Outcome::SelectionTooLong.into());
         }
-        let selected = || {
-            let values = record.values().iter();
-            values.filter(|value| selection.selects(value.index, value.kind))
+        let sieve = selection.sieve(record.values().len());
+        let selects = |value: &ValueRef<'_>| match &sieve {
+            Some(sieve) => sieve.selects(value.index, value.kind),
+            None => selection.selects(value.index, value.kind),
         };
+        let selected = || record.values().iter().filter(selects);
         let readable = selected().filter(|value| {
             let is_secret = is_of_type(value.kind, challenge::SECRET_KEY);
             !is_secret && (value.permissions.public_read() || value.permissions.admin_read())

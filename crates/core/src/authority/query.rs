@@ -131,7 +131,7 @@ impl<'a> Selection<'a> {
     }
 
     /// The selection as a sieve, if it is so long that sorting it pays for so many values.
-    pub(super) fn sieve(&self, values: usize) -> Option<Sieve> {
+    pub(crate) fn sieve(&self, values: usize) -> Option<Sieve> {
         let len = self.indexes().count() + self.types().count();
         let is_long = len > COMPARED_MAX && len.saturating_mul(values) > COMPARISONS_MAX;
         is_long.then(|| Sieve::new(self.indexes(), self.types()))
@@ -178,7 +178,7 @@ impl<'a> Selection<'a> {
 /// A long selection, sorted, so that a value is looked up in it and not compared with all of it.
 /// Types are kept in lower case, since case does not matter (4.4).
 #[derive(Clone, Debug)]
-pub(super) struct Sieve {
+pub(crate) struct Sieve {
     indexes: Vec<i32>,
     /// Types that select themselves.
     types: Vec<Vec<u8>>,
@@ -205,7 +205,7 @@ impl Sieve {
     }
 
     /// [`Selection::selects`] with the same answer.
-    pub(super) fn selects(&self, index: i32, kind: &[u8]) -> bool {
+    pub(crate) fn selects(&self, index: i32, kind: &[u8]) -> bool {
         if self.indexes.binary_search(&index).is_ok() {
             return true;
         }

@@ -16,7 +16,7 @@ use super::answer::{Failure, json, with_source};
 use super::asked::Asked;
 use super::{change, list, path, session};
 use crate::node::Node;
-use crate::recurse::Sourced;
+use crate::recurse::{Source, Sourced};
 
 /// Answers a request below `/api/`.
 pub(super) async fn answer(
@@ -60,8 +60,9 @@ fn not_here() -> Failure {
 async fn resolve_as(node: &Node, asked: &Asked, handle: &Handle) -> Result<Response, Failure> {
     let (indexes, types) = selection(asked)?;
     let mut sourced = sourced(node, asked, handle.as_str(), &indexes, &types).await?;
-    let has_credential = asked.headers.contains_key(AUTHORIZATION);
-    if has_credential && matches!(sourced.outcome, Outcome::AuthenticationNeeded) {
+    // Nobody proves to us who he is for a server that holds the record instead of us.
+    let may_ask = sourced.source == Source::Ours && asked.headers.contains_key(AUTHORIZATION);
+    if may_ask && matches!(sourced.outcome, Outcome::AuthenticationNeeded) {
         let values = change::restricted(node, asked, handle, &indexes, &types).await?;
         sourced.outcome = Outcome::Record(values);
     }

@@ -83,6 +83,9 @@ impl Datagram {
     /// Sends octets whatever they cost.
     fn send_whole(&self, out: &[u8]) {
         let metrics = &self.node.metrics;
+        if out.is_empty() {
+            return;
+        }
         split(out, |piece| match self.socket.send_to(piece, self.to) {
             Ok(_) => metrics.sent(1),
             Err(_) => metrics.dropped(Dropped::UdpSend),
