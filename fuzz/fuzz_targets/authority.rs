@@ -60,7 +60,7 @@ fn run_errand(packet: &[u8], moment: &mut Moment<'_>, out: &mut Vec<u8>) {
     let ground = Ground {
         site: &SITE,
         rules: &Rules::default(),
-                now_secs: 1_000,
+        now_secs: 1_000,
         tables: &NoTables,
     };
     let chance = Chance {
@@ -98,7 +98,9 @@ libfuzzer_sys::fuzz_target!(|packet: &[u8]| {
         all_public: false,
     };
     let Ok(answered) =
-        authority::answer(&SITE, packet, &mut moment, &mut key, &mut out, fetch, |r| view(r));
+        authority::answer(&SITE, packet, &mut moment, &mut key, &mut out, fetch, |r| {
+            view(r)
+        });
     if matches!(answered, Answered::HandOver) {
         run_errand(packet, &mut moment, &mut out);
     }
