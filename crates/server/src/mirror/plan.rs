@@ -330,8 +330,19 @@ fn had(node: &Node, asked: &Asked) -> Result<Option<u64>, StoreError> {
 async fn hear(node: &Node, identity: &Identity, asked: &Asked) -> Result<bool, Refusal> {
     let mirroring = &node.mirroring;
     let standing = mirroring.standing();
-    if is_standby(node, identity) && standing.is_primary() {
-        lease(node, asked, &standing).await?;
+    if is_standby(node, identity) {
+        if standing.is_primary() {
+            lease(node, asked, &standing).await?;
+        }
+    } else if standing.is_primary() && standing.granted && is_request(asked) {
+        // The standby, cut off, may take over by itself when its lease has run out. Two nodes would
+        // then be primary of the same epoch.
+        return Err(Refusal {
+            code: ResponseCode::SERVER_READ_ONLY,
+            text: "only the standby may take over while it holds a lease; promote the standby, \
+                   or this mirror with --force"
+                .to_owned(),
+        });
     }
     let verdict = match &asked.claim {
         Some(claim) => standing.judge(claim, mirroring.own),
@@ -353,6 +364,13 @@ async fn hear(node: &Node, identity: &Identity, asked: &Asked) -> Result<bool, R
         Verdict::Outdated => Ok(false),
         Verdict::Follow(new) => give_way(node, identity, new).await.map(|()| true),
     }
+}
+
+/// Whether the claim asks this node to give way. A node that has become primary tells of it with
+/// the epoch that it has.
+fn is_request(asked: &Asked) -> bool {
+    let claim = asked.claim.as_ref();
+    claim.is_some_and(|claim| claim.epoch > asked.epoch)
 }
 
 /// Goes on with the lease that the standby holds up, or begins with one.

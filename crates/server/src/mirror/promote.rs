@@ -57,7 +57,7 @@ pub struct Promoted {
     pub how: String,
 }
 
-/// Why a node has not become primary. Nothing has changed.
+/// Why a node has not become primary.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PromoteError {
@@ -80,6 +80,15 @@ pub enum PromoteError {
     )]
     NoLease {
         /// Why it cannot be reached.
+        why: String,
+    },
+    /// The primary has given way, and some of what it has is not here.
+    #[error(
+        "the primary has given way, but not all of its changes could be fetched ({why}); try \
+         again, or do without them and use --force: it exports them when it is back"
+    )]
+    Partly {
+        /// Why not.
         why: String,
     },
     /// Another node is primary.
@@ -182,6 +191,10 @@ impl Job {
         };
         let (how, gave_way) = match asked {
             Ok(HandOver::Whole) => ("the old primary has handed over".to_owned(), true),
+            Ok(HandOver::Partly(error)) if !force => {
+                let why = error.to_string();
+                return Err(PromoteError::Partly { why });
+            }
             Ok(HandOver::Partly(error)) => (
                 format!(
                     "the old primary has given way, but not all of its changes could be fetched \

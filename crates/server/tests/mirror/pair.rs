@@ -22,12 +22,12 @@ use guantong_store::{
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) const PREFIX: &str = "88.118.5";
 
-/// Keys of the two nodes; making one takes a while.
-fn keys() -> &'static [(Vec<u8>, Vec<u8>); 2] {
-    static KEYS: OnceLock<[(Vec<u8>, Vec<u8>); 2]> = OnceLock::new();
+/// Keys of three nodes; making one takes a while.
+fn keys() -> &'static [(Vec<u8>, Vec<u8>); 3] {
+    static KEYS: OnceLock<[(Vec<u8>, Vec<u8>); 3]> = OnceLock::new();
     KEYS.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
-        ["a", "b"].map(|name| {
+        ["a", "b", "c"].map(|name| {
             let path = dir.path().join(name);
             key::make(&path).unwrap();
             let public = ServerKey::load(&path).unwrap().public().encode();
@@ -36,14 +36,14 @@ fn keys() -> &'static [(Vec<u8>, Vec<u8>); 2] {
     })
 }
 
-/// The identity of node 0 or 1: a record that both hold.
+/// The identity of node 0, 1 or 2: a record that all hold.
 pub(crate) fn identity(node: usize) -> Identity {
     format!("300:{PREFIX}/NODE-{node}").parse().unwrap()
 }
 
 //----------- Side -----------------------------------------------------------
 
-/// One of two nodes, running or not.
+/// One of the nodes, running or not.
 pub(crate) struct Side {
     _dir: tempfile::TempDir,
     pub(crate) config: Config,
@@ -51,7 +51,7 @@ pub(crate) struct Side {
 }
 
 impl Side {
-    /// Node 0 or 1 with an empty store.
+    /// Node 0, 1 or 2 with an empty store.
     pub(crate) fn new(number: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut config = Config::ephemeral(dir.path());
@@ -63,7 +63,7 @@ impl Side {
         let case_rule = CaseRule::Insensitive;
         let create = CreateOptions { case_rule, id };
         Store::create(&config.data, &create, &Options::default()).unwrap();
-        config.administration.rules.replication_admins = vec![identity(0), identity(1)];
+        config.administration.rules.replication_admins = (0..3).map(identity).collect();
         config.mirror.identity = Some(identity(number));
         config.mirror.poll_interval = Span::secs(1);
         Self {
@@ -73,7 +73,7 @@ impl Side {
         }
     }
 
-    /// A primary with the records that prove who both nodes are.
+    /// A primary with the records that prove who the nodes are.
     pub(crate) fn primary(number: usize) -> Self {
         let mut side = Self::new(number);
         side.start();

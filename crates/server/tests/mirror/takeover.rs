@@ -202,6 +202,23 @@ fn primary_frees_itself_by_force_of_a_standby_that_is_gone() {
     assert!(matches!(uncertain, WriteError::Unconfirmed { .. }));
 }
 
+/// A primary gave way to a mirror that was not its standby. The standby, cut off at that time, could
+/// take over by itself when its lease had run out, and two nodes took changes in one epoch.
+#[test]
+fn mirror_that_is_not_the_standby_takes_over_by_force_only() {
+    let (old, _standby, _relay) = pair(SAFE);
+    let other = Side::mirror_of(2, &old);
+    other.catches_up_with(&old);
+    let refused = other.promote(Promote::Safely).unwrap_err();
+    assert!(refused.to_string().contains("standby"), "{refused}");
+    assert_eq!(old.role(), Role::Primary);
+    eventually("changes are taken as before", || old.text("SN1", "x").ok());
+    assert_eq!(other.promote(Promote::ByForce).unwrap().epoch, 2);
+    eventually("the old primary is fenced", || {
+        (old.role() != Role::Primary).then_some(())
+    });
+}
+
 /// A write that was reported as done.
 struct Done {
     name: String,
