@@ -5,6 +5,7 @@
     reason = "a test may fail by panic"
 )]
 
+mod doctor;
 mod node;
 
 use std::process::Stdio;
@@ -76,7 +77,7 @@ fn network_failure_exits_with_3_and_lists_the_attempts() {
 }
 
 /// An address at which nobody listens: its port was just given back.
-fn unused_address() -> String {
+pub(crate) fn unused_address() -> String {
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.local_addr().unwrap().to_string()
 }

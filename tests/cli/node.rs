@@ -77,7 +77,7 @@ impl Node {
     }
 
     /// A new node of these options, without records.
-    fn made(options: &[&str]) -> Self {
+    pub(crate) fn made(options: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let node = Self {
             folder,
@@ -100,7 +100,7 @@ impl Node {
         Self::made(&["--role", "recursive", "--root", root]).serve()
     }
 
-    fn serve(mut self) -> Self {
+    pub(crate) fn serve(mut self) -> Self {
         let mut child = command(&["serve", "--config", self.folder().to_str().unwrap()])
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -143,22 +143,30 @@ impl Node {
         self.address("udp")
     }
 
-    /// Delegates the prefix of `other` to it.
-    fn delegate_to(&self, other: &Self) {
-        let (_, body) = other.get("/api/site");
-        let told: Json = serde_json::from_str(&body).unwrap();
-        let file = self.folder().join("site.json");
-        std::fs::write(&file, told["site"].to_string()).unwrap();
-        let run = guantong(&[
-            "prefix",
-            "delegate",
-            "88.118.5",
-            "--site",
-            file.to_str().unwrap(),
-            "--config",
-            self.folder().to_str().unwrap(),
-        ]);
+    /// Runs a command for this node.
+    pub(crate) fn run(&self, arguments: &[&str]) {
+        let config = ["--config", self.folder().to_str().unwrap()];
+        let run = guantong(&[arguments, &config].concat());
         assert_eq!(run.code, 0, "{}", run.err);
+    }
+
+    /// The site record that it publishes.
+    pub(crate) fn site(&self) -> Json {
+        let (_, body) = self.get("/api/site");
+        let mut told: Json = serde_json::from_str(&body).unwrap();
+        told["site"].take()
+    }
+
+    /// Delegates 88.118.5 to these sites.
+    pub(crate) fn delegate_to(&self, sites: &[Json]) {
+        let mut command = vec!["prefix".to_owned(), "delegate".into(), "88.118.5".into()];
+        for (n, site) in sites.iter().enumerate() {
+            let file = self.folder().join(format!("site-{n}.json"));
+            std::fs::write(&file, site.to_string()).unwrap();
+            command.extend(["--site".to_owned(), file.display().to_string()]);
+        }
+        let command: Vec<&str> = command.iter().map(String::as_str).collect();
+        self.run(&command);
     }
 
     /// Resolves by one transport.
@@ -218,7 +226,7 @@ impl Tree {
     pub(crate) fn start() -> Self {
         let leaf = Node::start();
         let root = Node::made(&["--role", "root"]).serve();
-        root.delegate_to(&leaf);
+        root.delegate_to(&[leaf.site()]);
         Self { root, leaf }
     }
 }

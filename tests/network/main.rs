@@ -39,8 +39,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const WHOLE_TIME: Duration = Duration::from_secs(180);
 
 /// Who is down together, by position among the seven: the first is killed, the second is cut off.
-/// Everybody is down twice, once in each way, the primary included.
-const PAIRS: [(usize, usize); 7] = [(0, 1), (2, 3), (4, 5), (6, 0), (1, 4), (3, 6), (5, 2)];
+/// Everybody is down at least once, the primary in both ways.
+const PAIRS: [(usize, usize); 5] = [(0, 1), (2, 3), (4, 5), (6, 0), (1, 4)];
 
 #[test]
 fn names_resolve_while_any_two_national_nodes_are_down() {

@@ -4,6 +4,8 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use crate::PATIENCE;
 use crate::node::Node;
 use crate::space::{Space, address_of};
@@ -46,7 +48,7 @@ pub(crate) const ENTERPRISES: [(&str, &str); 3] = [
 ];
 /// Records of each enterprise.
 pub(crate) const ENTERPRISE_RECORDS: usize = 100;
-/// Records of the national nodes. More than are asked for in a test, so that each is asked for once.
+/// Records of the national nodes: more than are asked for in a test, so that each is asked once.
 pub(crate) const NATIONAL_RECORDS: usize = 4_000;
 /// The record that is changed, to see that mirrors follow.
 pub(crate) const NOTICE: &str = "88/notice";
@@ -122,10 +124,8 @@ impl Tree {
             let mut lines = String::new();
             for n in 0..count {
                 let name = item(prefix, n);
-                let _ = writeln!(
-                    lines,
-                    r#"{{"handle":"{name}","values":[{{"index":1,"type":"TEXT","data":"{name}"}}]}}"#
-                );
+                let value = json!({"index": 1, "type": "TEXT", "data": name});
+                let _ = writeln!(lines, "{}", json!({"handle": name, "values": [value]}));
             }
             std::fs::write(&file, lines).unwrap();
             self.node(node).run(&["import", file.to_str().unwrap()]);

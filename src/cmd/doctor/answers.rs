@@ -13,7 +13,7 @@ use super::visit::Visit;
 use crate::failed::{Exit, Failed};
 
 /// Seconds by which two clocks may differ before somebody should look at them.
-const SKEW_MAX_SECS: i64 = 300;
+pub(super) const SKEW_MAX_SECS: i64 = 300;
 
 /// What is known about a record before anybody is asked.
 pub(super) enum Known {

@@ -6,11 +6,15 @@
 //! ```
 //!
 //! Without settings there is no store to look into: the node is asked from outside, and the answers
-//! of its transports are compared with each other. Each step prints one finding. A step that fails
+//! of its transports are compared with each other. From a root, every site on the way to the record
+//! is visited. Each step prints one finding. A step that fails
 //! does not end the walk if a later one can still tell something; the first one that is bad decides
 //! the exit code.
 
 mod answers;
+mod level;
+mod network;
+mod probe;
 mod record;
 mod visit;
 
@@ -20,27 +24,34 @@ use guantong_client::Server;
 use guantong_proto::Handle;
 use guantong_proto::data::Site;
 use guantong_server::config::{self, Config, Judgement};
+use guantong_server::control::Control;
 use guantong_server::key::ServerKey;
 use guantong_server::running::addresses_of_running;
 use guantong_server::site::{Addresses, published};
 
 use super::local::{control_of, endpoints_of};
+use super::resolve::walk;
 use super::{NodeArgs, block_on};
 use crate::failed::{Exit, Failed, Report};
 use answers::{Known, Question};
-use visit::Visit;
+use visit::{Form, Visit};
 
 const EXAMPLES: &str = "\
 Examples:
   guantong doctor --config node
   guantong doctor 88.118.5/5g-base-stations --config node
   guantong doctor 88.118.5/5g-base-stations --at node.example
+  guantong doctor 88.118.5/5g-base-stations --root root_info
+
+With --root, and where the settings have a recurse.root, the whole network is looked at: the way of
+a resolver hop by hop, then every site of every prefix record on that way, by each transport that
+it publishes. Each finding says what is wrong, where, and who must mend it.
 
 Exit codes:
-  0  everything is in order
-  1  the prefix is not homed here, or the record does not exist
+  0  everything is in order, or works although something deserves a look
+  1  the prefix is not homed, not delegated, or the record does not exist
   2  settings, keys or store are wrong
-  3  the node does not run, or does not answer as it should";
+  3  a node does not run, cannot be reached, or does not answer as it should";
 
 /// Find out why a node, or one handle on it, does not answer.
 #[derive(Debug, clap::Args)]
@@ -54,6 +65,15 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDR", env = "GUANTONG_AT")]
     at: Option<Server>,
 
+    /// Look at everything from the root down to the record, beginning at a file (root_info,
+    /// bootstrap_handles, siteinfo.json, siteinfo.bin) or a root server as host or host:port
+    #[arg(long, value_name = "FILE|ADDR", requires = "handle")]
+    root: Option<String>,
+
+    /// Print all findings at the end, as JSON in one line
+    #[arg(long)]
+    json: bool,
+
     #[command(flatten)]
     node: NodeArgs,
 }
@@ -66,13 +86,28 @@ pub(crate) fn run(args: &Args) -> Result<(), Failed> {
             .cause(error)
             .fail()
     })?;
-    let mut visit = Visit::new();
+    let mut visit = Visit::new(match args.json {
+        true => Form::Json,
+        false => Form::Text,
+    });
+    if let (Some(root), Some(handle)) = (&args.root, &handle) {
+        let roots = walk::roots(root)?;
+        visit::clock(&mut visit)?;
+        block_on(network::look(&mut visit, roots, handle))??;
+        return visit.finish();
+    }
     let config = match args.at {
         Some(_) => None,
         None => args.node.load_if_any()?,
     };
     match config {
-        Some(config) => local(&mut visit, args, &config, handle.as_ref())?,
+        Some(config) => {
+            local(&mut visit, args, &config, handle.as_ref())?;
+            if let (Some(root), Some(handle)) = (&config.recurse.root, &handle) {
+                let roots = walk::roots_of(root)?;
+                block_on(network::look(&mut visit, roots, handle))??;
+            }
+        }
         None => {
             visit::clock(&mut visit)?;
             let server = args.at.clone();
@@ -101,12 +136,12 @@ fn local(
     machine(visit, config)?;
     visit::clock(visit)?;
     let site = own_site(config);
-    let known = match control_of(config) {
-        Ok(mut control) => record::look(visit, config, control.as_mut(), site.as_ref(), handle)?,
+    let (known, handle) = match control_of(config) {
+        Ok(mut control) => stored(visit, config, control.as_mut(), site.as_ref(), handle)?,
         Err(error) => {
             let what_to_do = "see the finding about node.data above";
             visit.bad(Exit::Usage, "store", &error, what_to_do)?;
-            Known::Nothing
+            (Known::Nothing, handle)
         }
     };
     let Some(addresses) = addresses_of_running(config) else {
@@ -123,6 +158,24 @@ fn local(
             known,
         },
     ))?
+}
+
+/// What the store knows of the handle, and the handle if this node is to answer for it: one that
+/// resolves for others need not.
+fn stored<'a>(
+    visit: &mut Visit,
+    config: &Config,
+    control: &mut dyn Control,
+    site: Option<&Site>,
+    handle: Option<&'a Handle>,
+) -> Result<(Known, Option<&'a Handle>), Failed> {
+    let recurses = config.recurse.root.is_some();
+    if handle.is_some_and(|handle| recurses && !record::homes(control, handle)) {
+        visit.good("prefix", "not homed here; see below who serves it")?;
+        return Ok((Known::Nothing, None));
+    }
+    let known = record::look(visit, config, control, site, handle)?;
+    Ok((known, handle))
 }
 
 /// What `guantong check` finds.

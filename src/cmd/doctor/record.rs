@@ -54,6 +54,17 @@ pub(super) fn look(
     }
 }
 
+/// Whether the node answers for the handle itself, as far as its store tells.
+pub(super) fn homes(control: &mut dyn Control, handle: &Handle) -> bool {
+    let name = handle.borrow();
+    let is_its_prefix = |homed: &Prefix| {
+        let homed = &homed.prefix;
+        homed.eq_ignore_ascii_case(name.prefix())
+            || name.is_prefix_handle() && homed.eq_ignore_ascii_case(name.suffix())
+    };
+    prefixes(control).is_ok_and(|prefixes| prefixes.iter().any(is_its_prefix))
+}
+
 fn prefixes(control: &mut dyn Control) -> Result<Vec<Prefix>, Fault> {
     match control.ask(Ask::Prefixes, &mut |_| Ok(()))? {
         Reply::Prefixes(prefixes) => Ok(prefixes),

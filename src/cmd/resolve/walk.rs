@@ -5,10 +5,11 @@ use std::sync::Arc;
 use guantong_client::printable;
 use guantong_core::resolve::{
     Answer, Cache, CacheSettings, Hop, HopResult, HopServer, Outcome, Question, ResolveError,
-    RootRefresh, Settings, Trace, TraceWanted,
+    RootRefresh, Roots, Settings, Trace, TraceWanted,
 };
 use guantong_proto::message::ResponseCode;
 use guantong_proto::{Handle, NameError, Value};
+use guantong_server::config::Root;
 use guantong_server::recurse::{Clock, Courier, RootsError, Setup, load_roots, parse_roots};
 
 use super::{Args, Refusal, print_values, record_json};
@@ -48,24 +49,37 @@ fn question(args: &Args) -> Result<Question, NameError> {
 
 /// A resolver of this process alone, without anything on disk.
 pub(crate) fn courier(root: &str, cache: CacheSettings) -> Result<Arc<Courier>, Failed> {
-    let unusable = |error: &RootsError| {
-        Report::new(Exit::Usage, "the root cannot be used")
-            .causes_of(error)
-            .hint("--root takes root_info, bootstrap_handles, siteinfo.json or .bin, or a server")
-            .fail()
-    };
+    courier_of(roots(root)?, cache)
+}
+
+/// What a person names as the root.
+pub(crate) fn roots(root: &str) -> Result<Roots, Failed> {
     let roots = parse_roots(root).and_then(|root| load_roots(&root));
-    let cache = CacheSettings {
-        octets: CACHE_OCTETS,
-        ..cache
-    };
+    roots.map_err(|error| unusable(&error))
+}
+
+/// Where the settings of a node say that resolution begins.
+pub(crate) fn roots_of(root: &Root) -> Result<Roots, Failed> {
+    load_roots(root).map_err(|error| unusable(&error))
+}
+
+fn unusable(error: &RootsError) -> Failed {
+    Report::new(Exit::Usage, "the root cannot be used")
+        .causes_of(error)
+        .hint("--root takes root_info, bootstrap_handles, siteinfo.json or .bin, or a server")
+        .fail()
+}
+
+/// A resolver of this process alone that begins at `roots`.
+pub(crate) fn courier_of(roots: Roots, mut cache: CacheSettings) -> Result<Arc<Courier>, Failed> {
+    cache.octets = CACHE_OCTETS;
     let setup = Setup {
         settings: Settings {
             sockets: SOCKETS,
             root_refresh: RootRefresh::Never,
             ..Settings::default()
         },
-        roots: roots.map_err(|error| unusable(&error))?,
+        roots,
         cache: Arc::new(Cache::new(cache)),
         clock: Clock::start(),
         root_info: None,
@@ -181,7 +195,12 @@ fn note_trace(trace: &Trace) {
 pub(crate) fn trace_lines(trace: &Trace) -> Vec<String> {
     let mut lines = Vec::new();
     for (n, hop) in (1..).zip(&trace.hops) {
-        tell(n, hop, &mut lines);
+        for (m, line) in hop_lines(hop).into_iter().enumerate() {
+            lines.push(match m {
+                0 => format!("{n:>2}  {line}"),
+                _ => format!("    {line}"),
+            });
+        }
     }
     if trace.left_out > 0 {
         lines.push(format!("{} more hops are left out", trace.left_out));
@@ -191,7 +210,7 @@ pub(crate) fn trace_lines(trace: &Trace) -> Vec<String> {
 }
 
 /// One hop: what was asked and why, of whom, and what came of it.
-fn tell(n: usize, hop: &Hop, lines: &mut Vec<String>) {
+pub(crate) fn hop_lines(hop: &Hop) -> Vec<String> {
     let types: Vec<_> = hop
         .types
         .iter()
@@ -202,23 +221,20 @@ fn tell(n: usize, hop: &Hop, lines: &mut Vec<String>) {
         false => format!(" ({})", types.join(" ")),
     };
     let asked = format!("{}{types}", hop.handle);
-    lines.push(format!(
-        "{n:>2}  {}  because: {}",
-        printable(&asked),
-        hop.why
-    ));
+    let mut lines = vec![format!("{}  because: {}", printable(&asked), hop.why)];
     if let Some(server) = &hop.server {
-        lines.push(format!("    asked {}", whom(server)));
+        lines.push(format!("asked {}", whom(server)));
     }
-    lines.push(format!("    {}", outcome(hop)));
-    lines.push(format!("    {}", times(hop)));
+    lines.push(outcome(hop));
+    lines.push(times(hop));
     if let Some(why) = &hop.dropped_because {
         lines.push(format!(
-            "    {} replies were dropped, the last because {}",
+            "{} replies were dropped, the last because {}",
             hop.dropped,
             printable(&why.to_string())
         ));
     }
+    lines
 }
 
 fn place(server: &HopServer) -> String {
