@@ -41,6 +41,8 @@ struct Node {
     rules: Rules,
     records: BTreeMap<String, Vec<Value>>,
     pending: Option<Pending>,
+    /// What comes of writes, if not success.
+    written: Option<Written>,
 }
 
 /// A table with one challenge.
@@ -125,6 +127,7 @@ impl Node {
             rules: Rules::default(),
             records: records.into(),
             pending: None,
+            written: None,
         }
     }
 
@@ -179,6 +182,9 @@ impl Node {
     }
 
     fn write(&mut self, order: Order) -> Written {
+        if let Some(written) = &self.written {
+            return written.clone();
+        }
         match order.write {
             Write::Put { handle, values, .. } => {
                 let values = Values::from_wire(&values).unwrap().to_vec().unwrap();
@@ -508,4 +514,23 @@ fn secret_keys_and_values_that_nobody_may_read_stay_here() {
     assert_eq!(node.ask(&read(&[77]), Some("88.118.5/owner")), (200, false));
     let (code, _) = node.ask(&read(&[]), Some("88.118.5/owner"));
     assert_eq!(code, 1);
+}
+
+#[test]
+fn write_that_fails_is_told_by_its_own_code() {
+    let plain = request_by(0, OpFlags::DEFAULT);
+    let delete = plain.named(OpCode::DELETE, RECORD);
+    for (written, code) in [
+        (Written::Busy, 3),
+        (Written::Conflict, 3),
+        (Written::NotAdmitted("another node is primary".into()), 7),
+        (Written::Unconfirmed("no mirror has it yet".into()), 2),
+        (Written::Unfit("too long".into()), 202),
+        (Written::Failed, 2),
+    ] {
+        let mut node = Node::new(Bits::ALL);
+        node.written = Some(written.clone());
+        let found = node.ask(&delete, Some("88.118.5/owner"));
+        assert_eq!(found, (code, false), "{written:?}");
+    }
 }

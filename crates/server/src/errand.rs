@@ -494,6 +494,9 @@ impl Node {
             Ok(Err(error @ WriteError::Unconfirmed { .. })) => {
                 Written::Unconfirmed(error.to_string())
             }
+            Ok(Err(error @ (WriteError::Unfit { .. } | WriteError::TooLarge { .. }))) => {
+                Written::Unfit(error.to_string())
+            }
             Ok(Err(error)) => {
                 tracing::error!(%error, "a change could not be written");
                 Written::Failed

@@ -431,26 +431,23 @@ impl Errand {
 
     /// What a write that has come to an end makes of the errand.
     fn written_to(&mut self, written: Written) -> Result<Done, Stop> {
-        let text = match (&written, self.prepared.take()) {
-            (
-                Written::Done,
-                Some(Prepared {
-                    body,
-                    replaced: false,
-                }),
-            ) => return Ok(Done::Body(body)),
-            (Written::Done, Some(Prepared { body, .. })) => return Ok(Done::Replaced(body)),
-            (Written::Busy, _) => BUSY,
-            (Written::Conflict, _) => CONTENDED,
-            (Written::NotAdmitted(why) | Written::Unconfirmed(why), _) => why,
-            (Written::Failed | Written::Done, _) => NOT_WRITTEN,
+        let prepared = self.prepared.take();
+        let (code, text) = match written {
+            Written::Done => {
+                return match prepared {
+                    Some(Prepared { body, replaced }) if replaced => Ok(Done::Replaced(body)),
+                    Some(Prepared { body, .. }) => Ok(Done::Body(body)),
+                    None => Err(Stop::refuse(ResponseCode::ERROR, NOT_WRITTEN)),
+                };
+            }
+            Written::Busy => (ResponseCode::SERVER_TOO_BUSY, BUSY.to_owned()),
+            Written::Conflict => (ResponseCode::SERVER_TOO_BUSY, CONTENDED.to_owned()),
+            Written::NotAdmitted(why) => (ResponseCode::SERVER_READ_ONLY, why),
+            Written::Unconfirmed(why) => (ResponseCode::ERROR, why),
+            Written::Unfit(why) => (ResponseCode::INVALID_VALUE, why),
+            Written::Failed => (ResponseCode::ERROR, NOT_WRITTEN.to_owned()),
         };
-        let code = match &written {
-            Written::Busy | Written::Conflict => ResponseCode::SERVER_TOO_BUSY,
-            Written::NotAdmitted(_) => ResponseCode::SERVER_READ_ONLY,
-            Written::Unconfirmed(_) | Written::Failed | Written::Done => ResponseCode::ERROR,
-        };
-        Err(Stop::refuse(code, text))
+        Err(Stop::Refused(code, text))
     }
 
     //--- Who is it?

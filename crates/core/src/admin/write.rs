@@ -67,10 +67,12 @@ pub enum Written {
     Conflict,
     /// The store has too much to do.
     Busy,
-    /// The node takes no changes now, for this reason.
+    /// This node takes no changes now, for this reason.
     NotAdmitted(String),
-    /// It is on the medium here; whether it lasts is not certain, for this reason.
+    /// It is on the medium, but for this reason it is not certain that it lasts.
     Unconfirmed(String),
+    /// The store does not take such a record, for this reason.
+    Unfit(String),
     /// The store failed; the log says why.
     Failed,
 }

@@ -136,7 +136,7 @@ impl<'a> Selected<'a> {
     }
 
     /// The list in wire form.
-    pub(crate) fn to_wire(self) -> Vec<u8> {
+    pub(crate) fn to_wire(&self) -> Vec<u8> {
         let mut wire = Vec::new();
         self.write(&mut wire);
         wire

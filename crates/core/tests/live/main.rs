@@ -29,6 +29,7 @@ use guantong_proto::message::{
     Body, Envelope, HashId, Header, Message, OpCode, Packet, Request, Response, ResponseCode,
 };
 use guantong_proto::wire::{Reader, Writer};
+use guantong_proto::{HandleRef, Value};
 use ring::rand::SystemRandom;
 
 use recorded::{ADMIN, Recorded, key};
@@ -324,6 +325,75 @@ fn check_without_unreadable(name: &str, answer: &[u8], recorded: &[u8]) {
     let (expected_handle, mut expected) = values(recorded);
     expected.retain(|value| value.permissions.public_read() || value.permissions.admin_read());
     assert_eq!((handle, found), (expected_handle, expected), "{name}");
+}
+
+/// Nonces of the stand-in server that the SDK was run against: 0xa0, 0xa1 and so on.
+fn sdk_nonce() -> [u8; 16] {
+    std::array::from_fn(|n| 0xa0 + u8::try_from(n).unwrap())
+}
+
+/// The code and the operation of the reply to a vector.
+fn put_to(server: &mut Recorded, vectors: &Vectors, name: &str) -> (i32, i32) {
+    let request = vectors.octets(name).unwrap_or_else(|| panic!("{name}"));
+    let draw = Challenge {
+        session_id: 77,
+        nonce: sdk_nonce(),
+    };
+    let reply = server.answer(&request, 1_700_000_000, draw);
+    let message = Message::decode(&reply).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let asked = Envelope::decode(&mut Reader::new(&request)).unwrap();
+    assert_eq!(message.envelope.request_id, asked.request_id, "{name}");
+    assert_eq!(message.envelope.session_id, asked.session_id, "{name}");
+    (message.header.code.0, message.header.op.0)
+}
+
+#[test]
+fn sdk_logs_in_with_each_of_its_keys() {
+    let vectors = Vectors::load();
+    let rsa = vectors.octets("hs-pubkey-rsa-2").unwrap();
+    let pem = vectors.field("sdk-sm2-key-pkcs8", "publicPem").unwrap();
+    for (login, user, key) in [
+        ("sdk-login-rsa", "88.111.1/user", rsa),
+        (
+            "sdk-login-sm2-hutool-key",
+            "88.111.1/sm2user",
+            pem.as_bytes().to_vec(),
+        ),
+    ] {
+        let mut server = Recorded::homing(&vectors, "88.111.1");
+        server.put_values(user, &[Value::new(300, "HS_PUBKEY", key)]);
+        server.put_values("88.111.1/test", &[Value::new(1, "URL", "x")]);
+        let mut ask = |step: &str| put_to(&mut server, &vectors, &format!("{login}-{step}"));
+        assert_eq!(ask("1-op2"), (1, 2), "{login}");
+        assert_eq!(ask("2-op2001"), (402, 2001), "{login}");
+        assert_eq!(ask("3-op200"), (1, 2001), "{login}");
+        assert_eq!(ask("4-op1"), (1, 1), "{login}");
+    }
+}
+
+#[test]
+fn sdk_administers_an_open_node_without_a_login() {
+    let vectors = Vectors::load();
+    let request = vectors.octets("sdk-plain-admin-1-op100").unwrap();
+    let message = Message::decode(&request).unwrap();
+    let Ok(Request::Write { handle, .. }) = Request::of(&message) else {
+        panic!("{message:?}")
+    };
+    let prefix = HandleRef::from_wire(handle).unwrap().prefix().to_owned();
+    let mut server = Recorded::homing(&vectors, &prefix);
+    server.open_to_all();
+    for (step, op) in [
+        (1, 100),
+        (2, 102),
+        (3, 104),
+        (4, 103),
+        (5, 101),
+        (6, 300),
+        (7, 301),
+    ] {
+        let name = format!("sdk-plain-admin-{step}-op{op}");
+        assert_eq!(put_to(&mut server, &vectors, &name), (1, op), "{name}");
+    }
 }
 
 #[test]

@@ -176,6 +176,27 @@ impl Recorded {
         self.put(&admin, Writer::to_vec(|w| Values::encode(&values, w)));
     }
 
+    /// A server with that site, which homes this prefix alone and knows nothing yet.
+    pub(crate) fn homing(vectors: &Vectors, prefix: &str) -> Self {
+        let mut server = Self::new(vectors);
+        let record = server.site.record().to_vec();
+        let id = SiteRecord::decode(&record).unwrap().servers[0].id;
+        let homed = Homed::new(&[Handle::of_prefix(prefix).unwrap()]);
+        server.site = Site::new(record, id, RULE, homed).unwrap();
+        server.records.clear();
+        server
+    }
+
+    /// Lets anybody change anything.
+    pub(crate) fn open_to_all(&mut self) {
+        self.rules.anonymous_admin_full_access = true;
+    }
+
+    pub(crate) fn put_values(&mut self, handle: &str, values: &[Value]) {
+        let wire = Writer::to_vec(|w| Values::encode(values, w));
+        self.put(&Handle::parse(handle).unwrap(), wire);
+    }
+
     fn put(&mut self, handle: &Handle, values: Vec<u8>) {
         self.version += 1;
         let stored = (handle.clone(), self.version, values);

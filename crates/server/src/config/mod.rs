@@ -164,6 +164,20 @@ pub struct MirrorConfig {
     pub clear_streams: bool,
 }
 
+impl AdministrationConfig {
+    fn of(spec: v1::Administration) -> Self {
+        Self {
+            rules: Rules {
+                server_admins: spec.server_admins,
+                server_admin_full_access: spec.server_admin_full_access,
+                replication_admins: spec.replication_admins,
+                anonymous_admin_full_access: spec.anonymous_admin_full_access,
+            },
+            challenge_time: spec.challenge_time,
+        }
+    }
+}
+
 /// Bounds on what others can make this node do; all may change while it runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
@@ -272,15 +286,7 @@ impl Config {
                 index: spec.store.index,
             },
             recurse: RecurseConfig::of(spec.recurse, &folder),
-            administration: AdministrationConfig {
-                rules: Rules {
-                    server_admins: administration.server_admins,
-                    server_admin_full_access: administration.server_admin_full_access,
-                    replication_admins: administration.replication_admins,
-                    anonymous_admin_full_access: administration.anonymous_admin_full_access,
-                },
-                challenge_time: administration.challenge_time,
-            },
+            administration: AdministrationConfig::of(administration),
             mirror: MirrorConfig::of(spec.mirror, &folder, spec.site.key),
             limits: Limits {
                 connections: limits.connections,
