@@ -90,7 +90,7 @@ final class Node {
             AbstractRequest request, Transport transport, ResponseMessageCallback parts)
             throws HandleException {
         SiteInfo site = site(Transport.TCP);
-        site.servers = new ServerInfo[] {server(transport)};
+        site.servers = new ServerInfo[] {server("", transport)};
         request.setSupportedProtocolVersion();
         HandleResolver resolver = resolver();
         resolver.setPreferredProtocols(new int[] {transport.ordinal()});
@@ -104,7 +104,7 @@ final class Node {
             AbstractRequest request, Transport transport, ClientSessionTracker sessions)
             throws HandleException {
         SiteInfo site = site(Transport.TCP);
-        site.servers = new ServerInfo[] {server(transport)};
+        site.servers = new ServerInfo[] {server("", transport)};
         request.setSupportedProtocolVersion();
         HandleResolver resolver = resolver();
         resolver.setPreferredProtocols(new int[] {transport.ordinal()});
