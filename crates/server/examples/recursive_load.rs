@@ -64,7 +64,12 @@ fn main() {
         storm(leaf.addresses().udp[0], count, seconds, leaf_thread)
     );
     println!("from the cache: {}", storm(address, count, seconds, thread));
-    memory(&node, &socket(address), count);
+    memory(
+        &node,
+        &socket(address),
+        &socket(leaf.addresses().udp[0]),
+        count,
+    );
 }
 
 fn config(folder: &Path, prefix: Option<&str>) -> Config {
@@ -122,8 +127,14 @@ fn tell(what: &str, mut times: Vec<Duration>) {
 
 //----------- Memory ---------------------------------------------------------
 
-/// Fills the cache further and says what the process has grown by.
-fn memory(node: &Running, client: &UdpSocket, from: usize) {
+/// Fills the cache further and says what the process has grown by. The records are asked of their
+/// own node first, so that its memory grows before.
+fn memory(node: &Running, client: &UdpSocket, leaf: &UdpSocket, from: usize) {
+    leaf.set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    for n in from..KEPT {
+        ask(leaf, n);
+    }
     client
         .set_read_timeout(Some(Duration::from_secs(20)))
         .unwrap();

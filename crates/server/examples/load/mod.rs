@@ -186,10 +186,15 @@ pub(crate) fn threads(name: &str) -> HashSet<u32> {
     named.collect()
 }
 
-/// The thread of that name that is not among `known`.
+/// The thread of that name that is not among `known`. A thread takes its name when it begins to
+/// run, which may be a moment after it was started.
 pub(crate) fn new_thread(name: &str, known: &HashSet<u32>) -> u32 {
-    let found = threads(name);
-    *found.difference(known).next().unwrap()
+    loop {
+        if let Some(&id) = threads(name).difference(known).next() {
+            return id;
+        }
+        std::thread::yield_now();
+    }
 }
 
 /// User and system time of a thread so far, in ticks of 10 ms.
