@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use crate::failed::{Exit, Failed};
 use crate::output::Output;
-use crate::output::style::{BAD, GOOD, STRONG, WARN};
+use crate::output::style::{BAD, FAINT, GOOD, STRONG, WARN};
 use crate::render::left;
 
 /// Columns of the names of findings.
@@ -30,7 +30,7 @@ struct Finding {
     /// The heading above it.
     #[serde(skip_serializing_if = "String::is_empty")]
     part: String,
-    /// `ok`, `look` or `bad`.
+    /// `note`, `ok`, `look` or `bad`.
     judgement: &'static str,
     about: String,
     text: String,
@@ -77,6 +77,11 @@ impl Visit {
             Form::Json => Ok(()),
             Form::Text => self.out.line(format_args!("\n{STRONG}{text}{STRONG:#}")),
         }
+    }
+
+    /// A fact without a judgement.
+    pub(super) fn note(&mut self, about: impl Display, text: impl Display) -> Result<(), Failed> {
+        self.finding((FAINT, "note"), &about, &text, &"")
     }
 
     /// As it should be.
