@@ -138,8 +138,12 @@ fn prefix_that_is_not_homed_where_it_is_delegated_is_told() {
 #[test]
 fn referral_that_leads_back_is_a_circle() {
     let tree = Tree::start();
-    tree.leaf.run(&["prefix", "home", "88.118"]);
-    tree.leaf.run(&["prefix", "unhome", "88.118.5"]);
+    let other = Node::start();
+    for (node, next) in [(&tree.leaf, &other), (&other, &tree.leaf)] {
+        node.run(&["prefix", "home", "88.118"]);
+        node.run(&["prefix", "unhome", "88.118.5"]);
+        node.delegate_to(&[next.site()]);
+    }
     let words = [
         "refers to others (302)",
         "leads back to sites that were asked for 88.118.5/small before",
