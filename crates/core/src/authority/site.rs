@@ -114,15 +114,15 @@ impl Site {
         })
     }
 
-    /// Whether it is this server: the same key, or the same address and port.
+    /// Whether it is this server: the same address, and one of its ports. The key does not tell,
+    /// since nodes that were made from one image may share it.
     fn is(&self, server: &ServerRecord) -> bool {
         let own = &self.server;
         let has_port = |interface: &Interface| {
             let mut others = server.interfaces.iter();
             others.any(|other| other.port == interface.port)
         };
-        let has_key = !own.public_key.is_empty() && own.public_key == server.public_key;
-        has_key || own.address == server.address && own.interfaces.iter().any(has_port)
+        own.address == server.address && own.interfaces.iter().any(has_port)
     }
 
     /// Whether we answer for `handle`, whether or not there is such a record.

@@ -2,6 +2,7 @@
 //! found.
 
 use super::*;
+use guantong_proto::data::site::{Interface, InterfaceKind, Protocol};
 use guantong_proto::message::ResponseCode;
 
 const HANDLE: &str = "88.118.5/Part";
@@ -56,9 +57,15 @@ fn own_copy_of_a_prefix_record_refers_nobody() {
 #[test]
 fn nobody_is_referred_to_the_server_that_was_asked() {
     let mut own = SiteRecord::decode(&site_record(1, SiteRecord::PRIMARY)).unwrap();
-    own.servers[0].public_key = b"our key".to_vec();
+    own.servers[0].public_key = b"a key".to_vec();
+    own.servers[0].interfaces = vec![Interface {
+        kind: InterfaceKind::BOTH,
+        protocol: Protocol::TCP,
+        port: 2641,
+    }];
+    // On the same machine, and with the same key.
     let mut other = own.clone();
-    other.servers[0].public_key = b"another key".to_vec();
+    other.servers[0].interfaces[0].port = 2642;
     let values_of = |served: &SiteRecord| {
         let site = |index, kind: &str| Value::new(index, kind, served.encode());
         [site(1, "HS_SITE"), site(2, "HS_SITE.PREFIX")]
