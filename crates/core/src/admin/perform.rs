@@ -568,13 +568,13 @@ fn said(handle: &[u8], outcome: Outcome<Selected<'_>>) -> Result<Done, Stop> {
             w.bytes(handle);
             w.raw(&values.to_wire());
         }))),
-        Outcome::Referral(values) => Err(referral(ResponseCode::PREFIX_REFERRAL, values)),
-        Outcome::ServiceReferral(values) => Err(referral(ResponseCode::SERVICE_REFERRAL, values)),
+        Outcome::Referral(values) => Err(referral(ResponseCode::PREFIX_REFERRAL, &values)),
+        Outcome::ServiceReferral(values) => Err(referral(ResponseCode::SERVICE_REFERRAL, &values)),
         outcome => Err(outcome.into_owned().into()),
     }
 }
 
-fn referral(code: ResponseCode, values: Selected<'_>) -> Stop {
+fn referral(code: ResponseCode, values: &Selected<'_>) -> Stop {
     let body = Writer::to_vec(|w| {
         w.bytes(b"");
         w.raw(&values.to_wire());

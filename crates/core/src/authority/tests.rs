@@ -1,4 +1,4 @@
-//! Decisions, each at its own edge. Recorded exchanges are in `tests/live.rs`, properties in
+//! Decisions, each at its own edge. Recorded exchanges are in `tests/live/`, properties in
 //! `tests/properties.rs`.
 
 use std::collections::HashMap;
