@@ -81,7 +81,12 @@ fn names_are_spread_by_the_hash_and_found_by_the_resolver() {
             );
         }
         let found = Udp::to(recursive.addresses().udp[0]).ask(&ask(&handle, 1));
-        assert_eq!(found.text, format!("server {position}"), "{handle}");
+        assert_eq!(
+            found.text,
+            format!("server {position}"),
+            "{handle}: {}",
+            found.code
+        );
     }
     assert!(held.iter().all(|&count| count > 0), "{held:?}");
 }
