@@ -1,5 +1,7 @@
 //! A primary and its mirror as processes that are killed in the middle.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fmt::Write as _;
 use std::fs;
 use std::net::{SocketAddr, TcpStream};

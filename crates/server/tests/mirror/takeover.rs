@@ -202,8 +202,8 @@ fn primary_frees_itself_by_force_of_a_standby_that_is_gone() {
     assert!(matches!(uncertain, WriteError::Unconfirmed { .. }));
 }
 
-/// A primary gave way to a mirror that was not its standby. The standby, cut off at that time, could
-/// take over by itself when its lease had run out, and two nodes took changes in one epoch.
+/// A primary gave way to a mirror that was not its standby. The standby, cut off at that time,
+/// could take over by itself when its lease had run out, and two nodes took changes in one epoch.
 #[test]
 fn mirror_that_is_not_the_standby_takes_over_by_force_only() {
     let (old, _standby, _relay) = pair(SAFE);
