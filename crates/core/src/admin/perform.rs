@@ -30,8 +30,6 @@ use crate::authority::{
 
 const NO_BACKUP: &str = "a backup is made on this node's machine: run `guantong backup`";
 const NO_EXCHANGE: &str = "keys of sessions are agreed on by Diffie-Hellman, in one step";
-const NO_DERIVED: &str = "this node does not list derived prefixes by themselves: list the handles \
-     of 0.NA";
 
 //----------- Actor ----------------------------------------------------------
 
@@ -110,7 +108,6 @@ impl Errand {
             }
             (OpCode::VERIFY_ANSWER, request) => self.verify_for_others(ground, request),
             (OpCode::BACKUP_SERVER, _) => Err(unsupported(NO_BACKUP)),
-            (OpCode::LIST_DERIVED, _) => Err(unsupported(NO_DERIVED)),
             _ => Err(unsupported(NO_EXCHANGE)),
         }
     }

@@ -14,9 +14,12 @@ use super::record::{RecordView, Selected};
 use super::reply::{Reply, header_and_body};
 use super::site::Site;
 use crate::admin::Challenge;
+use crate::admin::session::Rejected;
 
 /// Said to an obsolete operation.
 const NO_NEXT_TXN: &str = "Next txn id no longer supported; upgrade required";
+/// Said where the RFC knows an operation and nobody does it.
+const NO_DERIVED: &str = "derived prefixes are not listed by themselves: list the handles of 0.NA";
 const COMPRESSED: &str = "compressed messages are not part of the protocol as spoken";
 
 //----------- Moment ---------------------------------------------------------
@@ -174,7 +177,11 @@ fn open<'a>(packet: &'a [u8], reply: &mut Reply<'a>) -> Result<Message<'a>, Refu
     }
     let packet = Packet::decode(packet).map_err(|error| Refusal::malformed(&error))?;
     if envelope.encrypted {
-        return Err(Refusal::HandOver);
+        return Err(match envelope.session_id {
+            // Without a session there is no key.
+            0 => Refusal::say(ResponseCode::SESSION_FAILED, &Rejected::NoKey.to_string()),
+            _ => Refusal::HandOver,
+        });
     }
     let message = Message::parse(envelope, packet.octets);
     let message = message.map_err(|error| Refusal::malformed(&error))?;
@@ -214,6 +221,7 @@ fn dispatch<'a>(
             });
         }
         (OpCode::GET_NEXT_TXN, _) => reply.error(unsupported, NO_NEXT_TXN, moment, out),
+        (OpCode::LIST_DERIVED, _) => reply.error(unsupported, NO_DERIVED, moment, out),
         (_, Request::Unknown { .. }) => {
             let text = format!("this node does not know the operation {op}");
             reply.error(unsupported, &text, moment, out);
