@@ -5,7 +5,6 @@
 //! interfaces of the machine, and deleting the namespaces deletes everything.
 
 use std::net::Ipv4Addr;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Where `ip netns` keeps the namespaces.
@@ -75,7 +74,8 @@ pub(crate) fn address_of(names: &[&str], name: &str) -> Ipv4Addr {
 fn sweep() {
     let owners = entries().filter_map(|name| owner_of(&name));
     for owner in owners.collect::<std::collections::BTreeSet<u32>>() {
-        if !Path::new("/proc").join(owner.to_string()).exists() {
+        // A process that nobody has waited for yet is still listed, but runs no program.
+        if std::fs::read_link(format!("/proc/{owner}/exe")).is_err() {
             delete(owner);
         }
     }
@@ -118,10 +118,13 @@ impl Space {
         }
     }
 
-    /// Begins a command that runs there. `ip` becomes the program, so its process is the program's.
+    /// Begins a command that runs there, and ends when the thread that started it ends: a test that
+    /// is killed must leave nothing behind. `ip` becomes the program, so its process is the
+    /// program's.
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.name, program]);
+        command.args(["netns", "exec", &self.name]);
+        command.args(["setpriv", "--pdeathsig", "KILL", program]);
         command.stdin(Stdio::null());
         command
     }
