@@ -3,7 +3,7 @@
 //! [`Node::answer`] takes a whole packet and writes the whole reply; every native transport uses
 //! it. [`Node::resolve`] is the typed way for HTTP. Both ask `core::authority` what to say and read
 //! the store for it; no decision about a record is taken here. Names that live elsewhere go on in
-//! [`recurse`](crate::recurse), what needs more than a read in [`Node::run_errand`].
+//! [`recurse`](crate::recurse), what needs more than a read in `errand`.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -48,9 +48,9 @@ pub struct Via {
 /// What the answer to a packet has to wait for.
 #[derive(Debug)]
 pub enum Wait {
-    /// The resolver must be asked; its answer is for [`Node::answer_found`].
+    /// The resolver must be asked; its answer is for `answer_found`.
     Resolver(Question),
-    /// The packet is for [`Node::run_errand`].
+    /// The packet is for `run_errand`.
     Errand,
 }
 

@@ -27,7 +27,7 @@ pub fn host_of<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
 }
 
 /// Whether whoever sent the request called us by a name that no stranger can own: an address, a
-/// name of one word, a [private](PRIVATE) one, or our own `domain`. Browsers always say a name.
+/// name of one word, a private one (`PRIVATE`), or our own `domain`. Browsers always say a name.
 pub fn is_trustworthy(host: Option<&str>, domain: Option<&str>) -> bool {
     let Some(host) = host else { return true };
     let is_port = |text: &str| text.bytes().all(|octet| octet.is_ascii_digit());
