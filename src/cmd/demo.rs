@@ -20,6 +20,8 @@ Examples:
   guantong demo --once
   guantong demo --data ./demo --port 0";
 
+/// A handle of another enterprise.
+const OTHER: &str = "88.118.6/nev-production";
 /// A handle to try, with figures of five dates.
 const SAMPLE: &str = "88.118.5/5g-base-stations";
 
@@ -41,8 +43,8 @@ pub(crate) struct Args {
     #[arg(long)]
     once: bool,
 
-    /// Port of the recursive node's native protocol; 0 takes any free ports, also for HTTP and
-    /// metrics
+    /// Port of the native protocol of the node with the figures, which resolves all other names
+    /// too; 0 takes any free ports, also for HTTP and metrics
     #[arg(long, value_name = "PORT", default_value_t = Ports::DEFAULT.native)]
     port: u16,
 }
@@ -134,8 +136,8 @@ fn serve(network: &Network, is_kept: bool, folder: &Path) -> Result<(), Failed> 
 
 /// Who runs where, and what to try.
 fn greeting(network: &Network, folder: &Path) -> Result<Vec<String>, DemoError> {
-    let recursive = network.recursive()?;
-    let (native, http) = (native_of(recursive), http_of(recursive));
+    let (front, recursive) = (network.front()?, network.recursive()?);
+    let (native, http) = (native_of(front), http_of(front));
     let at = match native.ends_with(":2641") {
         true => String::new(),
         false => format!(" --at {native}"),
@@ -159,6 +161,11 @@ fn greeting(network: &Network, folder: &Path) -> Result<Vec<String>, DemoError> 
         format!("{STRONG}Try{STRONG:#}"),
         format!("  {} resolve {SAMPLE}{at}", program()),
         format!(
+            "  {} resolve {OTHER} --at {}",
+            program(),
+            native_of(recursive)
+        ),
+        format!(
             "  {} resolve {SAMPLE} --trace --root {}",
             program(),
             root.display()
@@ -167,7 +174,7 @@ fn greeting(network: &Network, folder: &Path) -> Result<Vec<String>, DemoError> 
         format!("  curl 'http://{http}/api/handles/{SAMPLE}?pretty'"),
         format!("  a browser at http://{http}/{SAMPLE}"),
     ]);
-    if let Some(console) = recursive.addresses().console {
+    if let Some(console) = front.addresses().console {
         lines.push(format!("  metrics at http://{console}/metrics"));
     }
     lines.push(String::new());

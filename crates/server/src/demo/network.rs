@@ -15,7 +15,7 @@ use guantong_store::{Batch, Change, Expect, Origin};
 use super::DemoError;
 use super::figures::records;
 use super::plan::{
-    PLACES, Place, RECURSIVE, ROOT, SECOND_LEVEL, SECOND_PREFIX, TOP_PREFIX, TOP_PRIMARY,
+    FIGURES, PLACES, Place, RECURSIVE, ROOT, SECOND_LEVEL, SECOND_PREFIX, TOP_PREFIX, TOP_PRIMARY,
 };
 use super::port::{Ports, loopback};
 use crate::config::{self, Config, FILE_NAME, PresetRecurse, Root, Size};
@@ -101,7 +101,7 @@ pub struct Network {
 
 impl Network {
     /// Makes the nodes in `dir` unless they are there, starts them, delegates, and fills in the
-    /// records that the enterprises lack. `ports` are those of the recursive node. What is being
+    /// records that the enterprises lack. `ports` are those of the front. What is being
     /// done is told to `say`.
     pub fn start(dir: &Path, ports: Ports, say: &mut dyn FnMut(&str)) -> Result<Self, DemoError> {
         check_folder(dir)?;
@@ -140,6 +140,12 @@ impl Network {
     pub fn member(&self, name: &'static str) -> Result<&Member, DemoError> {
         let found = self.members.iter().find(|member| member.place.name == name);
         found.ok_or(DemoError::Stopped(name))
+    }
+
+    /// The node that people meet first: the enterprise with all figures.
+    pub fn front(&self) -> Result<&Running, DemoError> {
+        let member = self.member(FIGURES)?;
+        member.running().ok_or(DemoError::Stopped(FIGURES))
     }
 
     /// The node that resolves for everybody.
@@ -191,13 +197,15 @@ impl Network {
     fn configure(&self, dir: &Path, place: &Place, ports: Ports) -> Result<Config, DemoError> {
         let mut config = config::load(&dir.join(place.name))?;
         let ports = match place.name {
-            RECURSIVE => ports,
+            FIGURES => ports,
+            RECURSIVE => ports.next().or_free(),
             _ => Ports::FREE,
         };
         config.listen.udp = vec![loopback(ports.native)];
         config.listen.tcp = vec![loopback(ports.native)];
         config.listen.http = vec![loopback(ports.http)];
-        config.listen.console = (place.name == RECURSIVE).then(|| loopback(ports.console));
+        let resolves = [FIGURES, RECURSIVE].contains(&place.name);
+        config.listen.console = resolves.then(|| loopback(ports.console));
         config.listen.udp_threads = 1;
         config.listen.worker_threads = 1;
         config.store.memory = MEMORY;
@@ -218,7 +226,8 @@ impl Network {
             let address = primary.tcp.first().map(ToString::to_string);
             config.mirror.of = address;
         }
-        if place.name == RECURSIVE {
+        // The front answers for its own names and resolves all others: a node may do both.
+        if resolves {
             let file = dir.join(ROOT_INFO);
             self.write_root_info(&file)?;
             config.recurse.root = Some(Root::File(file));

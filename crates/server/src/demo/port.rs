@@ -29,6 +29,20 @@ impl Ports {
         console: 0,
     };
 
+    /// The ports behind these; any free ones stay so.
+    #[must_use]
+    pub fn next(self) -> Self {
+        let next = |port: u16| match port {
+            0 => 0,
+            port => port.checked_add(1).unwrap_or(0),
+        };
+        Self {
+            native: next(self.native),
+            http: next(self.http),
+            console: next(self.console),
+        }
+    }
+
     /// The same, with free ports in the place of those that another program has.
     #[must_use]
     pub fn or_free(self) -> Self {
