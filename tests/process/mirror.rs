@@ -76,8 +76,21 @@ impl Side {
             .unwrap()
     }
 
-    /// Starts the process; returns when it answers.
+    /// Starts the process; returns when it answers. A command that found no node may have the store
+    /// open for a moment; the node then ends, and is started again.
     fn start(&mut self) {
+        self.spawn();
+        eventually("the node starts", || {
+            let process = self.process.as_mut()?;
+            if process.try_wait().unwrap().is_some() {
+                self.spawn();
+            }
+            let is_told = self.home.join("run/addresses.json").exists();
+            (is_told && TcpStream::connect(self.tcp()).is_ok()).then_some(())
+        });
+    }
+
+    fn spawn(&mut self) {
         let log = fs::File::options()
             .create(true)
             .append(true)
@@ -91,10 +104,6 @@ impl Side {
             .stderr(log);
         let _ = fs::remove_file(self.home.join("run/addresses.json"));
         self.process = Some(command.spawn().unwrap());
-        eventually("the node starts", || {
-            let is_told = self.home.join("run/addresses.json").exists();
-            (is_told && TcpStream::connect(self.tcp()).is_ok()).then_some(())
-        });
     }
 
     /// Ends the process as a loss of power would, but for what the system still writes.
@@ -205,13 +214,23 @@ fn write_on(config: &Path, dir: &Path, count: usize, stop: &AtomicBool) {
     }
 }
 
+struct StopsWhenDropped<'a>(&'a AtomicBool);
+
+impl Drop for StopsWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 fn survives_kills(kills: usize, records_each: usize) {
     let dir = TempDir::new().unwrap();
     let (mut primary, mut mirror) = pair(dir.path(), "");
     let stop = AtomicBool::new(false);
     let (config, batches) = (primary.config(), dir.path().to_owned());
     std::thread::scope(|scope| {
-        let writing = scope.spawn(|| write_on(&config, &batches, records_each, &stop));
+        // Whatever happens here, the writer must not go on for ever.
+        let _stop = StopsWhenDropped(&stop);
+        scope.spawn(|| write_on(&config, &batches, records_each, &stop));
         for kill in 0..kills {
             let last = mirror.status().map_or(0, |status| changes_of(&status));
             // In the middle of something: the mirror has moved on since the last kill.
@@ -226,8 +245,6 @@ fn survives_kills(kills: usize, records_each: usize) {
             victim.kill();
             victim.start();
         }
-        stop.store(true, Ordering::SeqCst);
-        writing.join().unwrap();
     });
     ends_equal(&primary, &mirror);
     for side in [&mut primary, &mut mirror] {
