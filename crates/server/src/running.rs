@@ -5,7 +5,7 @@
 //! leaves no traces; the site record is published when the real ports are known; only then is
 //! answered.
 
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -26,6 +26,8 @@ use crate::reload::{self, ReloadError, Reloaded};
 use crate::shutdown::{Stop, Stopper};
 use crate::site::Addresses;
 
+/// Ports that are tried for UDP and TCP alike, where the system chooses.
+const TWIN_ATTEMPTS: usize = 16;
 /// File that says where a running node listens, in [`Config::run_folder`].
 const ADDRESSES_FILE: &str = "addresses.json";
 
@@ -184,26 +186,29 @@ impl Sockets {
     fn bind(config: &Config) -> Result<Self, StartError> {
         let listen = &config.listen;
         let mut udp = Vec::new();
+        // Where the system chooses, TCP has the port of UDP, as people expect of one protocol.
+        let mut twins: Vec<(IpAddr, TcpListener)> = Vec::new();
         for &address in &listen.udp {
-            let sockets = Udp::bind(address, listen.udp_threads);
-            udp.extend(sockets.map_err(|source| StartError::Listen {
+            let wants_twin = address.port() == 0 && listen.tcp.contains(&address);
+            let bound = bind_udp(address, listen.udp_threads, wants_twin);
+            let (sockets, twin) = bound.map_err(|source| StartError::Listen {
                 what: "listen.udp",
                 address,
                 source,
-            })?);
+            })?;
+            udp.extend(sockets);
+            twins.extend(twin.map(|twin| (address.ip(), twin)));
         }
-        // Where the system chooses, TCP takes the port of UDP if it is free, as people expect of
-        // one protocol.
-        let chosen: Vec<_> = udp.iter().filter_map(|s| s.local_addr().ok()).collect();
-        let streams = |what: &'static str, addresses: &[SocketAddr]| {
+        let mut streams = |what: &'static str, addresses: &[SocketAddr]| {
             let mut listeners = Vec::new();
             for &address in addresses {
-                let twin = chosen.iter().find(|udp| {
-                    what == "listen.tcp" && address.port() == 0 && udp.ip() == address.ip()
-                });
-                let listener = match twin.map(|&twin| stream_socket(twin)) {
-                    Some(Ok(listener)) => Ok(listener),
-                    _ => stream_socket(address),
+                let is_twin = what == "listen.tcp" && address.port() == 0;
+                let twin = twins
+                    .iter()
+                    .position(|(ip, _)| is_twin && *ip == address.ip());
+                let listener = match twin {
+                    Some(at) => Ok(twins.swap_remove(at).1),
+                    None => stream_socket(address),
                 };
                 listeners.push(listener.map_err(|source| StartError::Listen {
                     what,
@@ -240,6 +245,26 @@ impl Sockets {
             console: streams(self.console.as_slice())?.pop(),
         })
     }
+}
+
+/// Binds the sockets of an address for UDP, and where the system chooses the port and a twin is
+/// wanted, a listener for TCP at the same one. If no port has been found that is free for both, the
+/// twin is left out.
+fn bind_udp(
+    address: SocketAddr,
+    threads: usize,
+    wants_twin: bool,
+) -> std::io::Result<(Vec<UdpSocket>, Option<TcpListener>)> {
+    let mut sockets = Udp::bind(address, threads)?;
+    for _ in 0..TWIN_ATTEMPTS {
+        let chosen = sockets.first().map(UdpSocket::local_addr).transpose()?;
+        match chosen.filter(|_| wants_twin).map(stream_socket) {
+            None => break,
+            Some(Ok(twin)) => return Ok((sockets, Some(twin))),
+            Some(Err(_)) => sockets = Udp::bind(address, threads)?,
+        }
+    }
+    Ok((sockets, None))
 }
 
 //----------- Streams --------------------------------------------------------
