@@ -25,6 +25,7 @@ use guantong_store::{Batch, Change, Expect, Origin, PageToken, Scope, StoreError
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::limit::{Meter, host_of};
+use crate::log::Alarm;
 use crate::metrics::Drop as Dropped;
 use crate::node::{Node, Via, replace_by_error};
 
@@ -67,6 +68,8 @@ pub(crate) struct Errands {
     sessions: [Mutex<Sessions>; TABLES],
     pub(crate) web: Mutex<WebSessions>,
     setups: Meter,
+    challenge_flood: Alarm,
+    session_flood: Alarm,
     attempts: Mutex<Attempts>,
     source: OnceLock<Box<dyn KeySource>>,
     places: Semaphore,
@@ -79,6 +82,8 @@ impl Errands {
             sessions: std::array::from_fn(|_| Mutex::default()),
             web: Mutex::default(),
             setups: Meter::new(),
+            challenge_flood: Alarm::default(),
+            session_flood: Alarm::default(),
             attempts: Mutex::default(),
             source: OnceLock::new(),
             places: Semaphore::new(ERRANDS_MAX),
@@ -246,7 +251,12 @@ impl Tables for TablesOf<'_> {
             let id = i32::from_be_bytes(self.node.random()) & i32::MAX | SESSION_BIT;
             let mut sessions = self.node.errands.sessions(id);
             if sessions.is_free(id) {
-                return sessions.open(id, session, source, now_ms).map(|()| id);
+                let opened = sessions.open(id, session, source, now_ms);
+                drop(sessions);
+                if !matches!(opened, Ok(0)) {
+                    self.node.note_session_flood(self.via);
+                }
+                return opened.map(|_| id);
             }
         }
     }
@@ -297,10 +307,11 @@ impl Node {
             drop(table);
             if pushed_out > 0 {
                 self.metrics.dropped(Dropped::Challenge);
-                if self.throttle().allows(&self.metrics, now_ms) {
+                if self.errands.challenge_flood.rings(now_ms) {
                     tracing::warn!(
                         peer = %via.peer,
-                        "more challenges are open than the node keeps; the oldest are forgotten"
+                        "more challenges are open than the node keeps; the oldest are forgotten. \
+                         This is said once while it lasts; guantong_dropped_total counts them"
                     );
                 }
             }
@@ -337,6 +348,7 @@ impl Node {
             }
         };
         if errand.is_session_setup() && !self.admits_session(via) {
+            self.note_session_flood(via);
             errand.refuse_session();
         }
         self.run(&mut errand, &tables, out).await
@@ -407,6 +419,17 @@ impl Node {
                 .errands
                 .setups
                 .spend(source, 1, SETUPS_PER_SECOND, now_ms)
+    }
+
+    fn note_session_flood(&self, via: Via) {
+        self.metrics.dropped(Dropped::Session);
+        if self.errands.session_flood.rings(self.uptime_ms()) {
+            tracing::warn!(
+                peer = %via.peer,
+                "more sessions are begun than the node keeps, or than one address may begin. \
+                 This is said once while it lasts; guantong_dropped_total counts them"
+            );
+        }
     }
 
     fn chance(&self) -> Chance {

@@ -17,6 +17,9 @@ use crate::metrics::Metrics;
 /// to fill a disk: 10 lines of 200 octets are 170 MB a day.
 pub const PEER_LINES_PER_SECOND: u64 = 10;
 
+/// A state that was not noticed for so long has ended: if it comes back, it is told again.
+pub(crate) const ALARM_QUIET_MS: u64 = 60_000;
+
 //----------- Throttle -------------------------------------------------------
 
 /// Keeps peers from filling the log.
@@ -54,6 +57,26 @@ impl Throttle {
 impl Default for Throttle {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+//----------- Alarm ----------------------------------------------------------
+
+/// Tells of a state once: while it goes on it is not told again, however often it is noticed.
+#[derive(Debug, Default)]
+pub(crate) struct Alarm {
+    /// When it was noticed last, in milliseconds, plus one; 0: never.
+    noticed: AtomicU64,
+}
+
+impl Alarm {
+    /// Notes that the state is there, and says whether it is news: it was not there for
+    /// [`ALARM_QUIET_MS`].
+    pub(crate) fn rings(&self, now_ms: u64) -> bool {
+        match self.noticed.swap(now_ms + 1, Relaxed) {
+            0 => true,
+            last => now_ms + 1 >= last.saturating_add(ALARM_QUIET_MS),
+        }
     }
 }
 
@@ -119,6 +142,16 @@ fn filter(level: Level) -> LevelFilter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn state_is_told_once_while_it_lasts_and_again_when_it_comes_back() {
+        let alarm = Alarm::default();
+        assert!(alarm.rings(0));
+        let lasting = (1..100).filter(|n| alarm.rings(n * 50_000)).count();
+        assert_eq!(lasting, 0);
+        assert!(!alarm.rings(99 * 50_000 + ALARM_QUIET_MS - 1));
+        assert!(alarm.rings(99 * 50_000 + 2 * ALARM_QUIET_MS));
+    }
 
     #[test]
     fn lines_of_peers_are_limited_each_second_and_the_rest_is_counted() {

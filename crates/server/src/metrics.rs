@@ -221,6 +221,7 @@ drops! {
     RequestRate "request_rate" "A request waited or was refused: its address had its requests for this second.";
     SignatureRate "signature_rate" "An answer was not signed: the node had made its signatures for this second.";
     Challenge "challenge" "A challenge was forgotten before its time: more were open than the node keeps.";
+    Session "session" "A session was refused, or ended before its time: more were begun than the node keeps, or than one address may begin in a second.";
     Crowded "crowded" "A request over UDP that needs an identity or a write found too many others under way.";
     Idle "idle" "A connection was closed because nothing was asked for too long.";
     Slow "slow" "A connection was closed because a message or an answer took too long.";

@@ -383,14 +383,14 @@ impl Sessions {
 
     /// Keeps a new session under an id that is free. When there are too many, of all or of this
     /// source, those go that have ended, then the one without a proof that was not used for
-    /// longest; sessions with a proof stay.
+    /// longest; sessions with a proof stay. Returns how many were ended before their time.
     pub fn open(
         &mut self,
         id: i32,
         session: Session,
         source: u64,
         now_ms: u64,
-    ) -> Result<(), Rejected> {
+    ) -> Result<usize, Rejected> {
         let of_source = self
             .open
             .values()
@@ -404,21 +404,23 @@ impl Sessions {
             .values()
             .filter(|open| open.source == source)
             .count();
-        if of_source >= SESSIONS_SOURCE_MAX {
-            self.drop_unproven(|open| open.source == source)?;
+        let pushed_out = if of_source >= SESSIONS_SOURCE_MAX {
+            self.drop_unproven(|open| open.source == source)?
         } else if self.open.len() >= SESSIONS_MAX {
-            self.drop_unproven(|_| true)?;
-        }
+            self.drop_unproven(|_| true)?
+        } else {
+            0
+        };
         let open = Open {
             session: Arc::new(Mutex::new(session)),
             source,
             used_ms: now_ms,
         };
         self.open.insert(id, open);
-        Ok(())
+        Ok(pushed_out)
     }
 
-    fn drop_unproven(&mut self, is_meant: impl Fn(&Open) -> bool) -> Result<(), Rejected> {
+    fn drop_unproven(&mut self, is_meant: impl Fn(&Open) -> bool) -> Result<usize, Rejected> {
         let unproven = self
             .open
             .iter()
@@ -427,7 +429,7 @@ impl Sessions {
             .min_by_key(|(_, open)| open.used_ms)
             .map(|(id, _)| *id);
         self.open.remove(&oldest.ok_or(Rejected::Full)?);
-        Ok(())
+        Ok(1)
     }
 
     /// Ends a session.

@@ -52,12 +52,17 @@ pub(crate) fn dump(request_id: i32) -> Vec<u8> {
 
 /// The answer to a challenge by secret key.
 pub(crate) fn answer(challenge: &[u8], index: i32, secret: &str, request_id: i32) -> Vec<u8> {
+    answer_with(challenge, index, secret.as_bytes(), request_id)
+}
+
+/// The same, with any octets as secret.
+pub(crate) fn answer_with(challenge: &[u8], index: i32, secret: &[u8], request_id: i32) -> Vec<u8> {
     let message = Message::decode(challenge).unwrap();
     let response = Response::of(&message).unwrap();
     let Body::Challenge { nonce } = response.body else {
         unreachable!("{response:?}")
     };
-    let (secret, digest) = (SecretKey::new(secret.as_bytes()), response.digest.unwrap());
+    let (secret, digest) = (SecretKey::new(secret), response.digest.unwrap());
     let signed = answer_with_secret(Version::OURS, &secret, nonce, digest.octets, &[3; 16]);
     let body = Writer::to_vec(|w| {
         w.bytes(b"HS_SECKEY");

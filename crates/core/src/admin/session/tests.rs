@@ -269,10 +269,12 @@ fn flood_of_sessions_stays_in_its_table_and_spares_those_with_a_proof() {
 fn flood_of_one_source_costs_others_nothing() {
     let mut sessions = Sessions::default();
     sessions.open(id(1), session(), 1, 1_000).unwrap();
+    let mut pushed_out = 0;
     for n in 2..1_000 {
-        sessions.open(id(n), session(), 2, 2_000).unwrap();
+        pushed_out += sessions.open(id(n), session(), 2, 2_000).unwrap();
     }
     assert_eq!(sessions.len(), SESSIONS_SOURCE_MAX + 1);
+    assert_eq!(pushed_out, 998 - SESSIONS_SOURCE_MAX);
     assert!(sessions.find(id(1), 2_000).is_some());
 }
 
@@ -286,5 +288,5 @@ fn source_with_as_many_proven_sessions_as_it_may_have_gets_no_more() {
     }
     let refused = sessions.open(id(9_999), session(), 1, 1_000);
     assert_eq!(refused, Err(Rejected::Full));
-    assert_eq!(sessions.open(id(9_999), session(), 2, 1_000), Ok(()));
+    assert_eq!(sessions.open(id(9_999), session(), 2, 1_000), Ok(0));
 }

@@ -5,6 +5,7 @@ mod change;
 mod pages;
 mod proxy;
 mod sample;
+mod secret;
 
 use std::sync::{Arc, LazyLock};
 
