@@ -2,6 +2,7 @@
 
 mod api;
 mod change;
+mod matrix;
 mod pages;
 mod proxy;
 mod sample;
