@@ -18,3 +18,4 @@ pub mod namespace;
 pub mod redirect;
 pub mod replicate;
 pub mod resolve;
+pub mod trust;

@@ -1,15 +1,17 @@
 //! Signatures from end to end: those that OpenSSL made, and those of our own messages and records.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
+
 use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use guantong_proto::crypto::jws::{Claims, Digests, Jws, Permission};
 use guantong_proto::crypto::{
-    Algorithm, Credential, CryptoError, SigningKey, VerifyingKey, credential,
+    Algorithm, Credential, CryptoError, Hash, SigningKey, VerifyingKey, credential,
 };
 use guantong_proto::data::PublicKey;
-use guantong_proto::json::key_to_json;
+use guantong_proto::json::{key_to_json, key_to_jwk};
 use guantong_proto::message::{Envelope, Header, Message, OpCode, OpFlags, Version};
 use guantong_proto::wire::Writer;
 use guantong_proto::{Value, Values};
@@ -32,7 +34,7 @@ fn key_of(name: &str) -> SigningKey {
         .expect("the vector has a private key");
     let octet = |at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hexadecimal digits");
     let der: Vec<u8> = (0..hex.len()).step_by(2).map(octet).collect();
-    SigningKey::from_pkcs8(&der).expect("the key can sign")
+    SigningKey::from_pkcs8(&der, &SystemRandom::new()).expect("the key can sign")
 }
 
 #[test]
@@ -169,4 +171,83 @@ fn certificate_carries_a_key_that_verifies() {
     let certificate = Jws::sign(&claims, &root, &SystemRandom::new()).unwrap();
     assert_eq!(certificate.verify(&root.public_key()), Ok(()));
     assert_eq!(certificate.claims().unwrap().key(), Ok(admin.public_key()));
+}
+
+/// The private keys of `test-data/crypto/private-keys.json`, with their lines.
+fn private_keys() -> Vec<(Json, SigningKey)> {
+    let mut cases = test_data("crypto/private-keys.json");
+    cases.retain(|case| case["kind"] != "SM2" || cfg!(feature = "sm"));
+    let key = |case: Json| {
+        let hex = case["pkcs8"].as_str().unwrap();
+        let octet = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+        let der: Vec<u8> = (0..hex.len()).step_by(2).map(octet).collect();
+        for len in 0..der.len() {
+            assert!(
+                SigningKey::from_pkcs8(&der[..len], &SystemRandom::new()).is_err(),
+                "{len}"
+            );
+        }
+        let key = SigningKey::from_pkcs8(&der, &SystemRandom::new()).unwrap();
+        assert_eq!(case["kind"], key.kind());
+        (case, key)
+    };
+    cases.into_iter().map(key).collect()
+}
+
+#[test]
+fn each_kind_of_private_key_signs_what_its_public_key_confirms() {
+    for (case, key) in private_keys() {
+        let hash = case["hash"].as_str().unwrap();
+        let Some(Algorithm::Hash(hash)) = Algorithm::parse(hash.as_bytes()) else {
+            unreachable!("{case}")
+        };
+        let signature = key.sign(hash, b"message", &SystemRandom::new()).unwrap();
+        let public = PublicKey::decode(&key.public_key().encode()).unwrap();
+        let public = VerifyingKey::new(&public).unwrap();
+        assert_eq!(
+            public.verify(hash, b"message", &signature),
+            Ok(()),
+            "{case}"
+        );
+        assert!(
+            public.verify(hash, b"massage", &signature).is_err(),
+            "{case}"
+        );
+        assert!(
+            key.sign(Hash::Sha1, b"m", &SystemRandom::new()).is_err() || case["kind"] == "Ed25519"
+        );
+    }
+}
+
+#[test]
+fn records_and_certificates_are_signed_with_each_kind_of_key_that_has_an_algorithm() {
+    for (case, key) in private_keys() {
+        let public = key.public_key();
+        let jwk = key_to_jwk(&public).unwrap();
+        let claims = Claims {
+            iss: "300:0.NA/20".into(),
+            sub: "300:0.NA/20".into(),
+            public_key: Some(jwk),
+            ..Claims::default()
+        };
+        let certified = claims.key().unwrap();
+        assert_eq!(
+            VerifyingKey::new(&certified),
+            VerifyingKey::new(&public),
+            "{case}"
+        );
+        let signed = Jws::sign(&claims, &key, &SystemRandom::new());
+        let Some(algorithm) = case["jws"].as_str() else {
+            assert!(
+                matches!(signed, Err(CryptoError::Algorithm { .. })),
+                "{case}"
+            );
+            continue;
+        };
+        let signed = Jws::parse(signed.unwrap().to_compact().as_bytes()).unwrap();
+        assert_eq!(signed.algorithms().collect::<Vec<_>>(), [algorithm]);
+        assert_eq!(signed.verify(&certified), Ok(()), "{case}");
+        let rsa = key_of("hs-pubkey-rsa").public_key();
+        assert!(signed.verify(&rsa).is_err(), "{case}");
+    }
 }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use guantong_proto::crypto::SigningKey;
 use guantong_proto::crypto::keyfile::KeyFile;
 use guantong_proto::data::key::{Number, PrivateKey, PublicKey};
+use ring::rand::SystemRandom;
 use rsa::pkcs8::{EncodePrivateKey, LineEnding};
 
 /// Bits of the keys that are made here: what clients of all ages take, and enough until 2030.
@@ -61,7 +62,8 @@ impl ServerKey {
             )));
         }
         let pkcs8: Box<[u8]> = document.as_bytes().into();
-        let signing = SigningKey::from_pkcs8(&pkcs8).map_err(|e| fail(e.to_string()))?;
+        let signing = SigningKey::from_pkcs8(&pkcs8, &SystemRandom::new())
+            .map_err(|e| fail(e.to_string()))?;
         Ok(Self { signing, pkcs8 })
     }
 

@@ -173,7 +173,7 @@ pub(crate) fn key() -> SigningKey {
         let octet = |at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hexadecimal digits");
         (0..hex.len()).step_by(2).map(octet).collect()
     });
-    SigningKey::from_pkcs8(der).expect("the key can sign")
+    SigningKey::from_pkcs8(der, &SystemRandom::new()).expect("the key can sign")
 }
 
 //----------- Sites ----------------------------------------------------------

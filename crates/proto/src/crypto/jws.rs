@@ -113,10 +113,14 @@ impl Jws {
 
     /// Checks that one of the signatures was made with the private key of `key`.
     pub fn verify(&self, key: &PublicKey) -> Result<(), CryptoError> {
-        let key = VerifyingKey::new(key)?;
+        self.verify_with(&VerifyingKey::new(key)?)
+    }
+
+    /// The same, with a key that was made ready before.
+    pub fn verify_with(&self, key: &VerifyingKey) -> Result<(), CryptoError> {
         let mut outcome = Err(malformed("must hold a signature"));
         for signature in &self.signatures {
-            outcome = signature.verify(&self.encoded_payload, &key);
+            outcome = signature.verify(&self.encoded_payload, key);
             if outcome.is_ok() {
                 break;
             }
@@ -150,21 +154,28 @@ impl Jws {
         serde_json::to_string(&form).unwrap_or_default()
     }
 
-    /// Signs claims with an RSA key (`RS256`).
+    /// Signs claims: with RSA as `RS256`, with Ed25519 as `EdDSA`, with SM2 and SM3 as `SM2256`.
     pub fn sign(
         claims: &Claims,
         key: &SigningKey,
         rng: &dyn SecureRandom,
     ) -> Result<Self, CryptoError> {
+        let (algorithm, hash) = match key.kind() {
+            "RSA" => ("RS256", Hash::Sha256),
+            "Ed25519" => ("EdDSA", Hash::Sha512),
+            #[cfg(feature = "sm")]
+            "SM2" => ("SM2256", Hash::Sm3),
+            other => return Err(CryptoError::algorithm(other, "signed records")),
+        };
         let payload = serde_json::to_vec(claims);
         let payload = payload.map_err(|_| malformed("must hold claims that have a JSON form"))?;
         let encoded_payload = URL_SAFE_NO_PAD.encode(&payload);
-        let protected = URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256"}"#);
+        let protected = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"{algorithm}"}}"#));
         let input = format!("{protected}.{encoded_payload}");
-        let octets = key.sign(Hash::Sha256, input.as_bytes(), rng)?;
+        let octets = key.sign(hash, input.as_bytes(), rng)?;
         let signature = Signature {
             protected,
-            algorithm: "RS256".into(),
+            algorithm: algorithm.into(),
             octets,
         };
         Ok(Self {

@@ -29,6 +29,8 @@ use crate::error::DecodeError;
 
 pub use credential::Credential;
 pub use hash::{Algorithm, Hash};
+/// Where randomness comes from; the shell hands it in.
+pub use ring::rand::SecureRandom;
 pub use signature::{SigningKey, VerifyingKey};
 
 //----------- CryptoError ----------------------------------------------------

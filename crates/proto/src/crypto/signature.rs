@@ -1,7 +1,7 @@
 //! Keys that verify and keys that sign, whatever form they came in.
 //!
-//! Verification: RSA PKCS#1 v1.5, DSA, ECDSA on P-256, Ed25519, SM2. Signing: RSA with SHA-256 and
-//! longer; SHA-1, which peers before version 2.7 would need, is verified but never signed with.
+//! Verification: RSA PKCS#1 v1.5, DSA, ECDSA on P-256, Ed25519, SM2. Signing: the same but DSA.
+//! SHA-1, which peers before version 2.7 would need, is verified but never signed with.
 
 use dsa::signature::hazmat::PrehashVerifier;
 use pkcs8::der::asn1::{ObjectIdentifier, UintRef};
@@ -9,6 +9,7 @@ use pkcs8::der::{Decode, Reader, SliceReader};
 use pkcs8::spki::SubjectPublicKeyInfoRef;
 use ring::rand::SecureRandom;
 use ring::signature as ring_signature;
+use ring::signature::KeyPair;
 
 use super::CryptoError;
 use super::hash::{Algorithm, Hash};
@@ -21,6 +22,22 @@ const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7
 #[cfg(feature = "sm")]
 const SM2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.156.10197.1.301");
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+
+/// DER in front of the point in a SubjectPublicKeyInfo for P-256 (RFC 5480).
+pub(crate) const P256_SPKI: [u8; 26] = [
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
+    0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+];
+/// DER in front of the point in a SubjectPublicKeyInfo for SM2 (GB/T 35276).
+#[cfg(feature = "sm")]
+const SM2_SPKI: [u8; 26] = [
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
+    0x81, 0x1c, 0xcf, 0x55, 0x01, 0x82, 0x2d, 0x03, 0x42, 0x00,
+];
+/// DER in front of the key in a SubjectPublicKeyInfo for Ed25519 (RFC 8410).
+pub(crate) const ED25519_SPKI: [u8; 12] = [
+    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
+];
 
 //----------- VerifyingKey ---------------------------------------------------
 
@@ -208,15 +225,37 @@ fn verify_dsa(
 
 //----------- SigningKey -----------------------------------------------------
 
-/// A private RSA key that signs, 2048 to 4096 bits.
-pub struct SigningKey(ring_signature::RsaKeyPair);
+/// A private key that signs: RSA of 2048 to 4096 bits, ECDSA on P-256, Ed25519, SM2.
+pub struct SigningKey(Kind);
+
+enum Kind {
+    Rsa(ring_signature::RsaKeyPair),
+    P256(ring_signature::EcdsaKeyPair),
+    Ed25519(ring_signature::Ed25519KeyPair),
+    #[cfg(feature = "sm")]
+    Sm2(super::sm2::Signer),
+}
 
 impl SigningKey {
-    /// Reads a PKCS#8 structure in DER.
-    pub fn from_pkcs8(der: &[u8]) -> Result<Self, CryptoError> {
-        let key = ring_signature::RsaKeyPair::from_pkcs8(der);
-        key.map(Self)
-            .map_err(|_| CryptoError::key("it is not an RSA key of 2048 to 4096 bits"))
+    /// Reads a PKCS#8 structure in DER. `rng` hides what is computed with the key from those who
+    /// measure.
+    pub fn from_pkcs8(der: &[u8], rng: &dyn SecureRandom) -> Result<Self, CryptoError> {
+        let malformed = |_| CryptoError::key("it is not a private key in PKCS#8, DER");
+        let info = pkcs8::PrivateKeyInfoRef::from_der(der).map_err(malformed)?;
+        match info.algorithm.oid {
+            ED25519 => ring_signature::Ed25519KeyPair::from_pkcs8_maybe_unchecked(der)
+                .map(|key| Self(Kind::Ed25519(key)))
+                .map_err(|_| CryptoError::key("it is not an Ed25519 key")),
+            EC => match info.algorithm.parameters_oid() {
+                Ok(P256) => p256_from_pkcs8(der, rng),
+                #[cfg(feature = "sm")]
+                Ok(SM2) => super::sm2::Signer::from_pkcs8(der).map(|key| Self(Kind::Sm2(key))),
+                _ => Err(CryptoError::key("its elliptic curve is not supported")),
+            },
+            _ => ring_signature::RsaKeyPair::from_pkcs8(der)
+                .map(|key| Self(Kind::Rsa(key)))
+                .map_err(|_| CryptoError::key("it is not an RSA key of 2048 to 4096 bits")),
+        }
     }
 
     /// Takes the numbers of a private-key file.
@@ -237,51 +276,103 @@ impl SigningKey {
             qInv: key.qinv.as_bytes(),
         };
         let pair = ring_signature::RsaKeyPair::from_components(&components);
-        pair.map(Self)
+        pair.map(|pair| Self(Kind::Rsa(pair)))
             .map_err(|_| CryptoError::key("its RSA numbers do not belong together"))
     }
 
-    /// The public key that belongs to it.
+    /// The public key that belongs to it, in the form in which records hold keys of its kind.
     pub fn public_key(&self) -> PublicKey {
-        let public = ring::rsa::PublicKeyComponents::<Vec<u8>>::from(self.0.public());
-        let (exponent, modulus) = (Number::new(&public.e), Number::new(&public.n));
-        PublicKey::Rsa(RsaPublicKey { exponent, modulus })
+        let pem = |start: &[u8], key: &[u8]| pem_of(&[start, key].concat());
+        match &self.0 {
+            Kind::Rsa(key) => {
+                let public = ring::rsa::PublicKeyComponents::<Vec<u8>>::from(key.public());
+                let (exponent, modulus) = (Number::new(&public.e), Number::new(&public.n));
+                PublicKey::Rsa(RsaPublicKey { exponent, modulus })
+            }
+            Kind::P256(key) => pem(&P256_SPKI, key.public_key().as_ref()),
+            Kind::Ed25519(key) => pem(&ED25519_SPKI, key.public_key().as_ref()),
+            #[cfg(feature = "sm")]
+            Kind::Sm2(key) => PublicKey::Sm2([&SM2_SPKI, key.point()].concat()),
+        }
     }
 
-    /// Signs `message`. Only SHA-256, SHA-384 and SHA-512 are signed with.
+    /// The kind of key, for people and for the choice of an algorithm.
+    pub fn kind(&self) -> &'static str {
+        match &self.0 {
+            Kind::Rsa(_) => "RSA",
+            Kind::P256(_) => "P-256",
+            Kind::Ed25519(_) => "Ed25519",
+            #[cfg(feature = "sm")]
+            Kind::Sm2(_) => "SM2",
+        }
+    }
+
+    /// Signs `message`. RSA signs with SHA-256, SHA-384 and SHA-512, P-256 with SHA-256, SM2 with
+    /// SM3; what Ed25519 hashes with is its own choice.
     pub fn sign(
         &self,
         hash: Hash,
         message: &[u8],
         rng: &dyn SecureRandom,
     ) -> Result<Vec<u8>, CryptoError> {
-        let padding: &dyn ring_signature::RsaEncoding = match hash {
-            Hash::Sha256 => &ring_signature::RSA_PKCS1_SHA256,
-            Hash::Sha384 => &ring_signature::RSA_PKCS1_SHA384,
-            Hash::Sha512 => &ring_signature::RSA_PKCS1_SHA512,
-            other => {
-                return Err(CryptoError::algorithm(
-                    Algorithm::Hash(other).name(),
-                    "signing",
-                ));
-            }
+        const FAILED: CryptoError = CryptoError::Key {
+            reason: "it failed to sign",
         };
-        let mut signature = vec![0; self.0.public().modulus_len()];
-        let failed = |_| CryptoError::key("it failed to sign");
-        self.0
-            .sign(padding, rng, message, &mut signature)
-            .map_err(failed)?;
-        Ok(signature)
+        match &self.0 {
+            Kind::Rsa(key) => sign_rsa(key, hash, message, rng),
+            Kind::P256(key) => {
+                require(hash, Hash::Sha256, "signing on P-256")?;
+                let signature = key.sign(rng, message).map_err(|_| FAILED)?;
+                Ok(signature.as_ref().to_vec())
+            }
+            Kind::Ed25519(key) => Ok(key.sign(message).as_ref().to_vec()),
+            #[cfg(feature = "sm")]
+            Kind::Sm2(key) => {
+                require(hash, Hash::Sm3, "signing with SM2")?;
+                key.sign(message)
+            }
+        }
     }
+}
+
+fn p256_from_pkcs8(der: &[u8], rng: &dyn SecureRandom) -> Result<SigningKey, CryptoError> {
+    let algorithm = &ring_signature::ECDSA_P256_SHA256_ASN1_SIGNING;
+    ring_signature::EcdsaKeyPair::from_pkcs8(algorithm, der, rng)
+        .map(|key| SigningKey(Kind::P256(key)))
+        .map_err(|_| CryptoError::key("it is not a key on P-256 with its public half"))
+}
+
+fn pem_of(spki: &[u8]) -> PublicKey {
+    let text = pkcs8::der::pem::encode_string("PUBLIC KEY", pkcs8::LineEnding::LF, spki);
+    // Some hundred octets always fit.
+    text.map_or_else(|_| PublicKey::Other(Vec::new()), PublicKey::Pem)
+}
+
+fn sign_rsa(
+    key: &ring_signature::RsaKeyPair,
+    hash: Hash,
+    message: &[u8],
+    rng: &dyn SecureRandom,
+) -> Result<Vec<u8>, CryptoError> {
+    let padding: &dyn ring_signature::RsaEncoding = match hash {
+        Hash::Sha256 => &ring_signature::RSA_PKCS1_SHA256,
+        Hash::Sha384 => &ring_signature::RSA_PKCS1_SHA384,
+        Hash::Sha512 => &ring_signature::RSA_PKCS1_SHA512,
+        other => {
+            let name = Algorithm::Hash(other).name();
+            return Err(CryptoError::algorithm(name, "signing"));
+        }
+    };
+    let mut signature = vec![0; key.public().modulus_len()];
+    let failed = |_| CryptoError::key("it failed to sign");
+    key.sign(padding, rng, message, &mut signature)
+        .map_err(failed)?;
+    Ok(signature)
 }
 
 impl std::fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "SigningKey(RSA, {} bits)",
-            self.0.public().modulus_len() * 8
-        )
+        write!(f, "SigningKey({})", self.kind())
     }
 }
 

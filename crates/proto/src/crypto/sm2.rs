@@ -4,11 +4,13 @@
 //! function: one of the two variants in use takes SHA-256 where the standard has SM3, for the user
 //! digest Z as well as for the message digest.
 
-use sm2::PublicKey;
+use sm2::dsa::signature::Signer as _;
 use sm2::dsa::signature::hazmat::PrehashVerifier;
-use sm2::dsa::{Signature, VerifyingKey};
+use sm2::dsa::{Signature, SigningKey, VerifyingKey};
 use sm2::elliptic_curve::sec1::ToSec1Point;
+use sm2::pkcs8::DecodePrivateKey;
 use sm2::pke::DecryptingKey;
+use sm2::{PublicKey, SecretKey};
 
 use super::CryptoError;
 use super::hash::Hash;
@@ -60,6 +62,37 @@ pub fn verify(
     let signature = Signature::from_der(signature).map_err(|_| MISMATCH)?;
     let key = VerifyingKey::new(id, key).map_err(|_| NOT_A_POINT)?;
     key.verify_prehash(&e, &signature).map_err(|_| MISMATCH)
+}
+
+/// A private key that signs under the user id [`DEFAULT_ID`], with SM3 as the standard says.
+pub(crate) struct Signer {
+    key: SigningKey,
+    point: Vec<u8>,
+}
+
+impl Signer {
+    /// Reads a PKCS#8 structure in DER.
+    pub(crate) fn from_pkcs8(der: &[u8]) -> Result<Self, CryptoError> {
+        let secret = SecretKey::from_pkcs8_der(der);
+        let secret = secret.map_err(|_| CryptoError::key("it is not a private key of SM2"))?;
+        let key = SigningKey::new(DEFAULT_ID, &secret);
+        Ok(Self {
+            key: key.map_err(|_| CryptoError::key("it is not a private key of SM2"))?,
+            point: secret.public_key().to_sec1_point(false).as_bytes().to_vec(),
+        })
+    }
+
+    /// The public key: the uncompressed point (SEC1).
+    pub(crate) fn point(&self) -> &[u8] {
+        &self.point
+    }
+
+    /// A DER signature of `message`.
+    pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        let signature: Result<Signature, _> = self.key.try_sign(message);
+        let signature = signature.map_err(|_| CryptoError::key("it failed to sign"))?;
+        Ok(signature.to_der().as_bytes().to_vec())
+    }
 }
 
 /// Opens a ciphertext in the order point, digest, content (C1‖C3‖C2) with the private number `d`.

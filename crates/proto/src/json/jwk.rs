@@ -8,7 +8,10 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use pkcs8::der::pem::{self, LineEnding};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
+use serde_json::json;
 
+use crate::crypto::VerifyingKey;
+use crate::crypto::signature::{ED25519_SPKI, P256_SPKI};
 use crate::data::PublicKey;
 use crate::data::key::{DsaPublicKey, Number, RsaPublicKey};
 
@@ -22,16 +25,6 @@ pub(super) const LENIENT_STANDARD: GeneralPurpose =
     GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
 /// URL alphabet, with or without padding.
 const LENIENT_URL: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
-
-/// DER in front of the uncompressed point in a SubjectPublicKeyInfo for P-256 (RFC 5480).
-const P256_SPKI: [u8; 26] = [
-    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
-    0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
-];
-/// DER in front of the key in a SubjectPublicKeyInfo for Ed25519 (RFC 8410).
-const ED25519_SPKI: [u8; 12] = [
-    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
-];
 
 //----------- Jwk ------------------------------------------------------------
 
@@ -81,9 +74,30 @@ impl Serialize for Jwk<'_> {
     }
 }
 
-/// A public key as JSON Web Key; `None` if the kind of key has no such form.
+/// A public key as JSON Web Key, if that gives back the same octets; `None` otherwise.
 pub fn key_to_json(key: &PublicKey) -> Option<serde_json::Value> {
     is_exact(key).then(|| serde_json::to_value(Jwk(key)).ok())?
+}
+
+/// A public key as JSON Web Key, whatever form the record holds it in; `None` if keys of its kind
+/// have no such form.
+///
+/// RSA, DSA and SM2 as Handle software writes them; P-256 and Ed25519 as RFC 7518 and RFC 8037 say.
+pub fn key_to_jwk(key: &PublicKey) -> Option<serde_json::Value> {
+    let encoded = |octets: &[u8]| URL_SAFE_NO_PAD.encode(octets);
+    match VerifyingKey::new(key).ok()? {
+        VerifyingKey::Rsa(key) => key_to_json(&PublicKey::Rsa(key)),
+        VerifyingKey::Dsa(key) => key_to_json(&PublicKey::Dsa(key)),
+        VerifyingKey::P256(point) => {
+            let (x, y) = point.get(1..65)?.split_at(32);
+            Some(json!({"kty": "EC", "crv": "P-256", "x": encoded(x), "y": encoded(y)}))
+        }
+        VerifyingKey::Ed25519(key) => {
+            Some(json!({"kty": "OKP", "crv": "Ed25519", "x": encoded(&key)}))
+        }
+        #[cfg(feature = "sm")]
+        VerifyingKey::Sm2(_) => key_to_json(&PublicKey::Sm2(key.spki()?.into())),
+    }
 }
 
 /// Reads a JSON Web Key.

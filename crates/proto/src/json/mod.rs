@@ -22,7 +22,7 @@ use serde::{Serialize, Serializer};
 use crate::value::{Permissions, Reference, Ttl, Value, ValueRef, Values};
 
 use self::data::DataForm;
-pub use self::jwk::{key_from_json, key_to_json};
+pub use self::jwk::{key_from_json, key_to_json, key_to_jwk};
 pub use self::read::JsonError;
 use self::read::Node;
 pub(crate) use self::read::parse as parse_tree;

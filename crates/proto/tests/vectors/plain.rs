@@ -308,11 +308,11 @@ fn public_key(case: &Case<'_>) -> Option<()> {
 }
 
 fn sign_and_verify(case: &Case<'_>, public: &PublicKey, der: &[u8]) {
-    let Some(key) = case.ok("private key", SigningKey::from_pkcs8(der)) else {
+    let rng = ring::rand::SystemRandom::new();
+    let Some(key) = case.ok("private key", SigningKey::from_pkcs8(der, &rng)) else {
         return;
     };
     case.same("public part", &key.public_key(), public);
-    let rng = ring::rand::SystemRandom::new();
     let (nonce, digest) = ([1; 16], [2; 32]);
     let signed = challenge::answer_with_key(&key, &nonce, &digest, &rng);
     if let Some(signed) = case.ok("signing", signed) {
