@@ -377,5 +377,5 @@ fn site(vectors: &Vectors) -> Site {
 /// One of the throw-away keys of the vector file.
 pub(crate) fn key(vectors: &Vectors, name: &str) -> SigningKey {
     let pkcs8 = vectors.field(name, "testPrivateKeyPkcs8").unwrap();
-    SigningKey::from_pkcs8(&unhex(pkcs8), &ring::rand::SystemRandom::new()).unwrap()
+    SigningKey::from_pkcs8(&unhex(pkcs8), &SystemRandom::new()).unwrap()
 }
