@@ -3,6 +3,10 @@
 //! RSA, because every Handle client in the field can check it. Keys are made with the crate `rsa`,
 //! since ring makes none; everything that touches a secret afterwards is ring.
 
+pub mod form;
+#[cfg(test)]
+mod form_tests;
+
 use std::fmt;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
