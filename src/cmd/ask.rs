@@ -4,7 +4,7 @@ use std::path::Path;
 
 use guantong_api::control::{Ask, Body, Json, Prefix, Reason, Refusal, Reply, Status};
 use guantong_proto::json::Record;
-use guantong_proto::{HandleRef, Value};
+use guantong_proto::{Handle, HandleRef, Value};
 use guantong_server::control::{Control, Fault, OpenFault};
 use guantong_store::OpenError;
 
@@ -80,6 +80,21 @@ pub(crate) fn values_of(record: &Json) -> Result<Vec<Value>, Failed> {
     match Record::parse(record.get().as_bytes()) {
         Ok(record) => Ok(record.values),
         Err(_) => Err(strange()),
+    }
+}
+
+/// The values of a record of the node; `None` if there is no such record.
+pub(crate) fn record(
+    control: &mut dyn Control,
+    handle: &Handle,
+) -> Result<Option<Vec<Value>>, Failed> {
+    let asked = Ask::Get {
+        handle: handle.as_str().to_owned(),
+    };
+    match ask(control, asked)? {
+        Reply::Record(None) => Ok(None),
+        Reply::Record(Some(stored)) => values_of(&stored.record).map(Some),
+        _ => Err(strange()),
     }
 }
 

@@ -12,6 +12,7 @@ mod doctor;
 mod export;
 mod import;
 mod init;
+mod key;
 mod local;
 mod man;
 mod mirror;
@@ -84,6 +85,7 @@ pub(crate) struct Cli {
 enum Command {
     Demo(demo::Args),
     Init(init::Args),
+    Key(key::Args),
     Serve(serve::Args),
     Check(check::Args),
     Resolve(resolve::Args),
@@ -112,6 +114,7 @@ impl Cli {
         match self.command {
             Command::Demo(args) => demo::run(&args),
             Command::Init(args) => init::run(&args),
+            Command::Key(args) => key::run(&args),
             Command::Serve(args) => serve::run(&args),
             Command::Check(args) => check::run(&args),
             Command::Resolve(args) => resolve::run(&args),

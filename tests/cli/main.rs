@@ -6,6 +6,7 @@
 )]
 
 mod doctor;
+mod key;
 mod node;
 
 use std::process::Stdio;

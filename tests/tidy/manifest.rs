@@ -71,7 +71,9 @@ const BANNED_BELOW_SHELL: &[&str] = &[
 /// The client promises a small dependency tree: at most this many packages, itself included.
 /// Integrators compile all of them. Half are the cryptography of old and new Handle keys, which
 /// `proto` brings; a fifth is HTTP and TLS for the tunnel, which its feature `https` turns off.
-const CLIENT_PACKAGES_MAX: usize = 120;
+/// Features that other members switch on count here, too; an integrator's own build has some
+/// thirty packages less.
+const CLIENT_PACKAGES_MAX: usize = 130;
 
 //----------- Workspace ------------------------------------------------------
 

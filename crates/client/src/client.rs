@@ -92,8 +92,8 @@ struct Inner {
 }
 
 /// A checked answer and where it came from.
-struct Reply {
-    packets: Vec<Vec<u8>>,
+pub(crate) struct Reply {
+    pub(crate) packets: Vec<Vec<u8>>,
     transport: Transport,
     peer: SocketAddr,
 }
@@ -166,7 +166,11 @@ impl Client {
     }
 
     /// Tries every endpoint and address until one gives a sound answer.
-    async fn ask(&self, question: Question<'_>, trace: &mut Trace) -> Result<Reply, Error> {
+    pub(crate) async fn ask(
+        &self,
+        question: Question<'_>,
+        trace: &mut Trace,
+    ) -> Result<Reply, Error> {
         let first = trace.attempts.len();
         // Tells at once if this cannot be asked at all.
         let len = question.request()?.packet.len();
@@ -327,7 +331,7 @@ impl Client {
 }
 
 impl Reply {
-    fn misbehaved(&self, fault: impl Into<Fault>) -> Error {
+    pub(crate) fn misbehaved(&self, fault: impl Into<Fault>) -> Error {
         Error::misbehaved(self.transport, self.peer, Outcome::Misbehaved(fault.into()))
     }
 }

@@ -28,6 +28,13 @@ pub(crate) enum Question<'a> {
     SiteInfo,
     /// The handles under a prefix.
     ListHandles(&'a Handle),
+    /// Anything, in the session or under the challenge of this number; 0 for none.
+    Any {
+        op: OpCode,
+        flags: OpFlags,
+        session_id: i32,
+        body: &'a [u8],
+    },
 }
 
 impl Question<'_> {
@@ -38,10 +45,15 @@ impl Question<'_> {
         let [id, spread] = [random as u32, (random >> 32) as u32];
         let flags = match self {
             Self::Resolve(query) => query.flags,
+            Self::Any { flags, .. } => flags.with(OpFlags::RETURN_DIGEST),
             _ => OpFlags::DEFAULT.with(OpFlags::RETURN_DIGEST),
         };
+        let mut envelope = Envelope::new(Version::OURS, id.cast_signed() & i32::MAX);
+        if let Self::Any { session_id, .. } = self {
+            envelope.session_id = *session_id;
+        }
         let builder = RequestBuilder {
-            envelope: Envelope::new(Version::OURS, id.cast_signed() & i32::MAX),
+            envelope,
             flags,
             expiration: now_secs()
                 .saturating_add(EXPIRATION_DEFAULT_SECS)
@@ -61,6 +73,7 @@ impl Question<'_> {
                 let packet = builder.named(OpCode::LIST_HANDLES, prefix.as_str());
                 (OpCode::LIST_HANDLES, None, packet)
             }
+            Self::Any { op, body, .. } => (*op, None, builder.packet(*op, body)),
         };
         if packet.len() > MESSAGE_LEN_MAX {
             return Err(Error::TooLong {
@@ -78,7 +91,7 @@ impl Question<'_> {
 
     /// Whether the answer may be continued from message to message, which needs a stream.
     pub(crate) fn needs_stream(&self) -> bool {
-        matches!(self, Self::ListHandles(_))
+        matches!(self, Self::ListHandles(_) | Self::Any { .. })
     }
 }
 
@@ -115,7 +128,9 @@ impl Request {
         if header.code == ResponseCode::RESERVED {
             return Err(Fault::NotAnAnswer);
         }
-        if header.op != self.op && !unread {
+        // The reply to an answer is that to the request which the challenge has held up.
+        let is_held_up = self.op == OpCode::CHALLENGE_ANSWER;
+        if header.op != self.op && !unread && !is_held_up {
             return Err(Fault::OtherOperation(header.op));
         }
         let response = Response::of(&message)?;

@@ -2,6 +2,7 @@
 
 #![doc = include_str!("../README.md")]
 
+mod administrator;
 mod answer;
 mod attempt;
 mod client;
@@ -18,6 +19,7 @@ mod server;
 mod tls;
 mod udp;
 
+pub use administrator::{Administrator, Credential};
 pub use answer::Answer;
 pub use attempt::{Answered, Attempt, Outcome, Trace};
 pub use client::{Builder, Client};

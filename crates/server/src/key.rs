@@ -16,7 +16,7 @@ use guantong_proto::crypto::SigningKey;
 use guantong_proto::crypto::keyfile::KeyFile;
 use guantong_proto::data::key::{Number, PrivateKey, PublicKey};
 use ring::rand::SystemRandom;
-use rsa::pkcs8::{EncodePrivateKey, LineEnding};
+use rsa::pkcs8::{EncodePrivateKey, LineEnding, SecretDocument};
 
 /// Bits of the keys that are made here: what clients of all ages take, and enough until 2030.
 pub const RSA_BITS: usize = 2_048;
@@ -58,8 +58,7 @@ impl ServerKey {
             return Ok(Self { signing, pkcs8 });
         }
         let text = String::from_utf8(octets).map_err(|e| fail(e.to_string()))?;
-        let (label, document) =
-            rsa::pkcs8::SecretDocument::from_pem(&text).map_err(|e| fail(e.to_string()))?;
+        let (label, document) = SecretDocument::from_pem(&text).map_err(|e| fail(e.to_string()))?;
         if label != "PRIVATE KEY" {
             return Err(fail(format!(
                 "it is a `{label}`, a `PRIVATE KEY` (PKCS#8) is needed; convert it with `openssl pkcs8 -topk8 -nocrypt`"
@@ -152,7 +151,8 @@ pub fn write_private(path: &Path, octets: &[u8]) -> std::io::Result<()> {
     file.sync_all()
 }
 
-fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
+/// Reads a key file, if it is not too long to be one.
+pub fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
     let len = std::fs::metadata(path)?.len();
     if len > FILE_LEN_MAX {
         let text = format!("it has {len} octets, a key file has at most {FILE_LEN_MAX}");

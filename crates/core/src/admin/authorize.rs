@@ -70,6 +70,69 @@ pub fn authorize<'r, E>(
     Ok(false)
 }
 
+//----------- grants ---------------------------------------------------------
+
+/// An HS_ADMIN value that gives an identity rights.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Index of the value.
+    pub index: i32,
+    /// What it allows.
+    pub permissions: AdminPermissions,
+    /// The groups that lead from the value to the identity, outermost first; none if the value
+    /// names the identity itself.
+    pub through: Vec<Reference>,
+}
+
+/// Which values of `record` give `identity` rights, and by which groups; what [`authorize`] would
+/// look at, told to people.
+pub fn grants<'r, E>(
+    identity: &Identity,
+    record: Values<'r>,
+    rule: CaseRule,
+    mut lookup: impl FnMut(HandleRef<'_>) -> Result<Option<Values<'r>>, E>,
+) -> Result<Vec<Grant>, E> {
+    let key = identity.handle.key(rule);
+    let is_named = |reference: &Reference| {
+        let handle = HandleRef::parse(&reference.handle);
+        let same_index = reference.index == 0 || reference.index == identity.index;
+        same_index && handle.is_ok_and(|handle| handle.key(rule) == key)
+    };
+    let mut grants = Vec::new();
+    let mut left = GROUP_REFERENCES_MAX;
+    for value in record.iter().filter(|value| is_admin(value.kind)) {
+        let Ok(admin) = Admin::decode(value.data) else {
+            continue;
+        };
+        let mut seen = HashSet::new();
+        let mut paths = vec![(admin.identity, Vec::new())];
+        while let Some((reference, through)) = paths.pop() {
+            if is_named(&reference) {
+                grants.push(Grant {
+                    index: value.index,
+                    permissions: admin.permissions,
+                    through,
+                });
+                break;
+            }
+            let Ok(handle) = Handle::parse(&reference.handle) else {
+                continue;
+            };
+            if left == 0 || !seen.insert((handle.key(rule), reference.index)) {
+                continue;
+            }
+            left -= 1;
+            let Some(values) = lookup(handle.borrow())? else {
+                continue;
+            };
+            let path = [&through[..], std::slice::from_ref(&reference)].concat();
+            let members = members(values, reference.index).into_iter();
+            paths.extend(members.map(|member| (member, path.clone())));
+        }
+    }
+    Ok(grants)
+}
+
 /// The members of the group in the value of that index, if there is one.
 fn members(values: Values<'_>, index: i32) -> Vec<Reference> {
     let is_group =

@@ -36,6 +36,7 @@ pub mod web;
 mod write;
 
 pub use authenticate::{Challenge, Identity};
+pub use authorize::{Grant, grants};
 pub use delegate::{Administrator, Delegation};
 pub use errand::{Errand, Ground, Next};
 pub use kept::Kept;

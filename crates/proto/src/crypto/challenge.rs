@@ -205,7 +205,11 @@ pub fn answer_with_key(
     digest: &[u8],
     rng: &dyn SecureRandom,
 ) -> Result<Vec<u8>, CryptoError> {
-    let hash = Hash::Sha256;
+    let hash = match key.kind() {
+        #[cfg(feature = "sm")]
+        "SM2" => Hash::Sm3,
+        _ => Hash::Sha256,
+    };
     let signature = key.sign(hash, &[nonce, digest].concat(), rng)?;
     let algorithm = Algorithm::Hash(hash).name().as_bytes();
     Ok(KeyAnswer {
