@@ -24,6 +24,7 @@ mod resolve;
 mod restore;
 mod serve;
 mod store;
+mod trust;
 
 use clap::{ColorChoice, Parser, Subcommand};
 
@@ -97,6 +98,7 @@ enum Command {
     Backup(backup::Args),
     Restore(restore::Args),
     Store(store::Args),
+    Trust(trust::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -126,6 +128,7 @@ impl Cli {
             Command::Backup(args) => backup::run(&args),
             Command::Restore(args) => restore::run(&args),
             Command::Store(args) => store::run(&args),
+            Command::Trust(args) => trust::run(&args),
             Command::Doctor(args) => doctor::run(&args),
             Command::Completions(args) => completions::run(&args),
             Command::Man(args) => man::run(&args),

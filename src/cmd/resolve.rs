@@ -10,15 +10,17 @@ use std::time::Duration;
 use guantong_client::{
     Answer, Attempt, Client, Error, Outcome, Query, Server, Trace, Transport, Trust, printable,
 };
+use guantong_core::trust::Policy;
 use guantong_proto::json::{RecordForm, ValueForm};
 use guantong_proto::message::{OpFlags, ResponseCode};
-use guantong_proto::{NameError, Value};
+use guantong_proto::{Handle, NameError, Value};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::trust::check::{self, Demand, RootArgs, Source};
 use super::{NodeArgs, block_on, local};
 use crate::failed::{Exit, Failed, Report};
 use crate::output::style::{FAINT, WARN};
@@ -80,6 +82,15 @@ pub(crate) struct Args {
     #[arg(long)]
     cert: bool,
 
+    /// Verify that the record is what its owner has signed, up to a root key; with `=if-signed`,
+    /// let records without a signature pass
+    #[arg(long, value_name = "WHEN", value_enum, num_args = 0..=1, require_equals = true,
+          default_missing_value = "always")]
+    verify: Option<Demand>,
+
+    #[command(flatten)]
+    believed: RootArgs,
+
     /// Say on standard error what was tried, and what the answers' headers say; with --root, the
     /// whole way
     #[arg(long)]
@@ -99,6 +110,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failed> {
     if let Some(root) = &args.root {
         return walk::run(args, root);
     }
+    // A missing root key is found out before anybody is asked.
+    let policy = policy(args)?;
     let query = query(args).map_err(|error| not_a_handle(&error))?;
     let client = Client::builder(server(args)?).trust(trust(args)?).build();
     let mut trace = Trace::default();
@@ -115,7 +128,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Failed> {
         trace.attempts.iter().for_each(note_attempt);
     }
     match result {
-        Ok((answer, proof)) => print(args, &answer, proof),
+        Ok((answer, proof)) => {
+            if let Some(policy) = policy {
+                verify(args, &Source::Node(client), answer.values(), &policy)?;
+            }
+            print(args, &answer, proof)
+        }
         Err(error) if args.json => {
             print_refusal(&args.handle, &error).unwrap_or_else(|| Err(failed(&error)))
         }
@@ -174,6 +192,36 @@ fn trust(args: &Args) -> Result<Trust, Failed> {
     }
     let certificate = CertificateDer::from_pem_slice(&octets).map_err(|e| unreadable(&e))?;
     Ok(Trust::Certificate(certificate.to_vec()))
+}
+
+//----------- The record's own signature -------------------------------------
+
+/// The root keys that are believed, if the record is to be verified.
+fn policy(args: &Args) -> Result<Option<Policy>, Failed> {
+    match args.verify {
+        Some(_) => args.believed.policy(&args.node).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Verifies the record, and that the values shown are values of it.
+fn verify(args: &Args, source: &Source, shown: &[Value], policy: &Policy) -> Result<(), Failed> {
+    let handle = Handle::parse(&args.handle).map_err(|error| not_a_handle(&error))?;
+    let (judged, values) = check::verify_record(source, &handle, policy)?;
+    let is_in_it = |value: &Value| {
+        values
+            .iter()
+            .any(|other| other.index == value.index && other.is_same_but_for_time(value))
+    };
+    if !shown.iter().all(is_in_it) {
+        return Err(
+            Report::new(Exit::Network, "the record changed between two questions")
+                .hint("ask again")
+                .fail(),
+        );
+    }
+    check::note_verdict(&judged);
+    check::outcome(&judged, args.verify.unwrap_or(Demand::Always))
 }
 
 //----------- The signature --------------------------------------------------

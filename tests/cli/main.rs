@@ -8,6 +8,7 @@
 mod doctor;
 mod key;
 mod node;
+mod trust;
 
 use std::process::Stdio;
 

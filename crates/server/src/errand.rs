@@ -499,7 +499,12 @@ impl Node {
     }
 
     /// Has an order written; returns when it is on the medium, or why it is not.
-    async fn write(&self, order: Order) -> Written {
+    async fn write(&self, mut order: Order) -> Written {
+        if let (Some(signer), Write::Put { handle, values, .. }) =
+            (self.record_signer(), &mut order.write)
+        {
+            *values = signer.sign(handle, std::mem::take(values), self.now_secs());
+        }
         let is_homing = matches!(order.write, Write::Home { .. } | Write::Unhome { .. });
         let (tell, told) = oneshot::channel();
         let ticket = self.store.try_submit(batch_of(order, self.now_ms()));

@@ -35,6 +35,7 @@ pub mod running;
 pub mod shutdown;
 pub mod site;
 pub mod transfer;
+pub mod trust;
 
 pub use init::{InitOptions, Made, Role, init};
 pub use running::{RunError, Running, run, start};

@@ -31,6 +31,7 @@ use crate::metrics::{Drop as Dropped, Metrics, Snapshot, Transport};
 use crate::mirror::Mirroring;
 use crate::recurse::Courier;
 use crate::site::{Addresses, published};
+use crate::trust::RecordSigner;
 
 //----------- Via ------------------------------------------------------------
 
@@ -82,6 +83,7 @@ pub struct Node {
     random: SystemRandom,
     begun: Instant,
     throttle: Throttle,
+    record_signer: Option<Arc<RecordSigner>>,
     courier: OnceLock<Arc<Courier>>,
 }
 
@@ -115,6 +117,7 @@ impl Node {
         })?;
         let mirroring = Mirroring::open(&config, &store, u64::from_be_bytes(run))?;
         let site = make_site(&config, &mirroring, &key, &addresses, &store, None)?;
+        let record_signer = RecordSigner::load(&config.trust)?.map(Arc::new);
         let node = Self {
             store,
             metrics: Arc::new(Metrics::new(wall_clock_ms() / 1_000)),
@@ -133,9 +136,15 @@ impl Node {
             begun: Instant::now(),
             throttle: Throttle::new(),
             courier: OnceLock::new(),
+            record_signer,
         };
         node.refresh_site()?;
         Ok(Arc::new(node))
+    }
+
+    /// What signs records as they are written; `None` if they are not to be signed.
+    pub fn record_signer(&self) -> Option<&Arc<RecordSigner>> {
+        self.record_signer.as_ref()
     }
 
     //--- Snapshots

@@ -2,6 +2,7 @@
 
 use guantong_api::control::{Ask, Prefix, Reply};
 use guantong_core::authority::{self, Homed, Misdirected};
+use guantong_proto::crypto::jws::Jws;
 use guantong_proto::data::{Data, Site};
 use guantong_proto::json::Record;
 use guantong_proto::limits::TTL_MAX_SECS;
@@ -170,11 +171,68 @@ pub(super) fn sane(visit: &mut Visit, values: &[Value]) -> Result<(), Failed> {
         if let Some(text) = odd_ttl(value) {
             visit.doubtful("TTL", text)?;
         }
+        if let Some(term) = term(value) {
+            tell_term(visit, value, term)?;
+        }
         if let Err(error) = Data::decode_strict(&value.kind, &value.data) {
             visit.doubtful("value", format_args!("index {}: {error}", value.index))?;
         }
     }
     Ok(())
+}
+
+/// Days before the end of a signature at which it is time to make it anew.
+const RENEW_DAYS: i64 = 30;
+/// Seconds of a day.
+const DAY_SECS: i64 = 86_400;
+
+/// When a signature begins and ends to be good, in seconds since 1970; `None` for no limit.
+type Term = (Option<i64>, Option<i64>);
+
+/// The term of a signature or certificate, or why it has none; `None` for other values.
+fn term(value: &Value) -> Option<Result<Term, String>> {
+    let is_signed = ["HS_SIGNATURE", "HS_CERT"]
+        .iter()
+        .any(|kind| is_of_type(value.kind.as_bytes(), kind.as_bytes()));
+    let claims = || Jws::parse(&value.data)?.claims();
+    is_signed.then(|| {
+        let claims = claims().map_err(|error| error.to_string())?;
+        Ok((claims.nbf, claims.exp))
+    })
+}
+
+/// Whether a signature or certificate is good now, and for long enough.
+fn tell_term(visit: &mut Visit, value: &Value, term: Result<Term, String>) -> Result<(), Failed> {
+    let (index, now) = (value.index, OffsetDateTime::now_utc().unix_timestamp());
+    let advice = "sign it anew with `guantong trust sign`, certify the key anew with \
+                  `guantong trust certify`";
+    match term {
+        Err(error) => visit.doubtful("signature", format_args!("index {index}: {error}")),
+        Ok((_, Some(until))) if until <= now => {
+            let days = (now - until) / DAY_SECS;
+            let text = format!("index {index} has expired {days} days ago: nobody believes it");
+            visit.bad(Exit::Refused, "signature", text, advice)
+        }
+        Ok((Some(from), _)) if from > now => {
+            let secs = from - now;
+            let text = format!("index {index} is not good for another {secs} s");
+            let advice = "one of the two clocks is wrong: this one, or that of the signer";
+            visit.bad(Exit::Refused, "signature", text, advice)
+        }
+        Ok((_, Some(until))) if until - now < RENEW_DAYS * DAY_SECS => {
+            let days = (until - now) / DAY_SECS;
+            let text = format!("index {index} expires in {days} days\n{advice}");
+            visit.doubtful("signature", text)
+        }
+        Ok((_, Some(until))) => {
+            let days = (until - now) / DAY_SECS;
+            visit.good(
+                "signature",
+                format_args!("index {index} is good for {days} days"),
+            )
+        }
+        Ok((_, None)) => visit.good("signature", format_args!("index {index} does not expire")),
+    }
 }
 
 /// What is odd about the time that a value may be cached.

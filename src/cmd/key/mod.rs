@@ -1,6 +1,6 @@
 //! `guantong key`: make keys, look at them, change their form, try them, replace them.
 
-mod file;
+pub(crate) mod file;
 mod make;
 mod prove;
 mod rights;

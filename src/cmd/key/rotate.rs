@@ -132,7 +132,7 @@ fn add(values: &[Value], old: &Identity, index: i32, key: &PublicKey, own: bool)
         let model = values.iter().find(|value| value.index == old.index);
         let mut value = Value::new(index, "HS_PUBKEY", key.encode());
         if let Some(model) = model {
-            (value.ttl, value.permissions) = (model.ttl.clone(), model.permissions);
+            (value.ttl, value.permissions) = (model.ttl, model.permissions);
         }
         after.push(value);
     }

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use guantong_client::printable;
 use guantong_core::resolve::{
-    Answer, Cache, CacheSettings, Hop, HopResult, HopServer, Outcome, Question, ResolveError,
-    RootRefresh, Roots, Settings, Trace, TraceWanted,
+    Answer, Cache, CacheSettings, Entry, Hop, HopResult, HopServer, Outcome, Question,
+    ResolveError, RootRefresh, Roots, Settings, Trace, TraceWanted,
 };
 use guantong_proto::message::ResponseCode;
 use guantong_proto::{Handle, NameError, Value};
 use guantong_server::config::Root;
 use guantong_server::recurse::{Clock, Courier, RootsError, Setup, load_roots, parse_roots};
 
-use super::{Args, Refusal, print_values, record_json};
+use super::{Args, Refusal, Source, print_values, record_json};
 use crate::cmd::block_on;
 use crate::failed::{Exit, Failed, Report};
 use crate::output::style::FAINT;
@@ -26,8 +26,13 @@ const SOCKETS: u16 = 4;
 /// Resolves the handle of `args` from `root` and prints it.
 pub(super) fn run(args: &Args, root: &str) -> Result<(), Failed> {
     let question = question(args).map_err(|error| super::not_a_handle(&error))?;
+    let policy = super::policy(args)?;
     let courier = courier(root, CacheSettings::default())?;
     let answer = block_on(courier.resolve(question, TraceWanted::Yes))?;
+    if let (Some(policy), Outcome::Record(entry)) = (policy, &answer.outcome) {
+        let shown: Vec<Value> = selected(args, entry);
+        super::verify(args, &Source::Network(courier.clone()), &shown, &policy)?;
+    }
     courier.stop();
     let trace = answer.trace.clone().unwrap_or_default();
     if args.trace {
@@ -93,6 +98,14 @@ pub(crate) fn courier_of(roots: Roots, mut cache: CacheSettings) -> Result<Arc<C
     })
 }
 
+/// The values that are asked for.
+fn selected(args: &Args, entry: &Entry) -> Vec<Value> {
+    let types = args.types.iter();
+    let types: Vec<Box<[u8]>> = types.map(|kind| kind.as_bytes().into()).collect();
+    let values = entry.select(&args.indexes, &types);
+    values.filter_map(|value| value.to_value().ok()).collect()
+}
+
 //----------- The answer -----------------------------------------------------
 
 fn print(args: &Args, answer: &Answer, trace: &Trace) -> Result<(), Failed> {
@@ -103,15 +116,7 @@ fn print(args: &Args, answer: &Answer, trace: &Trace) -> Result<(), Failed> {
         Outcome::Failed(error) => return fail(args, error),
         _ => return refuse(args, ResponseCode::ERROR, None),
     };
-    let types: Vec<Box<[u8]>> = args
-        .types
-        .iter()
-        .map(|kind| kind.as_bytes().into())
-        .collect();
-    let values: Vec<Value> = entry
-        .select(&args.indexes, &types)
-        .filter_map(|value| value.to_value().ok())
-        .collect();
+    let values = selected(args, entry);
     let mut out = Output::new();
     if args.json {
         out.line(record_json(&args.handle, &values))?;

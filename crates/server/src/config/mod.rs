@@ -58,6 +58,8 @@ pub struct Config {
     pub recurse: RecurseConfig,
     /// Who may do what over the network.
     pub administration: AdministrationConfig,
+    /// Which roots are believed, and how records are signed.
+    pub trust: TrustConfig,
     /// Whom it follows, and who follows it.
     pub mirror: MirrorConfig,
     /// Bounds on what others can make this node do.
@@ -135,6 +137,30 @@ pub struct AdministrationConfig {
     pub rules: Rules,
     /// Time in which a challenge must be answered.
     pub challenge_time: Span,
+}
+
+/// Which roots are believed, and how records are signed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrustConfig {
+    /// File with the root keys.
+    pub roots: Option<PathBuf>,
+    /// The key that signs records, and
+    pub sign_key: Option<PathBuf>,
+    /// whose key that is; both or neither.
+    pub sign_as: Option<Identity>,
+    /// How long a signature is good.
+    pub sign_span: Span,
+}
+
+impl TrustConfig {
+    fn of(spec: v1::Trust, folder: &Path) -> Self {
+        Self {
+            roots: spec.roots.map(|path| folder.join(path)),
+            sign_key: spec.sign_key.map(|path| folder.join(path)),
+            sign_as: spec.sign_as,
+            sign_span: spec.sign_span,
+        }
+    }
 }
 
 /// Whom the node follows, and who follows it.
@@ -287,6 +313,7 @@ impl Config {
             },
             recurse: RecurseConfig::of(spec.recurse, &folder),
             administration: AdministrationConfig::of(administration),
+            trust: TrustConfig::of(spec.trust, &folder),
             mirror: MirrorConfig::of(spec.mirror, &folder, spec.site.key),
             limits: Limits {
                 connections: limits.connections,
@@ -423,9 +450,25 @@ fn open_to_others(spec: &v1::Spec, report: &mut impl FnMut(&str, &str)) {
     }
 }
 
+/// A key that signs must be somebody's.
+fn half_a_signer(spec: &v1::Spec, report: &mut impl FnMut(&str, &str)) {
+    match (&spec.trust.sign_key, &spec.trust.sign_as) {
+        (Some(_), None) => report(
+            "trust.sign_key",
+            "is nobody's key; set trust.sign_as as well, or neither",
+        ),
+        (None, Some(_)) => report(
+            "trust.sign_as",
+            "has no key; set trust.sign_key as well, or neither",
+        ),
+        _ => {}
+    }
+}
+
 /// Settings that are well-formed each by itself but do not go together.
 fn contradictions(spec: &v1::Spec, mut report: impl FnMut(&str, &str)) {
     open_to_others(spec, &mut report);
+    half_a_signer(spec, &mut report);
     let http = &spec.http;
     match (&http.certificate, &http.certificate_key) {
         (Some(_), None) => report(

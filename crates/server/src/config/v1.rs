@@ -242,6 +242,20 @@ settings! {
         /// Time in which a challenge must be answered.
         challenge_time: Span = Span::secs(20), Span::secs(1) => Span::secs(300);
     }
+    /// Trust: which roots are believed, and whether records are signed as they are written.
+    trust: Trust {
+        /// File with the root keys that are believed: a key in any form, the record 0.0/0.0 as
+        /// JSON, or a file bootstrap_handles.
+        roots: Option<PathBuf> = None;
+        /// Private key that signs every record when it is written: RSA, Ed25519 or SM2, not
+        /// encrypted. Empty: records are not signed. A mirror never signs.
+        sign_key: Option<PathBuf> = None;
+        /// Identity of that key: index and handle of the value with its public half.
+        sign_as: Option<Identity> = None;
+        /// How long such a signature is good. It is renewed when its record is written in the
+        /// second half of that time, and by `guantong trust sign`.
+        sign_span: Span = Span::secs(31_536_000), Span::secs(3_600) => Span::secs(3_153_600_000);
+    }
     /// Mirrors: which primary this node follows, and on what terms others follow it.
     mirror: Mirror {
         /// The primary that this node follows: host and port of its native protocol over TCP.

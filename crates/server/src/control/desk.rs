@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use guantong_api::control::{
     Ask, Backup, Body, Changed, Condition, Identity, Imported, Index, Json, MirrorStatus, Mode,
@@ -29,6 +30,7 @@ use super::words::{
 };
 
 use crate::mirror::Promote;
+use crate::trust::RecordSigner;
 
 /// How often a change is planned again because somebody else changed the record meanwhile.
 const ATTEMPTS_MAX: usize = 16;
@@ -52,6 +54,7 @@ pub struct Desk {
     now_ms: fn() -> u64,
     on_homing: Box<dyn Fn() + Send + Sync>,
     mirrors: Option<Box<dyn Mirrors>>,
+    signer: Option<Arc<RecordSigner>>,
 }
 
 /// What a running node can say and do about its mirrors.
@@ -76,6 +79,21 @@ impl Desk {
             now_ms,
             on_homing: Box::new(on_homing),
             mirrors: None,
+            signer: None,
+        }
+    }
+
+    /// The same desk, which signs the records that it writes.
+    #[must_use]
+    pub fn with_signer(self, signer: Option<Arc<RecordSigner>>) -> Self {
+        Self { signer, ..self }
+    }
+
+    /// The values of a record, in wire form, as they are to be stored.
+    pub(super) fn signed(&self, handle: &Handle, values: Vec<u8>) -> Vec<u8> {
+        match &self.signer {
+            Some(signer) => signer.sign(handle, values, secs(self.now_ms())),
+            None => values,
         }
     }
 
@@ -314,6 +332,7 @@ impl Desk {
             let new = admin::plan(old.as_deref(), &change(old.as_deref()), timestamps);
             let new = new.map_err(|conflict| of_plan(handle, &conflict))?;
             let new = new.map(|values| Writer::to_vec(|w| Values::encode(&values, w)));
+            let new = new.map(|values| self.signed(handle, values));
             match self.write(handle, stored.as_ref(), new, mode) {
                 Err(WriteError::Conflict { .. }) if attempts < ATTEMPTS_MAX => attempts += 1,
                 Err(error) => return Err(refusal::of_write(&error)),

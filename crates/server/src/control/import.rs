@@ -185,7 +185,9 @@ impl<'a> Import<'a> {
         };
         Change::Put {
             handle: record.handle().clone(),
-            values: record.values_wire().to_vec(),
+            values: self
+                .desk
+                .signed(record.handle(), record.values_wire().to_vec()),
             expect,
         }
     }

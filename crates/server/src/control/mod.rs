@@ -34,11 +34,15 @@ pub use words::in_words;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use guantong_api::control::{Ask, Imported, Mode, OnConflict, Refusal, Reply};
 use guantong_store::{OpenError, Options, Store, StoreError};
 
+use crate::config::TrustConfig;
+use crate::key::KeyError;
 use crate::mirror;
+use crate::trust::RecordSigner;
 
 //----------- Control --------------------------------------------------------
 
@@ -79,6 +83,8 @@ pub struct Place {
     pub store: PathBuf,
     /// Settings of the store.
     pub options: Options,
+    /// How records are signed.
+    pub trust: TrustConfig,
 }
 
 /// Asks the running node if there is one, else opens its store.
@@ -91,7 +97,11 @@ pub fn open(place: &Place, now_ms: fn() -> u64) -> Result<Box<dyn Control>, Open
     };
     match Store::open(&place.store, &place.options) {
         Ok(store) => match mirror::guard(&store) {
-            Ok(()) => Ok(Box::new(Local::new(Desk::new(store, now_ms, || {})))),
+            Ok(()) => {
+                let signer = RecordSigner::load(&place.trust)?.map(Arc::new);
+                let desk = Desk::new(store, now_ms, || {}).with_signer(signer);
+                Ok(Box::new(Local::new(desk)))
+            }
             Err(error) => Err(OpenFault::Unreadable(error)),
         },
         Err(OpenError::Locked { .. }) => Err(OpenFault::Socket {
@@ -123,6 +133,9 @@ fn advice(path: &Path, error: &io::Error) -> &'static str {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenFault {
+    /// The key that signs records cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// The store is in use, and its node cannot be asked.
     #[error(
         "the store is in use, and the control socket {path} cannot be reached ({cause}): {advice}"
