@@ -4,7 +4,7 @@
 
 use guantong_proto::data::Data;
 
-const KINDS: [&str; 10] = [
+const KINDS: [&str; 11] = [
     "HS_ADMIN",
     "HS_VLIST",
     "HS_SITE",
@@ -14,6 +14,7 @@ const KINDS: [&str; 10] = [
     "HS_SERV",
     "HS_ALIAS",
     "HS_NAMESPACE",
+    "GT_STATE",
     "URL",
 ];
 

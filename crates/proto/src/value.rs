@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use crate::data::STATE_TYPE;
 use crate::error::{DecodeError, Reason};
 use crate::limits::{HANDLE_LEN_MAX, TTL_DEFAULT_SECS, VALUES_MAX};
 use crate::wire::{Reader, Writer};
@@ -79,6 +80,11 @@ impl Value {
         std::str::from_utf8(&self.data).ok()
     }
 
+    /// Whether the value says that its record is reserved or withdrawn.
+    pub fn is_state(&self) -> bool {
+        is_of_type(self.kind.as_bytes(), STATE_TYPE.as_bytes())
+    }
+
     /// Whether both are the same value, whenever it was last changed.
     pub fn is_same_but_for_time(&self, other: &Self) -> bool {
         self.index == other.index
@@ -150,6 +156,12 @@ impl<'a> ValueRef<'a> {
     /// give it away (4.5.4).
     pub fn is_public(&self) -> bool {
         self.permissions.public_read() && !is_of_type(self.kind, b"HS_SECKEY")
+    }
+
+    /// Whether the value says that its record is reserved or withdrawn, whatever its data and its
+    /// subtype: what cannot be read must not make a record public.
+    pub fn is_state(&self) -> bool {
+        is_of_type(self.kind, STATE_TYPE.as_bytes())
     }
 
     /// The references.

@@ -1,4 +1,4 @@
-//! Typed data of the predefined value types (clause 4.5), one file per type.
+//! Typed data of the predefined value types (clause 4.5) and of our own, one file per type.
 //!
 //! [`Data::decode`] looks at the type of a value and reads its data accordingly. It cannot fail:
 //! data of an unknown type, and data that does not fit its type, stays [`Data::Opaque`] and goes
@@ -14,6 +14,7 @@ pub mod namespace;
 pub mod secret;
 pub mod service;
 pub mod site;
+pub mod state;
 
 use crate::error::DecodeError;
 use crate::value::is_of_type;
@@ -25,6 +26,7 @@ pub use namespace::Namespace;
 pub use secret::SecretKey;
 pub use service::Target;
 pub use site::Site;
+pub use state::{STATE_INDEX, STATE_TYPE, State, StateData};
 
 //----------- Data -----------------------------------------------------------
 
@@ -48,6 +50,8 @@ pub enum Data {
     Alias(Target),
     /// HS_NAMESPACE (4.5.7).
     Namespace(Namespace),
+    /// GT_STATE: the state of the record.
+    State(StateData),
     /// Everything else, and whatever does not decode: the octets as they came.
     Opaque(Vec<u8>),
 }
@@ -73,6 +77,7 @@ impl Data {
             Family::Service => Target::decode(octets).map(Self::Service),
             Family::Alias => Target::decode(octets).map(Self::Alias),
             Family::Namespace => Namespace::decode(octets).map(Self::Namespace),
+            Family::State => StateData::decode(octets).map(Self::State),
         };
         decoded.map_err(|error| error.within(String::from_utf8_lossy(kind)))
     }
@@ -87,6 +92,7 @@ impl Data {
             Self::SecretKey(secret) => secret.as_bytes().to_vec(),
             Self::Service(target) | Self::Alias(target) => target.encode(),
             Self::Namespace(namespace) => namespace.as_str().as_bytes().to_vec(),
+            Self::State(state) => state.encode(),
             Self::Opaque(octets) => octets.clone(),
         }
     }
@@ -105,11 +111,12 @@ enum Family {
     Service,
     Alias,
     Namespace,
+    State,
 }
 
 impl Family {
     fn of(kind: &[u8]) -> Option<Self> {
-        const TYPES: [(&[u8], Family); 9] = [
+        const TYPES: [(&[u8], Family); 10] = [
             (b"HS_ADMIN", Family::Admin),
             (b"HS_VLIST", Family::List),
             (b"HS_SITE", Family::Site),
@@ -119,6 +126,7 @@ impl Family {
             (b"HS_SERV", Family::Service),
             (b"HS_ALIAS", Family::Alias),
             (b"HS_NAMESPACE", Family::Namespace),
+            (STATE_TYPE.as_bytes(), Family::State),
         ];
         let known = TYPES.iter().find(|(name, _)| is_of_type(kind, name))?;
         Some(known.1)
@@ -162,7 +170,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_octets_under_any_type_decode_and_encode_to_a_fixed_point(
-            kind in "HS_(ADMIN|VLIST|SITE|PUBKEY|SECKEY|SERV|ALIAS|NAMESPACE)|URL",
+            kind in "HS_(ADMIN|VLIST|SITE|PUBKEY|SECKEY|SERV|ALIAS|NAMESPACE)|GT_STATE|URL",
             octets in proptest::collection::vec(any::<u8>(), 0..80),
         ) {
             let once = Data::decode(&kind, &octets);

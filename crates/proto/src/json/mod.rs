@@ -14,6 +14,7 @@ mod jwk;
 mod read;
 mod replication;
 mod site;
+mod state;
 mod time;
 
 use serde::ser::SerializeSeq;
@@ -28,6 +29,8 @@ use self::read::Node;
 pub(crate) use self::read::parse as parse_tree;
 pub use self::replication::{ReplicationQueue, format_replication_state, parse_replication_state};
 pub use self::site::{SiteForm, parse_site, site_from_json};
+pub use self::state::StateForm;
+pub(crate) use self::state::{read_state, write_state};
 
 //----------- Record ---------------------------------------------------------
 
