@@ -13,12 +13,12 @@ use std::collections::BTreeMap;
 use guantong_core::admin::authenticate::Pending;
 use guantong_core::admin::session::{Rejected, Session, SharedSession};
 use guantong_core::admin::{
-    Challenge, Chance, Errand, Ground, Kept, Next, NoTables, Order, Rules, StoredRecord, Tables,
-    Wanted, Write, Written,
+    Challenge, Chance, Errand, Ground, Kept, Next, NoTables, OnDelete, Order, Rules, StoredRecord,
+    Tables, Wanted, Write, Written,
 };
 use guantong_core::authority::{Demand, Homed, Moment, Recursion, Site};
 use guantong_proto::data::site::{Server, Site as SiteRecord};
-use guantong_proto::data::{Admin, AdminPermissions, List};
+use guantong_proto::data::{Admin, AdminPermissions, List, StateData};
 use guantong_proto::message::{
     Body, Envelope, Message, OpCode, OpFlags, Request, RequestBuilder, Response, Version,
 };
@@ -256,7 +256,7 @@ fn operation(name: &'static str, request: Vec<u8>, needs: &'static [&'static [Bi
 }
 
 fn operations() -> Vec<Operation> {
-    [on_records(), on_values(), on_administrators()]
+    [on_records(), on_values(), on_administrators(), on_states()]
         .into_iter()
         .flatten()
         .collect()
@@ -352,6 +352,129 @@ fn on_administrators() -> Vec<Operation> {
         operation("remove admin", remove(&[101]), &[&[Bits::REMOVE_ADMIN]]),
         operation("remove both", remove(&[1, 101]), both),
     ]
+}
+
+fn state(data: &str) -> Value {
+    StateData::decode(data.as_bytes()).unwrap().to_value()
+}
+
+fn withdrawn() -> Value {
+    state(r#"{"state":"withdrawn","reason":"scrapped"}"#)
+}
+
+fn on_states() -> Vec<Operation> {
+    let reserved = state(r#"{"state":"reserved"}"#);
+    let over = request_by(0, OpFlags::DEFAULT.with(OpFlags::OVERWRITE));
+    let with_another = write(OpCode::ADD_VALUE, &[withdrawn(), url(9)]);
+    let withdraw: &[&[Bits]] = &[&[Bits::DELETE_HANDLE], &[Bits::MODIFY_VALUE]];
+    vec![
+        operation(
+            "withdraw",
+            write(OpCode::ADD_VALUE, &[withdrawn()]),
+            withdraw,
+        ),
+        operation(
+            "withdraw over",
+            over.write(OpCode::ADD_VALUE, RECORD, &[withdrawn()]),
+            withdraw,
+        ),
+        operation(
+            "reserve",
+            write(OpCode::ADD_VALUE, &[reserved]),
+            &[&[Bits::MODIFY_VALUE]],
+        ),
+        operation(
+            "withdraw and more",
+            with_another,
+            &[&[Bits::ADD_VALUE, Bits::MODIFY_VALUE]],
+        ),
+    ]
+}
+
+/// The thing in a state, with these permissions for its administrators.
+fn in_state(bits: Bits, state: Value) -> Node {
+    let mut node = Node::new(bits);
+    let key = RECORD.to_ascii_uppercase();
+    node.records.get_mut(&key).unwrap().push(state);
+    node
+}
+
+const OWNER: Option<&str> = Some("88.118.5/owner");
+
+#[test]
+fn record_is_published_by_whoever_may_change_or_remove_values() {
+    for (bits, code) in [
+        (Bits::MODIFY_VALUE, 1),
+        (Bits::REMOVE_VALUE, 1),
+        (Bits::DELETE_HANDLE, 400),
+        (Bits::ADD_VALUE, 400),
+    ] {
+        let mut node = in_state(bits, withdrawn());
+        assert_eq!(
+            node.ask(&remove(&[1_900]), OWNER),
+            (code, code == 1),
+            "{bits}"
+        );
+    }
+}
+
+#[test]
+fn withdrawn_name_is_not_given_again_until_it_is_published() {
+    let mut node = in_state(Bits::ALL, withdrawn());
+    let over = request_by(0, OpFlags::DEFAULT.with(OpFlags::OVERWRITE));
+    let create = write(OpCode::CREATE, &[url(1)]);
+    let write_over = over.write(OpCode::CREATE, RECORD, &[url(1), chief(100)]);
+    assert_eq!(node.ask(&create, OWNER), (101, false));
+    assert_eq!(node.ask(&write_over, OWNER), (101, false));
+    assert_eq!(node.ask(&remove(&[1_900]), OWNER), (1, true));
+    assert_eq!(node.ask(&write_over, OWNER), (1, true));
+}
+
+#[test]
+fn administrators_read_what_the_public_does_not_and_others_learn_nothing() {
+    let all = request_by(0, OpFlags::DEFAULT.without(OpFlags::PUBLIC_ONLY));
+    let read = all.resolve(RECORD, &[], &[""; 0]);
+    for state in [withdrawn(), state(r#"{"state":"reserved"}"#)] {
+        let mut node = in_state(Bits::READ_VALUE, state.clone());
+        assert_eq!(node.ask(&read, OWNER), (1, false));
+        assert_eq!(node.ask(&read, Some("88.118.5/other")), (100, false));
+        let mut node = in_state(Bits::ADD_VALUE, state);
+        assert_eq!(node.ask(&read, OWNER), (100, false));
+    }
+}
+
+#[test]
+fn stranger_cannot_tell_a_reserved_record_from_none_by_changing_it() {
+    let mut node = in_state(Bits::ALL, state(r#"{"state":"reserved"}"#));
+    let key = RECORD.to_ascii_uppercase();
+    node.records.get_mut(&key).unwrap()[3].permissions = Permissions(0xf);
+    let modify = write(OpCode::MODIFY_VALUE, &[url(1)]);
+    assert_eq!(node.ask(&modify, None), (402, false));
+    let other = Some("88.118.5/other");
+    assert_eq!(node.ask(&modify, other), (100, false));
+    let delete = request_by(0, OpFlags::DEFAULT).named(OpCode::DELETE, RECORD);
+    assert_eq!(node.ask(&delete, other), (100, false));
+}
+
+#[test]
+fn deletion_withdraws_where_the_operator_says_so_unless_the_client_insists() {
+    let delete = |flags| request_by(0, flags).named(OpCode::DELETE, RECORD);
+    let plain = delete(OpFlags::DEFAULT);
+    let mut node = Node::new(Bits::DELETE_HANDLE);
+    node.rules.on_delete = OnDelete::Withdraw;
+    assert_eq!(node.ask(&plain, OWNER), (1, true));
+    let key = RECORD.to_ascii_uppercase();
+    let state = node.records[&key].last().unwrap();
+    let text = r#"{"state":"withdrawn","reason":"deleted","since":"1970-01-01T00:16:40Z"}"#;
+    assert_eq!(state.text(), Some(text));
+    // What is deleted is deleted.
+    assert_eq!(node.ask(&plain, OWNER), (100, false));
+    let insisting = delete(OpFlags::DEFAULT.with(OpFlags::OVERWRITE));
+    assert_eq!(node.ask(&insisting, OWNER), (1, true));
+    assert!(!node.records.contains_key(&key));
+    let mut node = Node::new(Bits::DELETE_HANDLE);
+    assert_eq!(node.ask(&plain, OWNER), (1, true));
+    assert!(!node.records.contains_key(&key));
 }
 
 fn union(bits: &[Bits]) -> Bits {

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use guantong_proto::limits::HANDLE_LEN_MAX;
 use guantong_proto::wire::Reader;
-use guantong_proto::{CaseRule, DecodeError, HandleRef, Reason, Values};
+use guantong_proto::{CaseRule, DecodeError, HandleRef, Reason, ValueRef, Values};
 
 use crate::error::FormError;
 
 /// Form of the stored record.
 const FORM: u8 = 1;
-/// Flag: every value is publicly readable.
+/// Flag: every value is publicly readable, and none says that the record is not to be shown.
 const ALL_PUBLIC: u8 = 0x01;
 /// Offset of the version.
 const VERSION_AT: usize = 2;
@@ -47,7 +47,8 @@ impl StoredRecord {
     }
 
     /// Whether anybody may read every value, so that an answer to anybody is a plain copy. False
-    /// for a record with a secret key, whatever its permissions say.
+    /// for a record with a secret key, whatever its permissions say, and for one that is reserved or
+    /// withdrawn.
     pub fn all_public(&self) -> bool {
         self.octets[1] & ALL_PUBLIC != 0
     }
@@ -165,7 +166,8 @@ pub(crate) fn agrees(record: &StoredRecord, key: &[u8], rule: CaseRule) -> (bool
 }
 
 fn flags(values: Values<'_>) -> u8 {
-    match values.iter().all(|value| value.is_public()) {
+    let is_shown = |value: ValueRef<'_>| value.is_public() && !value.is_state();
+    match values.iter().all(is_shown) {
         true => ALL_PUBLIC,
         false => 0,
     }
@@ -225,6 +227,16 @@ mod tests {
         assert!(values[2].permissions.public_read());
         let octets = encoded(&values);
         assert!(!StoredRecord::decode(&octets).unwrap().all_public());
+    }
+
+    #[test]
+    fn a_state_clears_the_public_flag_whatever_it_says() {
+        for data in [r#"{"state":"withdrawn"}"#, "damaged"] {
+            let mut values = sample();
+            values.push(Value::new(1_900, "GT_STATE", data));
+            let octets = encoded(&values);
+            assert!(!StoredRecord::decode(&octets).unwrap().all_public());
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use guantong_proto::data::{Admin, AdminPermissions, List};
+use guantong_proto::data::{Admin, AdminPermissions, List, State};
 use guantong_proto::{CaseRule, Handle, HandleRef, Reference, Value, ValueRef, Values, is_of_type};
 
 use super::authenticate::Identity;
@@ -163,6 +163,7 @@ pub fn needed(change: &Change, current: &[Value]) -> AdminPermissions {
     match change {
         Change::Create(_) => AdminPermissions::ADD_HANDLE,
         Change::Delete => AdminPermissions::DELETE_HANDLE,
+        Change::State(_) => AdminPermissions::MODIFY_VALUE,
         Change::Add(new) => all(new.iter().map(add)),
         Change::Write(new) => all(new.iter().map(write)),
         // What is not there cannot be modified or removed; the plan will say so.
@@ -186,6 +187,18 @@ pub fn needed(change: &Change, current: &[Value]) -> AdminPermissions {
     }
 }
 
+/// The permissions that do as well as those which are [`needed`]: whoever may delete a record may
+/// withdraw it, and whoever may remove its values may remove its state.
+pub fn enough(change: &Change) -> Option<AdminPermissions> {
+    match change {
+        Change::State(Some(data)) if data.state() == State::Withdrawn => {
+            Some(AdminPermissions::DELETE_HANDLE)
+        }
+        Change::State(None) => Some(AdminPermissions::REMOVE_VALUE),
+        _ => None,
+    }
+}
+
 fn all(permissions: impl Iterator<Item = AdminPermissions>) -> AdminPermissions {
     permissions.fold(AdminPermissions::default(), AdminPermissions::union)
 }
@@ -193,6 +206,10 @@ fn all(permissions: impl Iterator<Item = AdminPermissions>) -> AdminPermissions 
 fn add(new: &Value) -> AdminPermissions {
     match is_admin(new.kind.as_bytes()) {
         true => AdminPermissions::ADD_VALUE.union(AdminPermissions::ADD_ADMIN),
+        // It takes all other values from the public.
+        false if new.is_state() => {
+            AdminPermissions::ADD_VALUE.union(AdminPermissions::MODIFY_VALUE)
+        }
         false => AdminPermissions::ADD_VALUE,
     }
 }
@@ -220,6 +237,10 @@ fn modify(old: &Value, new: &Value) -> AdminPermissions {
 /// Values of the system's own types never are: a mistake in an octet of permissions must not give a
 /// record away.
 pub fn is_open_to_all(change: &Change, current: &[Value]) -> bool {
+    if current.iter().any(Value::is_state) {
+        // The public knows nothing of the values of such a record.
+        return false;
+    }
     let is_open = |index: i32| {
         let old = current.iter().find(|value| value.index == index);
         old.is_some_and(|old| old.permissions.public_write() && !is_of_system(&old.kind))
@@ -240,7 +261,7 @@ pub fn is_open_to_all(change: &Change, current: &[Value]) -> bool {
 
 fn is_of_system(kind: &str) -> bool {
     let head = kind.as_bytes().get(..3);
-    head.is_some_and(|head| head.eq_ignore_ascii_case(b"HS_"))
+    head.is_some_and(|head| head.eq_ignore_ascii_case(b"HS_") || head.eq_ignore_ascii_case(b"GT_"))
 }
 
 #[cfg(test)]

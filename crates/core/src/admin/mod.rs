@@ -45,7 +45,7 @@ pub use listing::{Follow, LIST_PAGE_LEN, Listed, Listing};
 pub use open::Refusal;
 pub use plan::{Change, Conflict, Timestamps, plan};
 pub use present::Presented;
-pub use rules::{Denied, Rules};
+pub use rules::{Denied, OnDelete, Rules};
 pub use session::{Chance, NoTables, Tables};
 pub use stream::Stream;
 pub use validate::{Invalid, InvalidReason, RECORD_OCTETS_MAX, validate};

@@ -6,7 +6,7 @@
 //! nothing by trying (section 11, rule 12).
 
 use guantong_proto::crypto::challenge;
-use guantong_proto::data::{AdminPermissions, SecretKey};
+use guantong_proto::data::{AdminPermissions, SecretKey, State, StateData};
 use guantong_proto::message::{
     Message, OpCode, OpFlags, Request, Resolve, ResponseCode, SessionSetup,
 };
@@ -14,18 +14,19 @@ use guantong_proto::wire::Writer;
 use guantong_proto::{HandleRef, NameError, Value, ValueRef, Values, is_of_type};
 
 use super::authenticate::Identity;
-use super::authorize::{authorize, is_open_to_all, needed};
+use super::authorize::{authorize, enough, is_open_to_all, needed};
 use super::errand::{Errand, Ground};
 use super::known::{Missing, StoredRecord};
 use super::listing::Listed;
-use super::plan::{Change, Conflict, Timestamps, plan};
-use super::rules::Denied;
+use super::plan::{Change, Conflict, Timestamps, as_state, is_withdrawn, plan};
+use super::rules::{Denied, OnDelete};
 use super::session::{Rejected, agree};
 use super::stop::{Done, Stop};
 use super::validate::validate;
 use super::write::{Expected, Write};
 use crate::authority::{
     Lookup, Misdirected, Next, Outcome, Query, RecordView, STATUS, Selected, Selection, Site,
+    Standing,
 };
 
 const NO_BACKUP: &str = "a backup is made on this node's machine: run `guantong backup`";
@@ -76,7 +77,12 @@ impl Errand {
                 }
             }
             (OpCode::DELETE, Request::Named { handle }) => {
-                self.change(ground, handle, &Change::Delete)
+                // Whoever insists has it removed.
+                let change = match (ground.rules.on_delete, overwrites) {
+                    (OnDelete::Withdraw, false) => Change::State(Some(deleted(ground.now_secs)?)),
+                    _ => Change::Delete,
+                };
+                self.change(ground, handle, &change)
             }
             (OpCode::ADD_VALUE, Request::Write { handle, values }) => {
                 let change = match overwrites {
@@ -151,13 +157,18 @@ impl Errand {
         let record = self.known.here(ground.site, handle)?;
         let record = record.ok_or(Stop::from(Outcome::NotFound))?;
         let actor = Actor::Identity(identity);
-        self.require(
-            ground,
-            actor,
-            handle,
-            Some(record),
-            AdminPermissions::READ_VALUE,
-        )?;
+        let needed = AdminPermissions::READ_VALUE;
+        match self.require(ground, actor, handle, Some(record), needed) {
+            // Others are told what the public is told.
+            Err(Stop::Refused(code, text)) => {
+                return Err(match Standing::of(record.values()) {
+                    Standing::Public => Stop::Refused(code, text),
+                    Standing::Reserved => Outcome::NotFound.into(),
+                    Standing::Withdrawn(data) => Outcome::Withdrawn(data).into(),
+                });
+            }
+            allowed => allowed?,
+        }
         let selection = Selection::of(resolve);
         if selection.is_too_long() {
             return Err(Outcome::SelectionTooLong.into());
@@ -204,6 +215,9 @@ impl Errand {
             Some(old) if overwrites => {
                 let change = Change::Put(new);
                 self.require_overwriting(ground, actor, handle, old, &change)?;
+                if is_withdrawn(&owned(old.values())?) && !puts_state(&change) {
+                    return Err(Conflict::Withdrawn.into());
+                }
                 change
             }
             _ => {
@@ -236,8 +250,23 @@ impl Errand {
         let Some(record) = old else {
             return Err(Conflict::NoRecord.into());
         };
-        let needed = needed(change, &owned(record.values())?);
-        self.require(ground, actor, handle, old, needed)?;
+        let current = owned(record.values())?;
+        // What is withdrawn is deleted already.
+        if matches!(change, Change::State(_)) && is_withdrawn(&current) {
+            return Err(Conflict::NoRecord.into());
+        }
+        let as_state = as_state(change, &current, ground.now_secs);
+        let change = as_state.as_ref().unwrap_or(change);
+        let mut allowed = self.require(ground, actor, handle, old, needed(change, &current));
+        if let (Err(Stop::Refused(..)), Some(enough)) = (&allowed, enough(change)) {
+            allowed = self.require(ground, actor, handle, old, enough);
+        }
+        match allowed {
+            Err(Stop::Refused(..)) if Standing::of(record.values()) == Standing::Reserved => {
+                return Err(Conflict::NoRecord.into());
+            }
+            allowed => allowed?,
+        }
         self.write(ground, actor, handle, old, change, Vec::new())
     }
 
@@ -522,6 +551,18 @@ fn touches_read_only(change: &Change, current: &[Value]) -> Option<Conflict> {
     let mut read_only = current.iter().filter(|old| !old.permissions.admin_write());
     let touched = read_only.find(|old| !is_kept(old));
     touched.map(|old| Conflict::ReadOnly { index: old.index })
+}
+
+/// Whether the record that is written says itself what its state is.
+fn puts_state(change: &Change) -> bool {
+    matches!(change, Change::Put(new) if new.iter().any(Value::is_state))
+}
+
+/// The state of a record that a client has deleted.
+fn deleted(now_secs: u32) -> Result<StateData, Stop> {
+    let data = StateData::new(State::Withdrawn).with_reason("deleted");
+    let data = data.map_err(|error| Stop::Refused(ResponseCode::ERROR, error.to_string()))?;
+    Ok(data.with_since(now_secs.into()))
 }
 
 //----------- Checks ---------------------------------------------------------

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use guantong_proto::Value;
+use guantong_proto::data::{STATE_INDEX, State, StateData};
 use guantong_proto::message::ResponseCode;
 
 use super::validate::{Invalid, InvalidReason, validate};
@@ -26,6 +27,9 @@ pub enum Change {
     Remove(Vec<i32>),
     /// Delete the record.
     Delete,
+    /// Put the record into this state, `None` being public. Reserving makes a record where there is
+    /// none.
+    State(Option<StateData>),
 }
 
 /// Which timestamps the values of a change get.
@@ -53,7 +57,11 @@ pub fn plan(
     let mut values = match (change, current) {
         (Change::Create(_), Some(_)) => return Err(Conflict::RecordExists),
         (Change::Create(new) | Change::Put(new), _) => new.clone(),
+        (Change::State(Some(data)), None) if data.state() == State::Reserved => {
+            vec![data.to_value()]
+        }
         (_, None) => return Err(Conflict::NoRecord),
+        (Change::State(state), Some(current)) => set_state(current, state.as_ref())?,
         (Change::Delete, Some(_)) => return Ok(None),
         (Change::Add(added), Some(current)) => add(current, added)?,
         (Change::Write(written), Some(current)) => write(current, written)?,
@@ -103,6 +111,70 @@ fn remove(current: &[Value], indexes: &[i32]) -> Result<Vec<Value>, Conflict> {
     Ok(current.iter().filter(stays).cloned().collect())
 }
 
+/// A state that says the same as the one before keeps its time.
+fn set_state(current: &[Value], state: Option<&StateData>) -> Result<Vec<Value>, Conflict> {
+    let old = state_of(current);
+    let mut values: Vec<Value> = current.iter().filter(|v| !v.is_state()).cloned().collect();
+    let Some(state) = state else {
+        return Ok(values);
+    };
+    if old
+        .as_ref()
+        .is_some_and(|old| old.is_same_but_for_time(state))
+    {
+        return Ok(current.to_vec());
+    }
+    if state.state() == State::Reserved && is_withdrawn(current) {
+        return Err(Conflict::Withdrawn);
+    }
+    if values.iter().any(|value| value.index == STATE_INDEX) {
+        return Err(Conflict::ValueExists { index: STATE_INDEX });
+    }
+    values.push(state.to_value());
+    Ok(values)
+}
+
+/// What the record says of itself, if that can be read.
+fn state_of(values: &[Value]) -> Option<StateData> {
+    let state = values.iter().find(|value| value.is_state())?;
+    StateData::decode(&state.data).ok()
+}
+
+/// Whether these are the values of a withdrawn record.
+pub(super) fn is_withdrawn(values: &[Value]) -> bool {
+    state_of(values).is_some_and(|data| data.state() == State::Withdrawn)
+}
+
+/// The change of the state that `change` comes to, if it touches nothing but the state: then it
+/// needs other rights than a change of a value.
+pub(super) fn as_state(change: &Change, current: &[Value], now_secs: u32) -> Option<Change> {
+    let has_state = current.iter().any(Value::is_state);
+    let new = match change {
+        Change::Add(new) if !has_state => new,
+        Change::Modify(new) if has_state => new,
+        Change::Write(new) => new,
+        Change::Remove(indexes) => {
+            let is_state = |index: &i32| {
+                let value = current.iter().find(|value| value.index == *index);
+                value.is_some_and(Value::is_state)
+            };
+            let is_meant = !indexes.is_empty() && indexes.iter().all(is_state);
+            return is_meant.then_some(Change::State(None));
+        }
+        _ => return None,
+    };
+    let [value] = new.as_slice() else {
+        return None;
+    };
+    let data = StateData::decode(&value.data)
+        .ok()
+        .filter(|_| value.is_state())?;
+    Some(Change::State(Some(match data.since_secs() {
+        Some(_) => data,
+        None => data.with_since(now_secs.into()),
+    })))
+}
+
 /// Position of a value that may be changed.
 fn writable(current: &[Value], index: i32) -> Result<usize, Conflict> {
     let found = current
@@ -146,6 +218,9 @@ pub enum Conflict {
     /// The record to be created is there.
     #[error("the record exists")]
     RecordExists,
+    /// The name is withdrawn, and a record is to take its place.
+    #[error("the name is withdrawn and is not given again: publish it first")]
+    Withdrawn,
     /// A value to be changed or removed is not there.
     #[error("there is no value with index {index}")]
     NoValue {
@@ -174,7 +249,7 @@ impl Conflict {
     pub fn code(&self) -> ResponseCode {
         match self {
             Self::NoRecord => ResponseCode::HANDLE_NOT_FOUND,
-            Self::RecordExists => ResponseCode::HANDLE_ALREADY_EXISTS,
+            Self::RecordExists | Self::Withdrawn => ResponseCode::HANDLE_ALREADY_EXISTS,
             Self::NoValue { .. } => ResponseCode::VALUES_NOT_FOUND,
             Self::ValueExists { .. } => ResponseCode::VALUE_ALREADY_EXISTS,
             Self::ReadOnly { .. } => ResponseCode::INSUFFICIENT_PERMISSIONS,
@@ -206,6 +281,51 @@ mod tests {
         let mut values = vec![value(1, "a", 10), value(9, "b", 20), value(3, "c", 30)];
         values[2].permissions = Permissions(Permissions::PUBLIC_READ);
         values
+    }
+
+    fn state(text: &str) -> StateData {
+        StateData::decode(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn record_goes_from_state_to_state_and_keeps_its_values() {
+        let set = |current: Option<&[Value]>, state: Option<&StateData>| {
+            plan(current, &Change::State(state.cloned()), NOW)
+        };
+        let reserved = state(r#"{"state":"reserved"}"#);
+        let withdrawn = state(r#"{"state":"withdrawn","since":"2026-01-01T00:00:00Z"}"#);
+        let again = state(r#"{"state":"withdrawn","since":"2027-01-01T00:00:00Z"}"#);
+        let changed = state(r#"{"state":"withdrawn","reason":"lost"}"#);
+        let made = set(None, Some(&reserved)).unwrap().unwrap();
+        assert!(made[0].is_state() && made.len() == 1);
+        assert_eq!(set(None, Some(&withdrawn)), Err(Conflict::NoRecord));
+        assert_eq!(set(None, None), Err(Conflict::NoRecord));
+
+        let current = current();
+        let first = set(Some(&current), Some(&reserved)).unwrap().unwrap();
+        let second = set(Some(&first), Some(&withdrawn)).unwrap().unwrap();
+        assert_eq!((second.len(), second[..3] == current), (4, true));
+        assert!(is_withdrawn(&second) && !is_withdrawn(&first));
+        assert_eq!(set(Some(&second), Some(&again)), Ok(Some(second.clone())));
+        assert_eq!(
+            set(Some(&second), Some(&reserved)),
+            Err(Conflict::Withdrawn)
+        );
+        let third = set(Some(&second), Some(&changed)).unwrap().unwrap();
+        assert_eq!(state_of(&third), Some(changed));
+        assert_eq!(set(Some(&third), None), Ok(Some(current.clone())));
+        assert_eq!(set(Some(&current), None), Ok(Some(current)));
+    }
+
+    #[test]
+    fn value_that_stands_where_the_state_goes_is_not_written_over() {
+        let current = [value(STATE_INDEX, "mine", 10)];
+        let change = Change::State(Some(StateData::new(State::Withdrawn)));
+        check(
+            Some(&current),
+            &change,
+            "201: a value with index 1900 exists",
+        );
     }
 
     /// `index data timestamp` of each value, or the code of the conflict.

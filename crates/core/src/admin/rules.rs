@@ -19,6 +19,18 @@ pub struct Rules {
     /// Whether anybody may change anything, for test nodes that nobody else can reach. Streams of
     /// everything, and values that are not public, still need an identity.
     pub anonymous_admin_full_access: bool,
+    /// What the deletion of a record by a client comes to.
+    pub on_delete: OnDelete,
+}
+
+/// What the deletion of a record by a client comes to, unless the client insists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum OnDelete {
+    /// The record is removed, and the name may be given again.
+    #[default]
+    Remove,
+    /// The record is withdrawn, and keeps its name.
+    Withdraw,
 }
 
 impl Rules {

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use guantong_proto::data::Data;
+use guantong_proto::data::{Data, STATE_INDEX, STATE_TYPE};
 use guantong_proto::limits::{HANDLE_LEN_MAX, HEADER_LEN, MESSAGE_LEN_MAX, VALUES_MAX};
 use guantong_proto::wire::Writer;
-use guantong_proto::{DecodeError, Value, is_of_type};
+use guantong_proto::{DecodeError, Permissions, Value, is_of_type};
 
 /// Octets of a reply that are not values: name with length, request digest, signature of a key of
 /// 4096 bits with what surrounds it, rounded up.
@@ -26,7 +26,7 @@ pub fn validate(values: &[Value]) -> Result<(), Invalid> {
     }
     let mut indexes = HashSet::with_capacity(values.len());
     let mut octets = Vec::new();
-    let mut total = 4;
+    let (mut total, mut states) = (4, 0);
     for value in values {
         let fault = |reason| {
             Err(Invalid {
@@ -42,6 +42,15 @@ pub fn validate(values: &[Value]) -> Result<(), Invalid> {
         }
         if is_of_type(value.kind.as_bytes(), b"HS_SECKEY") && value.permissions.public_read() {
             return fault(InvalidReason::PublicSecret);
+        }
+        if value.is_state() {
+            if states > 0 || value.index != STATE_INDEX {
+                return fault(InvalidReason::StateElsewhere);
+            }
+            if value.permissions != Permissions::default() {
+                return fault(InvalidReason::StatePermissions);
+            }
+            states += 1;
         }
         if let Err(error) = Data::decode_strict(&value.kind, &value.data) {
             return fault(InvalidReason::Data(error));
@@ -100,6 +109,12 @@ pub enum InvalidReason {
     /// A secret key that anybody could read.
     #[error("a secret key must not be publicly readable; use the permissions 1100")]
     PublicSecret,
+    /// A state of the record that stands where nobody looks for it.
+    #[error("a record has one state, with the index {STATE_INDEX} and the type {STATE_TYPE}")]
+    StateElsewhere,
+    /// A state that the public could not read, or could change.
+    #[error("a state has the permissions 1110: anybody reads it, administrators write it")]
+    StatePermissions,
     /// The data does not have the form that its type prescribes.
     #[error("the data does not fit its type: {0}")]
     Data(DecodeError),
@@ -133,7 +148,7 @@ impl std::error::Error for Invalid {}
 
 #[cfg(test)]
 mod tests {
-    use guantong_proto::{Permissions, Reference};
+    use guantong_proto::Reference;
 
     use super::*;
 
@@ -192,6 +207,30 @@ mod tests {
         check(std::slice::from_ref(&value), says);
         value.permissions = Permissions(Permissions::ADMIN_READ | Permissions::ADMIN_WRITE);
         assert_eq!(validate(&[value]), Ok(()));
+    }
+
+    #[test]
+    fn state_stands_at_its_index_with_its_permissions_and_can_be_read() {
+        let state = |index, data: &str| Value::new(index, "GT_STATE", data);
+        let reserved = state(1_900, r#"{"state":"reserved"}"#);
+        assert_eq!(validate(std::slice::from_ref(&reserved)), Ok(()));
+        let elsewhere = "a record has one state, with the index 1900 and the type GT_STATE";
+        let at = state(1, r#"{"state":"reserved"}"#);
+        check(std::slice::from_ref(&at), &format!("value 1: {elsewhere}"));
+        check(&[reserved.clone(), at], &format!("value 1: {elsewhere}"));
+        let open = Value {
+            permissions: Permissions(0xf),
+            ..reserved
+        };
+        check(
+            &[open],
+            "value 1900: a state has the permissions 1110: anybody reads it, administrators write it",
+        );
+        check(
+            &[state(1_900, "gone")],
+            "value 1900: the data does not fit its type: GT_STATE: \
+             state at octet 0: is not a JSON object with `state`",
+        );
     }
 
     #[test]

@@ -10,7 +10,8 @@ impl<V> Outcome<V> {
         match self {
             Self::Record(_) => ResponseCode::SUCCESS,
             Self::ValuesNotFound => ResponseCode::VALUES_NOT_FOUND,
-            Self::NotFound => ResponseCode::HANDLE_NOT_FOUND,
+            // Clients know no code for a record that was.
+            Self::NotFound | Self::Withdrawn(_) => ResponseCode::HANDLE_NOT_FOUND,
             Self::Referral(_) => ResponseCode::PREFIX_REFERRAL,
             Self::ServiceReferral(_) => ResponseCode::SERVICE_REFERRAL,
             Self::NotResponsible(_) => ResponseCode::SERVER_NOT_RESPONSIBLE,
@@ -24,10 +25,12 @@ impl<V> Outcome<V> {
         }
     }
 
-    /// The HTTP status of an outcome where its code alone does not say it: failures of the servers
-    /// behind us are not failures of ours (RFC 9110, 15.6.3 and 15.6.5).
-    pub fn gateway_status(&self) -> Option<u16> {
+    /// The HTTP status of an outcome where its code alone does not say it: what is withdrawn is
+    /// gone, and failures of the servers behind us are not failures of ours (RFC 9110, 15.5.11,
+    /// 15.6.3 and 15.6.5).
+    pub fn own_status(&self) -> Option<u16> {
         match self {
+            Self::Withdrawn(_) => Some(410),
             Self::Unresolved(Trouble::Unreachable | Trouble::TooLate, _) => Some(504),
             Self::Unresolved(Trouble::Unsound | Trouble::TooDeep, _) => Some(502),
             _ => None,

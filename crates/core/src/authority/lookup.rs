@@ -1,5 +1,6 @@
 //! The decision behind an answer: responsibility, access, selection, referral.
 
+use guantong_proto::data::StateData;
 use guantong_proto::limits::RECURSION_MAX;
 use guantong_proto::{HandleRef, NameError, ValueRef, Values};
 
@@ -7,6 +8,7 @@ use super::outcome::{Misdirected, Outcome};
 use super::query::{Query, Recursion};
 use super::record::{RecordView, Selected};
 use super::site::{NAMING_AUTHORITY, Responsibility, Site};
+use super::standing::Standing;
 
 /// Most parents of a derived prefix that are asked for a referral; bounds the reads of one query.
 pub const PARENTS_MAX: u8 = 16;
@@ -112,7 +114,11 @@ impl<'q> Lookup<'q> {
         'q: 'r,
     {
         match (self.stage, record) {
-            (Stage::Own(_), Some(record)) => Next::Done(read(&self.query, record)),
+            (Stage::Own(_), Some(record)) => match read(&self.query, record) {
+                Some(outcome) => Next::Done(outcome),
+                // As if it were not there.
+                None => self.resume(None, key),
+            },
             (Stage::Own(Responsibility::OwnPrefix), None) => self.not_homed(),
             (Stage::Own(Responsibility::Homed), None) if self.query.do_not_refer => {
                 Next::Done(Outcome::NotFound)
@@ -120,6 +126,7 @@ impl<'q> Lookup<'q> {
             (Stage::Own(Responsibility::Homed), None) => self.ask_parent(PARENTS_MAX, key),
             (Stage::Parent { left }, None) => self.ask_parent(left, key),
             (Stage::Parent { left }, Some(record)) => match Values::from_wire(record.values) {
+                Ok(values) if is_hidden(record, values) => self.ask_parent(left, key),
                 Ok(values) => match Selected::referral(values) {
                     // A copy of our own delegation. The prefix would be here if there were one.
                     Some(referral) if self.site.is_among(&referral) => {
@@ -135,6 +142,7 @@ impl<'q> Lookup<'q> {
             },
             (Stage::Delegation, None) => self.not_homed(),
             (Stage::Delegation, Some(record)) => match Values::from_wire(record.values) {
+                Ok(values) if is_hidden(record, values) => self.not_homed(),
                 Ok(values) => match Selected::service(values) {
                     // It is delegated to us, and not homed here.
                     Some(referral) if self.site.is_among(&referral) => self.not_homed(),
@@ -190,16 +198,58 @@ pub(super) fn responsibility(
     }
 }
 
-/// Reads the record for a caller who has not proven any identity (5.8).
-fn read<'a>(query: &Query<'a>, record: RecordView<'a>) -> Outcome<Selected<'a>> {
+/// Whether the record is not shown to the public.
+fn is_hidden(record: RecordView<'_>, values: Values<'_>) -> bool {
+    !record.all_public && !Standing::of(values).is_public()
+}
+
+/// Reads the record for a caller who has not proven any identity (5.8). `None`: to him there is
+/// none.
+fn read<'a>(query: &Query<'a>, record: RecordView<'a>) -> Option<Outcome<Selected<'a>>> {
     let empty = record.values.starts_with(&[0; 4]);
     if record.all_public && query.selection.is_all() && !empty {
-        return Outcome::Record(Selected::whole(record.values));
+        return Some(Outcome::Record(Selected::whole(record.values)));
     }
     let values = match Values::from_wire(record.values) {
         Ok(values) => values,
-        Err(error) => return Outcome::Damaged(error),
+        Err(error) => return Some(Outcome::Damaged(error)),
     };
+    let standing = match record.all_public {
+        true => Standing::Public,
+        false => Standing::of(values),
+    };
+    match standing {
+        Standing::Public => Some(read_public(query, values)),
+        Standing::Reserved if query.public_only => None,
+        Standing::Reserved => Some(Outcome::AuthenticationNeeded),
+        Standing::Withdrawn(data) => Some(read_withdrawn(query, values, data)),
+    }
+}
+
+/// Of a withdrawn record, whoever asks for the state gets that value, and others are told what it
+/// says.
+fn read_withdrawn<'a>(
+    query: &Query<'a>,
+    values: Values<'a>,
+    data: Box<StateData>,
+) -> Outcome<Selected<'a>> {
+    let selection = query.selection;
+    let selected = || {
+        let selects = move |value: &ValueRef<'_>| selection.selects(value.index, value.kind);
+        values.iter().filter(selects)
+    };
+    let wants_all = selection.is_all();
+    let state: Vec<ValueRef<'_>> = selected().filter(ValueRef::is_state).collect();
+    let wants_others = wants_all || state.is_empty() || selected().any(|value| !value.is_state());
+    match query.public_only || !wants_others {
+        false => Outcome::AuthenticationNeeded,
+        true if wants_all || state.is_empty() => Outcome::Withdrawn(data),
+        true => Outcome::Record(Selected::picked(state)),
+    }
+}
+
+/// Reads a record that is shown to the public.
+fn read_public<'a>(query: &Query<'a>, values: Values<'a>) -> Outcome<Selected<'a>> {
     let (selection, sieve) = (query.selection, query.selection.sieve(values.len()));
     let selects = |value: &ValueRef<'_>| match &sieve {
         Some(sieve) => sieve.selects(value.index, value.kind),

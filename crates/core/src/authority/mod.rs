@@ -33,6 +33,8 @@
 //!   [`Step::Elsewhere`].
 //! * A value that is not publicly readable leads to a challenge (402) unless the caller asked for
 //!   public values only.
+//! * Of a reserved record the public learns nothing, of a withdrawn one why and what took its
+//!   place, whatever the permissions of its values say. Neither refers anybody anywhere.
 //! * HS_SECKEY values are sent to nobody, whatever their permissions say.
 //! * What needs an identity, several records or a write ends in [`Step::HandOver`]: it is for
 //!   [`crate::admin`].
@@ -46,6 +48,7 @@ mod query;
 mod record;
 mod reply;
 mod site;
+mod standing;
 
 pub use codes::{HttpOperation, code_for_version, http_status};
 pub use elsewhere::{Age, Elsewhere, Found, outcome_of, outcome_of_hit};
@@ -58,6 +61,7 @@ pub use record::{RecordView, Selected};
 pub(crate) use reply::Reply;
 pub(crate) use site::Responsibility;
 pub use site::{Homed, Signer, Site, SiteError};
+pub(crate) use standing::Standing;
 
 use guantong_proto::Value;
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use guantong_proto::data::StateData;
 use guantong_proto::limits::RECURSION_MAX;
 use guantong_proto::message::ResponseCode;
 use guantong_proto::{DecodeError, NameError, Value};
@@ -21,6 +22,8 @@ pub enum Outcome<V = Vec<Value>> {
     ValuesNotFound,
     /// There is no such record.
     NotFound,
+    /// There was such a record; its name is not given again.
+    Withdrawn(Box<StateData>),
     /// A derived prefix lives elsewhere; these values say where.
     Referral(V),
     /// The prefix of the name is delegated to other servers; these values say which.
@@ -79,6 +82,7 @@ impl<V> Outcome<V> {
     pub fn message(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::Record(_) | Self::NotFound | Self::ValuesNotFound => "",
+            Self::Withdrawn(data) => return Cow::Owned(said_of(data)),
             Self::Referral(_) | Self::ServiceReferral(_) => {
                 "that prefix is delegated to other servers"
             }
@@ -126,6 +130,7 @@ impl<V> Outcome<V> {
             Self::ServiceReferral(found) => (found, Outcome::ServiceReferral),
             Self::ValuesNotFound => return Outcome::ValuesNotFound,
             Self::NotFound => return Outcome::NotFound,
+            Self::Withdrawn(data) => return Outcome::Withdrawn(data),
             Self::NotResponsible(why) => return Outcome::NotResponsible(why),
             Self::AuthenticationNeeded => return Outcome::AuthenticationNeeded,
             Self::InsufficientPermissions => return Outcome::InsufficientPermissions,
@@ -137,6 +142,20 @@ impl<V> Outcome<V> {
         };
         values(found).map_or_else(Outcome::Damaged, wrap)
     }
+}
+
+/// `withdrawn: REASON; see SUCCESSOR`, with what there is of it.
+fn said_of(data: &StateData) -> String {
+    let mut text = "withdrawn".to_owned();
+    if !data.reason().is_empty() {
+        text.push_str(": ");
+        text.push_str(data.reason());
+    }
+    if let Some(successor) = data.successor() {
+        text.push_str("; see ");
+        text.push_str(successor.as_str());
+    }
+    text
 }
 
 impl Outcome<Selected<'_>> {

@@ -14,7 +14,8 @@ pub struct RecordView<'a> {
     pub handle: &'a str,
     /// The values in wire form: i32 count, then the values back to back.
     pub values: &'a [u8],
-    /// Every value [is public](ValueRef::is_public), so that an answer to anybody is a copy.
+    /// Every value [is public](ValueRef::is_public) and none [is a state](ValueRef::is_state), so
+    /// that an answer to anybody is a copy.
     /// May be false although they are: that costs time, not safety.
     pub all_public: bool,
 }

@@ -17,6 +17,7 @@ use super::*;
 use crate::admin::{self, Challenge, Chance, Errand, Ground, NoTables, Rules};
 
 mod elsewhere;
+mod state;
 
 const NONE: [&str; 0] = [];
 
@@ -73,7 +74,9 @@ impl Node {
 
     fn view(wire: &Vec<u8>) -> RecordView<'_> {
         let values = Values::from_wire(wire).unwrap();
-        let all_public = values.iter().all(|value| value.is_public());
+        let all_public = values
+            .iter()
+            .all(|value| value.is_public() && !value.is_state());
         RecordView {
             handle: "",
             values: wire,

@@ -281,8 +281,20 @@ pub(crate) fn answer(
         return referral(server, handle, flags, encode)
             .unwrap_or_else(|| Answered::code(100, "no such handle"));
     };
+    let is_state = |value: &Value| value.is_state();
+    let wants_state = |value: &Value| {
+        resolve.is_selective() && resolve.selects(value.index, value.kind.as_bytes())
+    };
+    let is_withdrawn = stored.iter().any(|s| is_state(&s.value));
+    let gives_state = stored
+        .iter()
+        .any(|s| is_state(&s.value) && wants_state(&s.value));
+    if is_withdrawn && !gives_state {
+        return Answered::code(100, "withdrawn");
+    }
     let values: Vec<Value> = stored
         .iter()
+        .filter(|s| !is_withdrawn || is_state(&s.value))
         .filter(|s| resolve.selects(s.value.index, s.value.kind.as_bytes()))
         .filter(|s| !flags.has(OpFlags::PUBLIC_ONLY) || s.value.permissions.public_read())
         .map(encode)

@@ -260,7 +260,7 @@ fn what_was_not_found_and_why_is_passed_on() {
 
 #[test]
 fn failures_behind_a_gateway_have_statuses_of_their_own() {
-    let status = |trouble| Outcome::<()>::Unresolved(trouble, String::new()).gateway_status();
+    let status = |trouble| Outcome::<()>::Unresolved(trouble, String::new()).own_status();
     assert_eq!(status(Trouble::Unreachable), Some(504));
     assert_eq!(status(Trouble::TooLate), Some(504));
     assert_eq!(status(Trouble::Unsound), Some(502));

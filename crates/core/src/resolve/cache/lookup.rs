@@ -1,6 +1,7 @@
 //! Under which names an answer is kept.
 
-use guantong_proto::{CaseRule, HandleRef};
+use guantong_proto::data::{STATE_INDEX, STATE_TYPE};
+use guantong_proto::{CaseRule, HandleRef, type_matches};
 
 use super::super::question::Question;
 
@@ -27,6 +28,9 @@ pub struct Lookup {
     /// The whole record.
     whole: Vec<u8>,
     certified: bool,
+    /// The state is asked for, of which the whole record says nothing: who withdraws a record keeps
+    /// its values from the public, and the state is all that is said of it.
+    wants_state: bool,
 }
 
 impl Lookup {
@@ -47,8 +51,12 @@ impl Lookup {
         self.exact.clear();
         self.exact.extend_from_slice(&self.whole);
         let head = self.exact.len();
+        let (mut by_index, mut by_type) = (false, false);
+        let indexes = indexes.inspect(|index| by_index |= *index == STATE_INDEX);
         append_indexes(indexes, &mut self.exact);
+        let types = types.inspect(|kind| by_type |= type_matches(kind, STATE_TYPE.as_bytes()));
         append_types(types, &mut self.exact);
+        self.wants_state = by_index || by_type;
         if self.exact[head..] == [0; 4] {
             // Neither indexes nor types: everything.
             self.exact.truncate(head);
@@ -81,12 +89,17 @@ impl Lookup {
         key
     }
 
+    /// Whether the whole record has what the question wants.
+    pub(super) fn takes_whole(&self) -> bool {
+        self.is_selective() && !self.wants_state
+    }
+
     pub(super) fn is_selective(&self) -> bool {
         self.exact.len() > self.whole.len()
     }
 
     /// The names under which an answer is looked for, best first: a plain question takes a
-    /// certified answer too (5.7), and a selection takes the whole record.
+    /// certified answer too (5.7), and a selection takes the whole record unless it is of the state.
     pub(super) fn find<T>(&mut self, mut look: impl FnMut(&[u8]) -> Option<T>) -> Option<T> {
         let ways: &[u8] = match self.certified {
             true => &[CERTIFIED],
@@ -97,7 +110,7 @@ impl Lookup {
             if let Some(found) = look(&self.exact) {
                 return Some(found);
             }
-            if self.is_selective() {
+            if self.takes_whole() {
                 self.whole[0] = way;
                 if let Some(found) = look(&self.whole) {
                     return Some(found);

@@ -107,7 +107,7 @@ impl Cache {
 
     /// Whether the whole record is known, rather than what the question selects.
     pub(crate) fn has_whole(&self, lookup: &Lookup) -> bool {
-        lookup.is_selective() && self.table.peek(&*lookup.whole_key()).is_some()
+        lookup.takes_whole() && self.table.peek(&*lookup.whole_key()).is_some()
     }
 
     /// Keeps an answer; not if its time is over at once.
