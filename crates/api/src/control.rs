@@ -200,10 +200,31 @@ pub enum RecordChange {
         /// The indexes.
         indexes: Vec<i32>,
     },
-    /// Delete the record.
+    /// Delete the record; its name may be given again.
     Delete {
         /// The handle of an existing record.
         handle: String,
+    },
+    /// Keep the record from the public; without a record, take the name.
+    Reserve {
+        /// The handle.
+        handle: String,
+        /// Why, in one line; may be empty.
+        reason: String,
+    },
+    /// Show the record to the public.
+    Publish {
+        /// The handle of an existing record.
+        handle: String,
+    },
+    /// Keep the record from the public for good, and its name from being given again.
+    Withdraw {
+        /// The handle of an existing record.
+        handle: String,
+        /// Why, in one line; may be empty.
+        reason: String,
+        /// The handle that is to be used instead.
+        successor: Option<String>,
     },
 }
 

@@ -5,10 +5,10 @@
 
 use serde::Serialize;
 
-/// An answer that something did not work.
+/// An answer that something did not work. `S` writes the state of a record.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ErrorAnswer<'a> {
+pub struct ErrorAnswer<'a, S> {
     /// The response code of the protocol.
     pub response_code: i32,
     /// The cause, and what to do about it.
@@ -16,6 +16,9 @@ pub struct ErrorAnswer<'a> {
     /// The handle in question.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub handle: Option<&'a str>,
+    /// Why the record is withdrawn, and what took its place, if it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<S>,
     /// The number under which the log of the node knows the request.
     pub request_id: &'a str,
 }

@@ -55,7 +55,10 @@ impl Answer {
                     peer,
                 })
             }
-            (ResponseCode::HANDLE_NOT_FOUND, _) => Err(Error::NotFound { handle }),
+            (ResponseCode::HANDLE_NOT_FOUND, body) => Err(Error::NotFound {
+                handle,
+                text: error_text(&body),
+            }),
             (ResponseCode::VALUES_NOT_FOUND, _) => Err(Error::NoSuchValues { handle }),
             (
                 code,

@@ -39,11 +39,13 @@ pub enum Error {
         /// What was tried, in order; some end in [`Outcome::Misbehaved`].
         attempts: Vec<Attempt>,
     },
-    /// The record does not exist (response code 100).
-    #[error("{handle} does not exist")]
+    /// The record does not exist, or does not any more (response code 100).
+    #[error("{handle} {}", missing(.text))]
     NotFound {
         /// The handle asked for.
         handle: Handle,
+        /// What the server says; may be empty.
+        text: String,
     },
     /// The record exists, but has none of the values asked for, or none that everybody may read
     /// (response code 200).
@@ -92,6 +94,14 @@ fn referral(target: &str) -> String {
     match target {
         "" => String::new(),
         target => format!(": see {}", printable(target)),
+    }
+}
+
+/// How a record is missing. Nodes of our kind begin with a word where it was withdrawn.
+fn missing(text: &str) -> String {
+    match text.strip_prefix("withdrawn") {
+        Some(why) => format!("is withdrawn{}", printable(why)),
+        None => format!("does not exist{}", said(text)),
     }
 }
 

@@ -191,13 +191,14 @@ pub struct MirrorConfig {
 }
 
 impl AdministrationConfig {
-    fn of(spec: v1::Administration) -> Self {
+    fn of(spec: v1::Administration, records: &v1::Records) -> Self {
         Self {
             rules: Rules {
                 server_admins: spec.server_admins,
                 server_admin_full_access: spec.server_admin_full_access,
                 replication_admins: spec.replication_admins,
                 anonymous_admin_full_access: spec.anonymous_admin_full_access,
+                on_delete: records.on_delete,
             },
             challenge_time: spec.challenge_time,
         }
@@ -312,7 +313,7 @@ impl Config {
                 index: spec.store.index,
             },
             recurse: RecurseConfig::of(spec.recurse, &folder),
-            administration: AdministrationConfig::of(administration),
+            administration: AdministrationConfig::of(administration, &spec.records),
             trust: TrustConfig::of(spec.trust, &folder),
             mirror: MirrorConfig::of(spec.mirror, &folder, spec.site.key),
             limits: Limits {

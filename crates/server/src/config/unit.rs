@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use guantong_core::admin::Identity;
+use guantong_core::admin::{Identity, OnDelete};
 use ipnet::IpNet;
 use toml::de::DeValue;
 
@@ -407,6 +407,25 @@ choice! {
         Local = "local",
         /// When it is on the disk of a mirror too.
         Mirror = "mirror",
+    }
+}
+
+impl Setting for OnDelete {
+    const FORM: &'static str = "one of \"remove\", \"withdraw\"";
+
+    fn read(value: &DeValue<'_>) -> Result<Self, String> {
+        match text(value)? {
+            "remove" => Ok(Self::Remove),
+            "withdraw" => Ok(Self::Withdraw),
+            other => Err(format!("`{other}` is none of the choices")),
+        }
+    }
+
+    fn write(&self) -> String {
+        quoted(match self {
+            Self::Remove => "remove",
+            Self::Withdraw => "withdraw",
+        })
     }
 }
 

@@ -7,7 +7,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use guantong_core::admin::Identity;
+use guantong_core::admin::{Identity, OnDelete};
 use ipnet::IpNet;
 
 use super::read::Section;
@@ -255,6 +255,13 @@ settings! {
         /// How long such a signature is good. It is renewed when its record is written in the
         /// second half of that time, and by `guantong trust sign`.
         sign_span: Span = Span::secs(31_536_000), Span::secs(3_600) => Span::secs(3_153_600_000);
+    }
+    /// Records and their life.
+    records: Records {
+        /// What the deletion of a record by a client over the network comes to: "remove" takes it
+        /// away with its name, "withdraw" keeps it from the public and its name from being given
+        /// again.
+        on_delete: OnDelete = OnDelete::Remove;
     }
     /// Mirrors: which primary this node follows, and on what terms others follow it.
     mirror: Mirror {

@@ -310,7 +310,7 @@ impl Desk {
         condition: Condition,
         mode: Mode,
     ) -> Result<Reply, Refusal> {
-        let (handle, change) = parse_change(change)?;
+        let (handle, change) = parse_change(change, secs(self.now_ms()))?;
         self.rewrite(&handle, condition, mode, &|_| change.clone())
     }
 

@@ -8,6 +8,7 @@ use guantong_api::control::{
     Reply, Stored,
 };
 use guantong_core::admin::{self, Conflict};
+use guantong_proto::data::{State, StateData};
 use guantong_proto::json::{self, Record};
 use guantong_proto::{Handle, Values};
 use guantong_store::{Action, Entry, Expect, Origin, PageToken, Scope, StoredRecord};
@@ -69,7 +70,10 @@ pub(super) fn parse_token(token: Option<&str>) -> Result<Option<PageToken>, Refu
     token.map_err(refusal::invalid)
 }
 
-pub(super) fn parse_change(change: &RecordChange) -> Result<(Handle, admin::Change), Refusal> {
+pub(super) fn parse_change(
+    change: &RecordChange,
+    now_secs: u32,
+) -> Result<(Handle, admin::Change), Refusal> {
     let parse_values = |handle: &str, values: &Json| {
         let values = json::parse_values(values.get().as_bytes());
         values.map_err(|e| refusal::invalid(format!("{handle}: {e}")))
@@ -95,7 +99,32 @@ pub(super) fn parse_change(change: &RecordChange) -> Result<(Handle, admin::Chan
             admin::Change::Remove(indexes.clone()),
         ),
         RecordChange::Delete { handle } => (parse_handle(handle)?, admin::Change::Delete),
+        RecordChange::Reserve { handle, reason } => {
+            let state = parse_state(State::Reserved, reason, None, now_secs)?;
+            (parse_handle(handle)?, admin::Change::State(Some(state)))
+        }
+        RecordChange::Publish { handle } => (parse_handle(handle)?, admin::Change::State(None)),
+        RecordChange::Withdraw {
+            handle,
+            reason,
+            successor,
+        } => {
+            let successor = successor.as_deref().map(parse_handle).transpose()?;
+            let state = parse_state(State::Withdrawn, reason, successor, now_secs)?;
+            (parse_handle(handle)?, admin::Change::State(Some(state)))
+        }
     })
+}
+
+fn parse_state(
+    state: State,
+    reason: &str,
+    successor: Option<Handle>,
+    now_secs: u32,
+) -> Result<StateData, Refusal> {
+    let data = StateData::new(state).with_reason(reason);
+    let data = data.map_err(refusal::invalid)?;
+    Ok(data.with_successor(successor).with_since(now_secs.into()))
 }
 
 pub(super) fn check_condition(
@@ -124,6 +153,7 @@ pub(super) fn of_plan(handle: &Handle, conflict: &Conflict) -> Refusal {
         Conflict::NoRecord => "check the spelling, or create it with `record put`",
         Conflict::NoValue { .. } => "look at the record with `record get`",
         Conflict::ValueExists { .. } => "use `record modify`, or another index",
+        Conflict::Withdrawn => "`record publish` does it",
         Conflict::ReadOnly { .. } => "write the record whole with `record put`",
         _ => "correct the values",
     };

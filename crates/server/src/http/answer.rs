@@ -9,13 +9,15 @@ use axum::response::{IntoResponse, Response};
 use guantong_api::handles::ErrorAnswer;
 use guantong_core::authority::{HttpOperation, Outcome, http_status};
 use guantong_proto::NameError;
+use guantong_proto::data::StateData;
+use guantong_proto::json::StateForm;
 use guantong_proto::message::ResponseCode;
 use guantong_store::StoreError;
 use maud::Markup;
 use serde::Serialize;
 
 use super::asked::Asked;
-use super::page::{self, ErrorPage};
+use super::page::{self, ErrorPage, Tombstone};
 use super::params::ParamError;
 use crate::node::Node;
 use crate::recurse::Source;
@@ -104,6 +106,7 @@ pub(super) struct Failure {
     handle: Option<String>,
     status: Option<u16>,
     is_inactive: bool,
+    withdrawn: Option<Box<StateData>>,
 }
 
 impl Failure {
@@ -115,13 +118,17 @@ impl Failure {
             handle: None,
             status: None,
             is_inactive: false,
+            withdrawn: None,
         }
     }
 
     /// How a resolution failed.
     pub(super) fn of_outcome<V>(outcome: &Outcome<V>, handle: &str) -> Self {
-        let failure = Self::new(outcome.code(), outcome.message()).about(handle);
-        match outcome.gateway_status() {
+        let mut failure = Self::new(outcome.code(), outcome.message()).about(handle);
+        if let Outcome::Withdrawn(data) = outcome {
+            failure.withdrawn = Some(data.clone());
+        }
+        match outcome.own_status() {
             Some(status) => failure.with_status(status),
             None => failure,
         }
@@ -153,6 +160,11 @@ impl Failure {
             ResponseCode::AUTHENTICATION_FAILED => self.with_status(401),
             _ => self,
         }
+    }
+
+    /// Whether it is that there is no such record.
+    pub(super) fn is_not_found(&self) -> bool {
+        self.code == ResponseCode::HANDLE_NOT_FOUND
     }
 
     /// What was wrong with a proof.
@@ -188,6 +200,7 @@ impl Failure {
                 false => &self.message,
             },
             handle: self.handle.as_deref(),
+            state: self.withdrawn.as_deref().map(StateForm::from),
             request_id: &asked.id,
         };
         let response = json(asked, status, &form);
@@ -200,6 +213,15 @@ impl Failure {
         self.log(asked, status);
         let config = node.config();
         let view = asked.view(&config.name);
+        if let (Some(data), Some(handle)) = (&self.withdrawn, &self.handle) {
+            let tombstone = Tombstone {
+                handle,
+                reason: data.reason(),
+                successor: data.successor(),
+                since_secs: data.since_secs(),
+            };
+            return page(status, page::tombstone(&tombstone, &view));
+        }
         let error = ErrorPage {
             code: self.code,
             status: status.as_u16(),

@@ -63,8 +63,21 @@ async fn resolve_as(node: &Node, asked: &Asked, handle: &Handle) -> Result<Respo
     // Nobody proves to us who he is for a server that holds the record instead of us.
     let may_ask = sourced.source == Source::Ours && asked.headers.contains_key(AUTHORIZATION);
     if may_ask && matches!(sourced.outcome, Outcome::AuthenticationNeeded) {
-        let values = change::restricted(node, asked, handle, &indexes, &types).await?;
-        sourced.outcome = Outcome::Record(values);
+        match change::restricted(node, asked, handle, &indexes, &types).await {
+            Ok(values) => sourced.outcome = Outcome::Record(values),
+            // To him it is what it is to the public.
+            Err(failure) if failure.is_not_found() => {
+                let query = Query {
+                    selection: Selection::Listed {
+                        indexes: &indexes,
+                        types: &types,
+                    },
+                    ..Query::public(handle.as_str())
+                };
+                sourced = node.resolve(&query, asked.peer.address.ip()).await?;
+            }
+            Err(failure) => return Err(failure),
+        }
     }
     answer_sourced(asked, handle.as_str(), &sourced)
 }

@@ -9,6 +9,7 @@ use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use guantong_api::handles::ChangedAnswer;
 use guantong_core::authority::{HttpOperation, http_status};
+use guantong_proto::data::{State, StateData};
 use guantong_proto::limits::EXPIRATION_DEFAULT_SECS;
 use guantong_proto::message::{
     Body, Envelope, Message, OpCode, OpFlags, RequestBuilder, Response as Native, ResponseCode,
@@ -89,14 +90,28 @@ fn check_indexes(asked: &Asked, values: &[Value]) -> Result<(), Failure> {
     }
 }
 
-/// Deletes a record, or values of it.
+/// Deletes a record, or values of it; withdraws it if a reason or a successor is given.
 pub(super) async fn delete(node: &Node, asked: &Asked, encoded: &str) -> Result<Response, Failure> {
     let handle = path::handle(encoded)?;
     let indexes = asked.params.indexes()?;
-    let builder = builder(node, OpFlags::DEFAULT);
-    let packet = match indexes.is_empty() {
-        true => builder.named(OpCode::DELETE, handle.as_str()),
-        false => builder.packet(
+    let state = withdrawal(node, asked)?;
+    let is_forced = asked.params.is_set("force");
+    if state.is_some() && (is_forced || !indexes.is_empty()) {
+        let message = "`reason` and `successor` withdraw a whole record; leave out `force` and \
+                       `index`";
+        return Err(Failure::new(ResponseCode::PROTOCOL_ERROR, message));
+    }
+    let insisting = OpFlags::DEFAULT.with(OpFlags::OVERWRITE);
+    let packet = match (state, indexes.is_empty()) {
+        (Some(state), _) => {
+            let values = [state.to_value()];
+            builder(node, insisting).write(OpCode::ADD_VALUE, handle.as_str(), &values)
+        }
+        (None, true) if is_forced => {
+            builder(node, insisting).named(OpCode::DELETE, handle.as_str())
+        }
+        (None, true) => builder(node, OpFlags::DEFAULT).named(OpCode::DELETE, handle.as_str()),
+        (None, false) => builder(node, OpFlags::DEFAULT).packet(
             OpCode::REMOVE_VALUE,
             &Writer::to_vec(|w| {
                 w.bytes(handle.as_str().as_bytes());
@@ -106,6 +121,28 @@ pub(super) async fn delete(node: &Node, asked: &Asked, encoded: &str) -> Result<
     };
     carry_out(node, asked, &packet).await?.success(&handle)?;
     Ok(changed(asked, HttpOperation::Other, handle.as_str()))
+}
+
+/// The state that the parameters put a record into; `None` if they say nothing of it.
+fn withdrawal(node: &Node, asked: &Asked) -> Result<Option<StateData>, Failure> {
+    let (reason, successor) = (
+        asked.params.first("reason"),
+        asked.params.first("successor"),
+    );
+    if reason.is_none() && successor.is_none() {
+        return Ok(None);
+    }
+    let data = StateData::new(State::Withdrawn).with_reason(reason.unwrap_or_default());
+    let data = data.map_err(|error| {
+        Failure::new(
+            ResponseCode::INVALID_VALUE,
+            format!("parameter `reason`: {error}"),
+        )
+    })?;
+    let successor = successor.filter(|successor| !successor.is_empty());
+    let successor = successor.map(Handle::parse).transpose()?;
+    let since = node.now_secs().into();
+    Ok(Some(data.with_successor(successor).with_since(since)))
 }
 
 /// Values of a record that not everybody may read, for somebody who says who he is.

@@ -51,6 +51,9 @@ fn find_samples(node: &Node, scope: &Scope) -> Result<Vec<Sample>, Failure> {
     let mut samples = Vec::new();
     for record in node.store.scan(scope, None).take(SAMPLE_SCAN_MAX) {
         let (_, record) = record?;
+        if record.values().iter().any(|value| value.is_state()) {
+            continue;
+        }
         samples.push((record.values().len(), sample(&record)));
     }
     // The sort keeps the order of those that are alike.

@@ -9,11 +9,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use guantong_core::authority::{
-    self, Answered, Elsewhere, Found, Moment, Outcome, Query, Recursion, outcome_of, outcome_of_hit,
+    self, Answered, Elsewhere, Found, Moment, Outcome, Query, Recursion, Selection, outcome_of,
+    outcome_of_hit,
 };
 use guantong_core::resolve::{
     Answer, Cache, Freshness, Hit, Lookup, Outcome as Resolved, Question, TraceWanted,
 };
+use guantong_proto::data::{STATE_TYPE, State, StateData};
 use guantong_store::StoreError;
 
 use super::courier::{Clock, Courier, Setup};
@@ -231,7 +233,37 @@ impl Node {
 impl Node {
     /// Resolves a typed query of `peer`: from the store, from the cache, or from the network if
     /// that is open to the peer.
+    ///
+    /// Where others say that there is no such record, they are asked once more whether it is
+    /// withdrawn: their code is the same.
     pub async fn resolve(&self, query: &Query<'_>, peer: IpAddr) -> Result<Sourced, StoreError> {
+        let sourced = self.resolve_once(query, peer).await?;
+        if sourced.source == Source::Ours || sourced.outcome != Outcome::NotFound {
+            return Ok(sourced);
+        }
+        let types = [STATE_TYPE.to_owned()];
+        let of_state = Query {
+            selection: Selection::Listed {
+                indexes: &[],
+                types: &types,
+            },
+            ..*query
+        };
+        let state = self.resolve_once(&of_state, peer).await?;
+        let Outcome::Record(values) = state.outcome else {
+            return Ok(sourced);
+        };
+        let data = values.first().map(|value| StateData::decode(&value.data));
+        Ok(match data {
+            Some(Ok(data)) if data.state() == State::Withdrawn => Sourced {
+                outcome: Outcome::Withdrawn(data.into()),
+                source: state.source,
+            },
+            _ => sourced,
+        })
+    }
+
+    async fn resolve_once(&self, query: &Query<'_>, peer: IpAddr) -> Result<Sourced, StoreError> {
         let query = Query {
             recursion: self.recursion_for(peer),
             ..*query

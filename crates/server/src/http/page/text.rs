@@ -257,6 +257,13 @@ catalogue! {
     forbidden: "These values are not public", "这些值不公开";
     forbidden_lead: "An administrator can read them with a signed request.",
         "管理员可通过签名请求读取。";
+    withdrawn: "This record is withdrawn", "此记录已注销";
+    withdrawn_lead:
+        "The name stays taken, so that it will never mean something else.",
+        "标识予以保留，不会另作他用。";
+    withdrawn_reason: "Reason", "原因";
+    withdrawn_since: "Since", "注销时间";
+    withdrawn_successor: "Successor", "替代标识";
     inactive: "This namespace is not active", "此命名空间未启用";
     busy: "The node has too much to do", "节点繁忙";
     busy_lead: "Try again in a few seconds.", "请几秒后重试。";

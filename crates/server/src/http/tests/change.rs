@@ -15,11 +15,11 @@ use ring::rand::SystemRandom;
 use super::{Answer, NEAR, ask, node, secure};
 use crate::key::ServerKey;
 
-const USER: &str = "88.118.5/http-user";
-const SECRET: &str = "correct horse";
+pub(super) const USER: &str = "88.118.5/http-user";
+pub(super) const SECRET: &str = "correct horse";
 
 /// A user with a secret key, and a record that he administers.
-fn user(thing: &str) {
+pub(super) fn user(thing: &str) {
     let admin = |handle: &str, index| {
         let admin = Admin::new(AdminPermissions::ALL, handle, index);
         Value::new(100, "HS_ADMIN", admin.encode())
@@ -51,12 +51,17 @@ fn user(thing: &str) {
     node().store.submit(batch).wait().unwrap();
 }
 
-fn basic(user: &str, secret: &str) -> String {
+pub(super) fn basic(user: &str, secret: &str) -> String {
     let user = format!("300%3A{user}");
     format!("Basic {}", STANDARD.encode(format!("{user}:{secret}")))
 }
 
-async fn send(method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+pub(super) async fn send(
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
     let request = Request::builder().method(method).uri(path);
     let request = headers
         .iter()

@@ -7,11 +7,12 @@ mod pages;
 mod proxy;
 mod sample;
 mod secret;
+mod state;
 
 use std::sync::{Arc, LazyLock};
 
 use axum::body::{Body, to_bytes};
-use axum::http::{HeaderMap, Request, StatusCode};
+use axum::http::{HeaderMap, Method, Request, StatusCode};
 use guantong_proto::wire::Writer;
 use guantong_proto::{Handle, Value, Values};
 use guantong_store::{Batch, Change, Expect, Origin};
