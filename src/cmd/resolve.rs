@@ -373,7 +373,9 @@ fn print_refusal(asked: &str, error: &Error) -> Option<Result<(), Failed>> {
             form.referral_handle = Some(target);
             form.values = Some(values.iter().map(ValueForm::from).collect());
         }
-        Error::Refused { text, .. } => form.message = Some(text),
+        Error::NotFound { text, .. } | Error::Refused { text, .. } if !text.is_empty() => {
+            form.message = Some(text);
+        }
         _ => {}
     }
     Some(form.print())
@@ -404,6 +406,9 @@ pub(crate) fn failed(error: &Error) -> Failed {
 
 fn hint(error: &Error) -> Option<&'static str> {
     Some(match error {
+        Error::NotFound { text, .. } if text.starts_with("withdrawn") => {
+            "its name stays taken; --type GT_STATE shows the state"
+        }
         Error::NotFound { .. } => "check the spelling; `guantong doctor HANDLE` looks further",
         Error::NoSuchValues { .. } => {
             "ask without --type and --index to see which values there are; some may be restricted"

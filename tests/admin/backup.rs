@@ -41,7 +41,7 @@ fn restored_store_takes_the_place_of_the_old_one() {
     node.run(&["import", &file], 0);
     let before = node.export();
     node.run(&["backup", "backup"], 0);
-    node.run(&["record", "delete", "88.118.5/SN0000001"], 0);
+    node.run(&["record", "delete", "88.118.5/SN0000001", "--force"], 0);
     std::fs::remove_dir_all(node.folder().join("store")).unwrap();
     let (_, err) = node.run(&["export"], 2);
     assert!(err.contains("restore a backup into"), "{err}");

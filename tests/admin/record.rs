@@ -43,12 +43,92 @@ fn record_is_put_changed_compared_and_deleted() {
         assert!(err.contains("no value with index 2"), "{err}");
         let (out, _) = node.run(&["record", "list", "--prefix", "88.118.5"], 0);
         assert_eq!(out, "88.118.5/SN1\n");
-        node.run(&["record", "delete", handle], 0);
+        node.run(&["record", "delete", handle, "--force"], 0);
         let (_, err) = node.run(&["record", "get", handle], 1);
         assert!(err.contains("there is no record 88.118.5/SN1"), "{err}");
         let (_, err) = node.run(&["record", "delete", handle], 1);
         assert!(err.contains("there is no such record"), "{err}");
     });
+}
+
+#[test]
+fn name_goes_from_reserved_to_public_to_withdrawn_and_back() {
+    with_and_without_a_running_node(|node| {
+        let handle = "88.118.5/SN7";
+        let says = |args: &[&str], word: &str| {
+            let (out, _) = node.run(&[&["record"], args].concat(), 0);
+            assert!(
+                out.starts_with(&format!("{handle} {word}")),
+                "{args:?}: {out}"
+            );
+        };
+        says(&["reserve", handle, "--reason", "order 4711"], "created");
+        says(&["add", handle, "--value", "1 NAME Pump"], "changed");
+        says(&["publish", handle], "published");
+        says(&["publish", handle], "is like this already");
+        let withdraw = [
+            "withdraw",
+            handle,
+            "--reason",
+            "scrapped",
+            "--successor",
+            "88.118.5/SN8",
+        ];
+        says(&withdraw, "withdrawn");
+        says(&withdraw, "is like this already");
+        let (out, _) = node.run(&["record", "get", handle], 0);
+        assert!(
+            out.contains("Pump") && out.contains("\"successor\":\"88.118.5/SN8\""),
+            "{out}"
+        );
+        let (_, err) = node.run(&["record", "reserve", handle], 1);
+        assert!(err.contains("is not given again"), "{err}");
+        let (_, err) = node.run(&["record", "delete", handle], 1);
+        assert!(
+            err.contains("is withdrawn already") && err.contains("--force"),
+            "{err}"
+        );
+        let put = [
+            "put",
+            handle,
+            "--value",
+            "1 NAME Pump",
+            "--state",
+            "reserved",
+        ];
+        says(&put, "reserved");
+        says(&["delete", handle], "withdrawn");
+        says(&["delete", handle, "--force"], "deleted");
+    });
+}
+
+#[test]
+fn state_that_makes_no_sense_is_refused_and_says_why() {
+    let node = Node::stopped();
+    let handle = "88.118.5/SN7";
+    let (_, err) = node.run(&["record", "withdraw", handle, "--reason", "lost"], 1);
+    assert!(err.contains("there is no such record"), "{err}");
+    let (_, err) = node.run(&["record", "publish", handle], 1);
+    assert!(err.contains("there is no such record"), "{err}");
+    node.run(&["record", "put", handle, "--value", "1900 NOTE mine"], 0);
+    let (_, err) = node.run(&["record", "withdraw", handle, "--reason", "lost"], 1);
+    assert!(err.contains("a value with index 1900 exists"), "{err}");
+    let long = "x".repeat(1_001);
+    let (_, err) = node.run(&["record", "withdraw", handle, "--reason", &long], 2);
+    assert!(err.contains("the limit is 1000"), "{err}");
+    let (_, err) = node.run(
+        &[
+            "record",
+            "withdraw",
+            handle,
+            "--reason",
+            "x",
+            "--successor",
+            "",
+        ],
+        2,
+    );
+    assert!(err.contains("is not a handle"), "{err}");
 }
 
 #[test]

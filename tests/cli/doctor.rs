@@ -166,9 +166,32 @@ fn mirror_with_other_values_or_without_the_record_is_behind() {
         "guantong mirror status",
     ];
     finds(&tree.root, 3, &words);
-    mirror.run(&["record", "delete", node::SMALL]);
+    mirror.run(&["record", "delete", node::SMALL, "--force"]);
     let words = ["has no 88.118.5/small, which others of these sites have"];
     finds(&tree.root, 3, &words);
+}
+
+#[test]
+fn withdrawn_record_is_said_to_be_so_with_its_reason_and_successor() {
+    let tree = Tree::start();
+    let withdraw = ["record", "withdraw", node::SMALL, "--reason", "scrapped"];
+    tree.leaf
+        .run(&[&withdraw[..], &["--successor", "88.118.5/new"]].concat());
+    let says = "withdrawn: scrapped; see 88.118.5/new";
+    finds(&tree.root, 1, &[says]);
+    let leaf = tree.leaf.native();
+    let run = guantong(&["resolve", node::SMALL, "--at", &leaf]);
+    assert_eq!(run.code, 1, "{}", run.err);
+    assert!(
+        run.err
+            .contains("88.118.5/small is withdrawn: scrapped; see 88.118.5/new"),
+        "{}",
+        run.err
+    );
+    let root = tree.root.native();
+    let run = guantong(&["resolve", node::SMALL, "--root", &root]);
+    assert_eq!(run.code, 1, "{}", run.err);
+    assert!(run.err.contains(says), "{}", run.err);
 }
 
 #[test]

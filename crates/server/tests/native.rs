@@ -43,6 +43,28 @@ fn record_is_resolved_over_udp_whatever_its_case() {
 }
 
 #[test]
+fn withdrawn_record_says_why_over_udp_and_tcp_as_soon_as_it_is_withdrawn() {
+    let node = Place::new();
+    let node = node.start();
+    let name = "88.118.5/SN1";
+    put(&node, name, "one");
+    let (udp, mut tcp) = (
+        Udp::to(node.addresses().udp[0]),
+        Tcp::to(node.addresses().tcp[0]),
+    );
+    // It is among the hot records now, as one that is answered by a copy.
+    assert_eq!(udp.ask(&ask(name, 1)).text, "one");
+    let state = r#"{"state":"withdrawn","reason":"scrapped"}"#;
+    let withdrawn = [value(1, "TEXT", "one"), value(1_900, "GT_STATE", state)];
+    put_values(&node, name, &withdrawn);
+    for reply in [udp.ask(&ask(name, 2)), tcp.ask(&ask(name, 2))] {
+        assert_eq!(reply.code, ResponseCode::HANDLE_NOT_FOUND);
+        assert_eq!(reply.text, "withdrawn: scrapped");
+    }
+    node.stop();
+}
+
+#[test]
 fn addresses_of_both_families_answer() {
     if std::net::UdpSocket::bind("[::1]:0").is_err() {
         // A machine without IPv6 has nothing to test here.

@@ -225,6 +225,82 @@ fn node_without_a_root_file_does_not_start() {
     assert!(text.contains("nothing cannot be read"), "{text}");
 }
 
+//----------- Withdrawn ------------------------------------------------------
+
+fn in_state(values: &[Value], state: &str) -> Vec<Value> {
+    [values, &[value(1_900, "GT_STATE", state)]].concat()
+}
+
+const WITHDRAWN: &str = r#"{"state":"withdrawn","reason":"scrapped","successor":"88.118.5/new"}"#;
+
+#[test]
+fn withdrawn_record_is_told_through_a_recursive_node_and_nothing_of_it_is_left_in_the_cache() {
+    let (tree, recursive) = tree_with_recursive();
+    let short = Value {
+        ttl: Ttl::Relative(0),
+        ..value(1, "TEXT", "pump")
+    };
+    let name = "88.118.5/withdrawn";
+    put_values(tree.enterprise.node(), name, std::slice::from_ref(&short));
+    assert_eq!(udp(&recursive).ask(&ask(name, 1)).text, "pump");
+    put_values(tree.enterprise.node(), name, &in_state(&[short], WITHDRAWN));
+    for _ in 0..2 {
+        for reply in [
+            udp(&recursive).ask(&ask(name, 2)),
+            tcp(&recursive).ask(&ask(name, 2)),
+        ] {
+            assert_eq!(reply.code, ResponseCode::HANDLE_NOT_FOUND);
+        }
+        let http = recursive.addresses().http[0];
+        let found = get(http, &format!("/api/handles/{name}"));
+        assert!(found.starts_with("HTTP/1.1 410"), "{found}");
+        let state = format!("\"state\":{WITHDRAWN}");
+        assert!(found.contains(&state) && !found.contains("pump"), "{found}");
+        let page = get(http, &format!("/{name}"));
+        assert!(
+            page.contains("scrapped") && !page.contains("pump"),
+            "{page}"
+        );
+        // The cache knows that there is no record, which says nothing of the state.
+        let builder = RequestBuilder {
+            envelope: Envelope::new(Version::OURS, 5),
+            flags: OpFlags::DEFAULT,
+            expiration: u32::MAX / 2,
+        };
+        let packet = builder.resolve(name, &[], &["GT_STATE"]);
+        assert_eq!(udp(&recursive).ask(&packet).text, WITHDRAWN);
+    }
+}
+
+#[test]
+fn reserved_record_is_not_there_for_a_recursive_node() {
+    let (tree, recursive) = tree_with_recursive();
+    let name = "88.118.5/reserved";
+    let reserved = in_state(&[value(1, "TEXT", "pump")], r#"{"state":"reserved"}"#);
+    put_values(tree.enterprise.node(), name, &reserved);
+    let reply = udp(&recursive).ask(&ask(name, 1));
+    assert_eq!(reply.code, ResponseCode::HANDLE_NOT_FOUND);
+    let http = recursive.addresses().http[0];
+    let found = get(http, &format!("/api/handles/{name}"));
+    assert!(found.starts_with("HTTP/1.1 404"), "{found}");
+}
+
+#[test]
+fn withdrawn_prefix_leads_nobody_to_its_servers() {
+    let (tree, recursive) = tree_with_recursive();
+    let site = tree.enterprise.node().node().site().record().to_vec();
+    let values = [
+        value(1, "HS_SITE", site.clone()),
+        value(2, "HS_SITE.PREFIX", site),
+    ];
+    let withdrawn = in_state(&values, r#"{"state":"withdrawn"}"#);
+    put_values(tree.second.node(), "0.NA/88.118.5", &withdrawn);
+    let reply = udp(&recursive).ask(&ask(HANDLE, 1));
+    assert_eq!(reply.code, ResponseCode::HANDLE_NOT_FOUND);
+    let referred = udp(tree.second.node()).ask(&ask("0.NA/88.118.5.1", 2));
+    assert_eq!(referred.code, ResponseCode::HANDLE_NOT_FOUND);
+}
+
 //----------- Cache ----------------------------------------------------------
 
 #[test]

@@ -47,8 +47,8 @@ impl StoredRecord {
     }
 
     /// Whether anybody may read every value, so that an answer to anybody is a plain copy. False
-    /// for a record with a secret key, whatever its permissions say, and for one that is reserved or
-    /// withdrawn.
+    /// for a record with a secret key, whatever its permissions say, and for one that is reserved
+    /// or withdrawn.
     pub fn all_public(&self) -> bool {
         self.octets[1] & ALL_PUBLIC != 0
     }

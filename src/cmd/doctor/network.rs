@@ -26,7 +26,7 @@ use guantong_server::recurse::Courier;
 use super::level::{Level, Source};
 use super::probe::Said;
 use super::visit::Visit;
-use crate::cmd::resolve::walk;
+use crate::cmd::resolve::walk::{self, withdrawal};
 use crate::failed::{Exit, Failed};
 
 /// Looks at everything between `roots` and the record.
@@ -189,6 +189,10 @@ fn conclude(visit: &mut Visit, handle: &Handle, answer: &Answer) -> Result<(), F
         }
         Outcome::ValuesNotFound => visit.good(name, "the record has no public values"),
         Outcome::NotFound => {
+            if let Some(text) = trace.and_then(withdrawal) {
+                let what_to_do = "its name stays taken; ask for the successor, if there is one";
+                return visit.bad(Exit::Refused, name, printable(text), what_to_do);
+            }
             let what_to_do = "check the spelling; else its owner must register it";
             visit.bad(Exit::Refused, name, "there is no such record", what_to_do)
         }

@@ -3,7 +3,7 @@
 use guantong_api::control::{Ask, Prefix, Reply};
 use guantong_core::authority::{self, Homed, Misdirected};
 use guantong_proto::crypto::jws::Jws;
-use guantong_proto::data::{Data, Site};
+use guantong_proto::data::{Data, Site, State, StateData};
 use guantong_proto::json::Record;
 use guantong_proto::limits::TTL_MAX_SECS;
 use guantong_proto::{Handle, Ttl, Value, is_of_type};
@@ -147,6 +147,12 @@ fn record(visit: &mut Visit, control: &mut dyn Control, handle: &Handle) -> Resu
             return Ok(Known::Nothing);
         }
     };
+    if let Some(text) = in_state(&values) {
+        let name = handle.as_str();
+        let what_to_do = format_args!("to show it to the public: guantong record publish {name}");
+        visit.bad(Exit::Refused, "record", text, what_to_do)?;
+        return Ok(Known::Absent);
+    }
     let public = values
         .iter()
         .filter(|value| value.permissions.public_read())
@@ -163,6 +169,25 @@ fn record(visit: &mut Visit, control: &mut dyn Control, handle: &Handle) -> Resu
     }
     sane(visit, &values)?;
     Ok(Known::Values(values))
+}
+
+/// Why the public is not shown the record, if so.
+fn in_state(values: &[Value]) -> Option<String> {
+    let state = values.iter().find(|value| value.is_state())?;
+    let Ok(data) = StateData::decode(&state.data) else {
+        return Some("its state cannot be read, so it is not shown to the public".to_owned());
+    };
+    let mut text = match data.state() {
+        State::Reserved => "reserved".to_owned(),
+        State::Withdrawn => "withdrawn".to_owned(),
+    };
+    if !data.reason().is_empty() {
+        text.push_str(&format!(": {}", data.reason()));
+    }
+    if let Some(successor) = data.successor() {
+        text.push_str(&format!("; see {successor}"));
+    }
+    Some(text)
 }
 
 /// Whether values can be cached, and are what their types say.

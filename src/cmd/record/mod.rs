@@ -1,6 +1,7 @@
 //! `guantong record`: look at records and change them, on the machine of the node.
 
 mod diff;
+mod state;
 mod values;
 
 use clap::Subcommand;
@@ -12,6 +13,7 @@ use guantong_proto::{Handle, Value};
 use guantong_server::control::Control;
 use serde_json::value::to_raw_value;
 
+use self::state::NewState;
 use self::values::{DataArgs, read_record};
 use super::{NodeArgs, ask};
 use crate::failed::{Exit, Failed, Report};
@@ -33,6 +35,7 @@ Examples:
   guantong record put 88.118.5/SN1 --value '1 URL https://example.org/SN1' --value '2 NAME Pump'
   guantong record put --file SN1.json --if-absent
   guantong record put --file SN1.json --dry-run
+  guantong record put --file SN1.json --state reserved
 
 The record is written whole: values that are not given are gone afterwards.";
 
@@ -49,11 +52,6 @@ const REMOVE_EXAMPLES: &str = "\
 Examples:
   guantong record remove 88.118.5/SN1 3 4
   guantong record remove 88.118.5/SN1 3 --dry-run";
-
-const DELETE_EXAMPLES: &str = "\
-Examples:
-  guantong record delete 88.118.5/SN1
-  guantong record delete 88.118.5/SN1 --if-version 42";
 
 const DIFF_EXAMPLES: &str = "\
 Examples:
@@ -89,7 +87,7 @@ enum Command {
     Get(GetArgs),
     /// Write a record whole
     #[command(after_help = PUT_EXAMPLES)]
-    Put(ValuesArgs),
+    Put(PutArgs),
     /// Add values under indexes that are free
     #[command(after_help = ADD_EXAMPLES)]
     Add(ValuesArgs),
@@ -99,9 +97,18 @@ enum Command {
     /// Remove values by their indexes
     #[command(after_help = REMOVE_EXAMPLES)]
     Remove(RemoveArgs),
-    /// Delete a record
-    #[command(after_help = DELETE_EXAMPLES)]
-    Delete(DeleteArgs),
+    /// Take a name, and keep its record from the public
+    #[command(after_help = state::RESERVE_EXAMPLES)]
+    Reserve(state::ReserveArgs),
+    /// Show a reserved or withdrawn record to the public
+    #[command(after_help = state::PUBLISH_EXAMPLES)]
+    Publish(state::PublishArgs),
+    /// Take a record from the public for good, and say why
+    #[command(after_help = state::WITHDRAW_EXAMPLES)]
+    Withdraw(state::WithdrawArgs),
+    /// Withdraw a record as deleted, or remove it with --force
+    #[command(after_help = state::DELETE_EXAMPLES)]
+    Delete(state::DeleteArgs),
     /// Compare a record with a file
     #[command(after_help = DIFF_EXAMPLES)]
     Diff(DiffArgs),
@@ -139,6 +146,16 @@ struct ValuesArgs {
 }
 
 #[derive(Debug, clap::Args)]
+struct PutArgs {
+    #[command(flatten)]
+    record: ValuesArgs,
+
+    /// Whether the record is shown to everybody at once, or only after `record publish`
+    #[arg(long, value_name = "STATE")]
+    state: Option<NewState>,
+}
+
+#[derive(Debug, clap::Args)]
 struct RemoveArgs {
     /// The handle
     handle: String,
@@ -146,15 +163,6 @@ struct RemoveArgs {
     /// Indexes of the values
     #[arg(required = true, value_name = "INDEX")]
     indexes: Vec<i32>,
-
-    #[command(flatten)]
-    how: HowArgs,
-}
-
-#[derive(Debug, clap::Args)]
-struct DeleteArgs {
-    /// The handle
-    handle: String,
 
     #[command(flatten)]
     how: HowArgs,
@@ -225,11 +233,7 @@ struct HowArgs {
 pub(crate) fn run(args: &Args) -> Result<(), Failed> {
     match &args.command {
         Command::Get(args) => get(args),
-        Command::Put(args) => {
-            let (handle, values) = read_record(args.handle.as_deref(), &args.data)?;
-            let record = json_of(&handle, &values)?;
-            change(&handle, RecordChange::Put { record }, &args.how)
-        }
+        Command::Put(args) => put(args),
         Command::Add(args) => {
             let (handle, values) = read_record(args.handle.as_deref(), &args.data)?;
             let handle_text = handle.as_str().to_owned();
@@ -255,12 +259,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failed> {
             };
             change(&values::parse_handle(&args.handle)?, remove, &args.how)
         }
-        Command::Delete(args) => {
-            let delete = RecordChange::Delete {
-                handle: args.handle.clone(),
-            };
-            change(&values::parse_handle(&args.handle)?, delete, &args.how)
-        }
+        Command::Reserve(args) => state::reserve(args),
+        Command::Publish(args) => state::publish(args),
+        Command::Withdraw(args) => state::withdraw(args),
+        Command::Delete(args) => state::delete(args),
         Command::Diff(args) => compare(args),
         Command::List(args) => list(args),
         Command::Find(args) => find(args),
@@ -383,6 +385,19 @@ fn pages(
 
 //----------- Changing -------------------------------------------------------
 
+fn put(args: &PutArgs) -> Result<(), Failed> {
+    let PutArgs { record, state } = args;
+    let (handle, mut values) = read_record(record.handle.as_deref(), &record.data)?;
+    if let Some(state) = state {
+        values.retain(|value| !value.is_state());
+        values.extend(state.value());
+    }
+    let put = RecordChange::Put {
+        record: json_of(&handle, &values)?,
+    };
+    change(&handle, put, &record.how)
+}
+
 fn change(handle: &Handle, change: RecordChange, how: &HowArgs) -> Result<(), Failed> {
     let condition = match (how.if_version, how.if_absent) {
         (Some(version), _) => Condition::Version(version),
@@ -442,7 +457,7 @@ pub(super) fn shown_diff(changed: &Changed) -> Result<Vec<String>, Failed> {
 pub(super) fn sentence(handle: &Handle, changed: &Changed, dry_run: bool) -> String {
     let did = match changed.outcome {
         Outcome::Created => "created",
-        Outcome::Replaced => "changed",
+        Outcome::Replaced => state::became(changed).unwrap_or("changed"),
         Outcome::Deleted => "deleted",
         _ => return format!("{handle} is like this already"),
     };

@@ -111,7 +111,9 @@ fn selected(args: &Args, entry: &Entry) -> Vec<Value> {
 fn print(args: &Args, answer: &Answer, trace: &Trace) -> Result<(), Failed> {
     let entry = match &answer.outcome {
         Outcome::Record(entry) => entry,
-        Outcome::NotFound => return refuse(args, ResponseCode::HANDLE_NOT_FOUND, None),
+        Outcome::NotFound => {
+            return refuse(args, ResponseCode::HANDLE_NOT_FOUND, withdrawal(trace));
+        }
         Outcome::ValuesNotFound => return refuse(args, ResponseCode::VALUES_NOT_FOUND, None),
         Outcome::Failed(error) => return fail(args, error),
         _ => return refuse(args, ResponseCode::ERROR, None),
@@ -133,6 +135,16 @@ fn print(args: &Args, answer: &Answer, trace: &Trace) -> Result<(), Failed> {
         way(trace)
     );
     print_values(out, &summary, &values)
+}
+
+/// What the server that has the name said of it, if the record is withdrawn.
+pub(crate) fn withdrawal(trace: &Trace) -> Option<&str> {
+    match &trace.hops.last()?.result {
+        HopResult::Code(ResponseCode::HANDLE_NOT_FOUND, text) => {
+            Some(&**text).filter(|text| text.starts_with("withdrawn"))
+        }
+        _ => None,
+    }
 }
 
 /// The server that had the record.
@@ -159,6 +171,7 @@ fn refuse(args: &Args, code: ResponseCode, text: Option<&str>) -> Result<(), Fai
         return form.print();
     }
     let what = match code {
+        ResponseCode::HANDLE_NOT_FOUND if text.is_some() => "there is no such record any more",
         ResponseCode::HANDLE_NOT_FOUND => "there is no such record",
         ResponseCode::VALUES_NOT_FOUND => "the record has no such values",
         _ => "the record was refused",

@@ -281,20 +281,13 @@ pub(crate) fn answer(
         return referral(server, handle, flags, encode)
             .unwrap_or_else(|| Answered::code(100, "no such handle"));
     };
-    let is_state = |value: &Value| value.is_state();
-    let wants_state = |value: &Value| {
-        resolve.is_selective() && resolve.selects(value.index, value.kind.as_bytes())
-    };
-    let is_withdrawn = stored.iter().any(|s| is_state(&s.value));
-    let gives_state = stored
-        .iter()
-        .any(|s| is_state(&s.value) && wants_state(&s.value));
-    if is_withdrawn && !gives_state {
+    let is_withdrawn = stored.iter().any(|s| s.value.is_state());
+    if is_withdrawn && !asks_for_state(stored, resolve) {
         return Answered::code(100, "withdrawn");
     }
     let values: Vec<Value> = stored
         .iter()
-        .filter(|s| !is_withdrawn || is_state(&s.value))
+        .filter(|s| !is_withdrawn || s.value.is_state())
         .filter(|s| resolve.selects(s.value.index, s.value.kind.as_bytes()))
         .filter(|s| !flags.has(OpFlags::PUBLIC_ONLY) || s.value.permissions.public_read())
         .map(encode)
@@ -309,6 +302,13 @@ pub(crate) fn answer(
         values,
         ..Answered::code(1, "")
     }
+}
+
+/// Whether the state of a withdrawn record is asked for, which is all that is shown of it.
+fn asks_for_state(stored: &[Stored], resolve: &Resolve<'_>) -> bool {
+    let mut states = stored.iter().filter(|s| s.value.is_state());
+    let is_wanted = |s: &Stored| resolve.selects(s.value.index, s.value.kind.as_bytes());
+    resolve.is_selective() && states.any(is_wanted)
 }
 
 fn is_home(server: &Server, handle: HandleRef<'_>) -> bool {

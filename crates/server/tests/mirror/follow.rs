@@ -64,6 +64,33 @@ fn mirror_that_was_away_takes_what_it_missed() {
 }
 
 #[test]
+fn mirror_keeps_from_the_public_what_its_primary_withdraws() {
+    let primary = Side::primary(0);
+    primary.text("SN1", "one").unwrap();
+    let mirror = Side::mirror_of(1, &primary);
+    mirror.catches_up_with(&primary);
+    let name = format!("{PREFIX}/SN1");
+    let resolve = builder().resolve(&name, &[], &[""; 0]);
+    let code = |reply: &[u8]| Message::decode(reply).unwrap().header.code;
+    assert_eq!(code(&mirror.ask(&resolve)), ResponseCode::SUCCESS);
+    let state = guantong_proto::Value {
+        index: 1_900,
+        ..value(
+            "GT_STATE",
+            br#"{"state":"withdrawn","reason":"lost"}"#.to_vec(),
+        )
+    };
+    primary
+        .write(&name, &[value("TEXT", "one"), state])
+        .unwrap();
+    mirror.catches_up_with(&primary);
+    assert_eq!(mirror.content(), primary.content());
+    let reply = mirror.ask(&resolve);
+    assert_eq!(code(&reply), ResponseCode::HANDLE_NOT_FOUND);
+    assert!(String::from_utf8_lossy(&reply).contains("withdrawn: lost"));
+}
+
+#[test]
 fn mirror_waits_for_a_primary_that_is_away() {
     let mut primary = Side::primary(0);
     let mirror = Side::mirror_of(1, &primary);

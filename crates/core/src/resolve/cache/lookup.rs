@@ -99,7 +99,8 @@ impl Lookup {
     }
 
     /// The names under which an answer is looked for, best first: a plain question takes a
-    /// certified answer too (5.7), and a selection takes the whole record unless it is of the state.
+    /// certified answer too (5.7), and a selection takes the whole record unless it is of the
+    /// state.
     pub(super) fn find<T>(&mut self, mut look: impl FnMut(&[u8]) -> Option<T>) -> Option<T> {
         let ways: &[u8] = match self.certified {
             true => &[CERTIFIED],
