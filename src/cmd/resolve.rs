@@ -11,6 +11,7 @@ use guantong_client::{
     Answer, Attempt, Client, Error, Outcome, Query, Server, Trace, Transport, Trust, printable,
 };
 use guantong_core::trust::Policy;
+use guantong_proto::data::{STATE_TYPE, State, StateData};
 use guantong_proto::json::{RecordForm, ValueForm};
 use guantong_proto::message::{OpFlags, ResponseCode};
 use guantong_proto::{Handle, NameError, Value};
@@ -116,7 +117,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failed> {
     let client = Client::builder(server(args)?).trust(trust(args)?).build();
     let mut trace = Trace::default();
     let result = block_on(async {
-        let answer = client.query_traced(&query, &mut trace).await?;
+        let asked = client.query_traced(&query, &mut trace).await;
+        let answer = match asked {
+            Err(error) => return Err(with_state(&client, error).await),
+            Ok(answer) => answer,
+        };
         let proof = if args.cert {
             Some(proof(&client, &answer).await)
         } else {
@@ -139,6 +144,21 @@ pub(crate) fn run(args: &Args) -> Result<(), Failed> {
         }
         Err(error) => Err(failed(&error)),
     }
+}
+
+/// The error, with what is said of a record that is withdrawn. A node that resolves for others
+/// passes on their code and not their words, so it is asked for the state.
+async fn with_state(client: &Client, error: Error) -> Error {
+    let handle = match error {
+        Error::NotFound { handle, text } if text.is_empty() => handle,
+        other => return other,
+    };
+    let query = Query::new(handle.clone()).with_type(STATE_TYPE);
+    let answer = client.query(&query).await.ok();
+    let data = answer.and_then(|answer| StateData::decode(&answer.values().first()?.data).ok());
+    let withdrawn = data.filter(|data| data.state() == State::Withdrawn);
+    let text = withdrawn.map_or_else(String::new, |data| data.to_string());
+    Error::NotFound { handle, text }
 }
 
 fn not_a_handle(error: &NameError) -> Failed {

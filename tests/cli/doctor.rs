@@ -188,6 +188,10 @@ fn withdrawn_record_is_said_to_be_so_with_its_reason_and_successor() {
         "{}",
         run.err
     );
+    let recursive = Node::recursive(&tree.root.native());
+    let run = guantong(&["resolve", node::SMALL, "--at", &recursive.native()]);
+    assert_eq!(run.code, 1, "{}", run.err);
+    assert!(run.err.contains(says), "{}", run.err);
     let root = tree.root.native();
     let run = guantong(&["resolve", node::SMALL, "--root", &root]);
     assert_eq!(run.code, 1, "{}", run.err);

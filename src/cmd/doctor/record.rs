@@ -3,7 +3,7 @@
 use guantong_api::control::{Ask, Prefix, Reply};
 use guantong_core::authority::{self, Homed, Misdirected};
 use guantong_proto::crypto::jws::Jws;
-use guantong_proto::data::{Data, Site, State, StateData};
+use guantong_proto::data::{Data, Site, StateData};
 use guantong_proto::json::Record;
 use guantong_proto::limits::TTL_MAX_SECS;
 use guantong_proto::{Handle, Ttl, Value, is_of_type};
@@ -174,20 +174,10 @@ fn record(visit: &mut Visit, control: &mut dyn Control, handle: &Handle) -> Resu
 /// Why the public is not shown the record, if so.
 fn in_state(values: &[Value]) -> Option<String> {
     let state = values.iter().find(|value| value.is_state())?;
-    let Ok(data) = StateData::decode(&state.data) else {
-        return Some("its state cannot be read, so it is not shown to the public".to_owned());
-    };
-    let mut text = match data.state() {
-        State::Reserved => "reserved".to_owned(),
-        State::Withdrawn => "withdrawn".to_owned(),
-    };
-    if !data.reason().is_empty() {
-        text.push_str(&format!(": {}", data.reason()));
-    }
-    if let Some(successor) = data.successor() {
-        text.push_str(&format!("; see {successor}"));
-    }
-    Some(text)
+    Some(match StateData::decode(&state.data) {
+        Ok(data) => data.to_string(),
+        Err(_) => "its state cannot be read, so it is not shown to the public".to_owned(),
+    })
 }
 
 /// Whether values can be cached, and are what their types say.

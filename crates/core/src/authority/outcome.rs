@@ -82,7 +82,7 @@ impl<V> Outcome<V> {
     pub fn message(&self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::Record(_) | Self::NotFound | Self::ValuesNotFound => "",
-            Self::Withdrawn(data) => return Cow::Owned(said_of(data)),
+            Self::Withdrawn(data) => return Cow::Owned(data.to_string()),
             Self::Referral(_) | Self::ServiceReferral(_) => {
                 "that prefix is delegated to other servers"
             }
@@ -142,20 +142,6 @@ impl<V> Outcome<V> {
         };
         values(found).map_or_else(Outcome::Damaged, wrap)
     }
-}
-
-/// `withdrawn: REASON; see SUCCESSOR`, with what there is of it.
-fn said_of(data: &StateData) -> String {
-    let mut text = "withdrawn".to_owned();
-    if !data.reason().is_empty() {
-        text.push_str(": ");
-        text.push_str(data.reason());
-    }
-    if let Some(successor) = data.successor() {
-        text.push_str("; see ");
-        text.push_str(successor.as_str());
-    }
-    text
 }
 
 impl Outcome<Selected<'_>> {

@@ -4,6 +4,8 @@
 //! followed by mirrors, exported and restored like the rest. The type is ours and not part of the
 //! protocol: other software sees a value of text.
 
+use std::fmt;
+
 use crate::error::{DecodeError, Reason};
 use crate::json;
 use crate::limits::HANDLE_LEN_MAX;
@@ -141,6 +143,29 @@ impl StateData {
     }
 }
 
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reserved => "reserved",
+            Self::Withdrawn => "withdrawn",
+        })
+    }
+}
+
+impl fmt::Display for StateData {
+    /// `withdrawn: REASON; see SUCCESSOR`, with what there is of it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.state.fmt(f)?;
+        if !self.reason.is_empty() {
+            write!(f, ": {}", self.reason)?;
+        }
+        match &self.successor {
+            Some(successor) => write!(f, "; see {successor}"),
+            None => Ok(()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -162,6 +187,7 @@ mod tests {
         assert_eq!(data.successor().unwrap().as_str(), "88.118.5/B");
         assert_eq!(data.since_secs(), Some(1_772_323_200));
         assert_eq!(data.encode(), text.as_bytes());
+        assert_eq!(data.to_string(), "withdrawn: scrapped; see 88.118.5/B");
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub(in crate::http) fn tombstone(page: &Tombstone<'_>, view: &View<'_>) -> Marku
                     }
                 }
             }
-            ul class="advice" { li { a href=(view.start_href()) { (text.to_start) } } }
+            p { a href=(view.start_href()) { (text.to_start) } }
         }
     };
     document(view, text.withdrawn, Some(page.handle), &content)
