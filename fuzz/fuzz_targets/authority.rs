@@ -51,6 +51,14 @@ static RECORD: LazyLock<Vec<u8>> = LazyLock::new(|| {
     Writer::to_vec(|w| Values::encode(&values, w))
 });
 
+/// The values of every record that existed.
+static WITHDRAWN: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let url = Value::new(1, "URL", HIDDEN);
+    let prefix = Value::new(2, "HS_SERV.PREFIX", HIDDEN);
+    let state = Value::new(1_900, "GT_STATE", r#"{"state":"withdrawn","reason":"x"}"#);
+    Writer::to_vec(|w| Values::encode(&[url, prefix, state], w))
+});
+
 fn holds_hidden(octets: &[u8]) -> bool {
     octets.windows(HIDDEN.len()).any(|part| part == HIDDEN)
 }
@@ -90,8 +98,14 @@ libfuzzer_sys::fuzz_target!(|packet: &[u8]| {
         recursion: Recursion::Denied,
     };
     let (mut key, mut out) = (Vec::new(), Vec::new());
-    // Names of odd length exist, the others do not.
-    let fetch = |key: &[u8]| Ok::<_, Infallible>((key.len() % 2 == 1).then_some(&*RECORD));
+    // Names of odd length exist, every other of even length did, and the rest do not.
+    let fetch = |key: &[u8]| {
+        Ok::<_, Infallible>(match key.len() % 4 {
+            1 | 3 => Some(&*RECORD),
+            2 => Some(&*WITHDRAWN),
+            _ => None,
+        })
+    };
     let view = |values: &&'static Vec<u8>| RecordView {
         handle: "",
         values,

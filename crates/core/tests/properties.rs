@@ -62,7 +62,9 @@ impl Node {
 
     fn view(wire: &Vec<u8>) -> RecordView<'_> {
         let values = Values::from_wire(wire).unwrap();
-        let all_public = values.iter().all(|value| value.is_public());
+        let all_public = values
+            .iter()
+            .all(|value| value.is_public() && !value.is_state());
         RecordView {
             handle: "",
             values: wire,
@@ -146,18 +148,31 @@ fn records() -> impl Strategy<Value = Vec<Value>> {
         kinds(),
         prop::sample::select(vec![0x0e, 0x0c, 0x00, 0x02, 0x08, 0xff, 0xfd]),
     );
-    prop::collection::vec(value, 0..8).prop_map(|values| {
+    let values = prop::collection::vec(value, 0..8);
+    (values, states()).prop_map(|(values, state)| {
         let value = |(index, (kind, permissions)): (i32, (String, u8))| {
             let mut value = Value::new(index, kind, "shown");
             value.permissions = Permissions(permissions);
             let secret = value.kind.to_ascii_uppercase().starts_with("HS_SECKEY");
-            if permissions & Permissions::PUBLIC_READ == 0 || secret {
+            if permissions & Permissions::PUBLIC_READ == 0 || secret || state.is_some() {
                 value.data = HIDDEN.to_vec();
             }
             value
         };
-        (1..).zip(values).map(value).collect()
+        let shown = (1..).zip(values).map(value);
+        shown.chain(state.clone()).collect()
     })
+}
+
+/// What keeps all other values from the public; mostly nothing.
+fn states() -> impl Strategy<Value = Option<Value>> {
+    let states = [
+        r#"{"state":"withdrawn","reason":"scrapped"}"#,
+        r#"{"state":"reserved"}"#,
+        "damaged",
+    ];
+    let states = states.map(|data| Value::new(1_900, "GT_STATE", data));
+    prop::option::weighted(0.3, prop::sample::select(states.to_vec()))
 }
 
 fn names() -> impl Strategy<Value = String> {
