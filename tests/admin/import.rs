@@ -43,6 +43,28 @@ fn broken_line_70_000_of_100_000_is_named_and_the_others_are_imported() {
 }
 
 #[test]
+fn state_of_a_record_goes_with_it_from_node_to_node() {
+    let (old, new) = (Node::stopped(), Node::stopped());
+    let file = old.write("few.jsonl", &[line(1, "x"), line(2, "x")].join("\n"));
+    old.run(&["import", &file], 0);
+    old.run(&["record", "reserve", "88.118.5/SN0000001"], 0);
+    let withdraw = [
+        "record",
+        "withdraw",
+        "88.118.5/SN0000002",
+        "--reason",
+        "scrapped",
+    ];
+    old.run(&withdraw, 0);
+    let file = new.write("all.jsonl", &old.export());
+    new.run(&["import", &file], 0);
+    assert_eq!(new.export(), old.export());
+    assert!(new.export().contains("scrapped"));
+    let (_, err) = new.run(&["record", "reserve", "88.118.5/SN0000002"], 1);
+    assert!(err.contains("is not given again"), "{err}");
+}
+
+#[test]
 fn conflicts_are_replaced_skipped_or_refused_as_asked() {
     with_and_without_a_running_node(|node| {
         let old = node.write("old.jsonl", &[line(1, "old"), line(2, "old")].join("\n"));
