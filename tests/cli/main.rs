@@ -8,6 +8,7 @@
 mod doctor;
 mod key;
 mod node;
+mod past;
 mod trust;
 
 use std::process::Stdio;

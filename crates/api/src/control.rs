@@ -132,6 +132,24 @@ pub enum Ask {
         /// Most entries wanted.
         limit: u32,
     },
+    /// The changes of one record, newest first. Answered by [`Reply::Past`].
+    History {
+        /// The handle.
+        handle: String,
+        /// Number of the change to begin at, as the last answer said; `None` for the newest.
+        from: Option<u64>,
+        /// Most changes wanted.
+        limit: u32,
+    },
+    /// Make changes not have happened, all of them or none. Answered by [`Reply::Undone`].
+    Undo {
+        /// Number of the first change.
+        first: u64,
+        /// Number of the last.
+        last: u64,
+        /// Whether to do it or only to say what would happen.
+        mode: Mode,
+    },
     /// Take the turn to import, and keep it until the connection ends: imports happen one after
     /// another. Answered by [`Reply::Done`] when everything of earlier imports is in the store,
     /// also of those whose client has gone.
@@ -333,6 +351,10 @@ pub enum Reply {
     Indexes(Vec<Index>),
     /// Entries of the change log.
     Changes(Vec<ChangeEntry>),
+    /// Changes of one record.
+    Past(Past),
+    /// What undoing has done to each record and prefix.
+    Undone(Vec<Undone>),
     /// What became of a batch of records.
     Imported(Imported),
     /// How many records were sent.
@@ -506,6 +528,24 @@ pub struct ChangeEntry {
     pub origin: String,
     /// The record that was replaced or deleted.
     pub before: Option<Stored>,
+}
+
+/// Changes of one record, newest first.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Past {
+    /// The changes; may be none although there are more to find.
+    pub changes: Vec<ChangeEntry>,
+    /// Where to go on; `None` at the beginning of the log.
+    pub next: Option<u64>,
+}
+
+/// What undoing has done to a record or prefix.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Undone {
+    /// The handle.
+    pub handle: String,
+    /// What was done. Of a prefix: `created` if it is homed again, `deleted` if not any more.
+    pub changed: Changed,
 }
 
 /// A backup that was made.

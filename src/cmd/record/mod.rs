@@ -1,6 +1,7 @@
 //! `guantong record`: look at records and change them, on the machine of the node.
 
 mod diff;
+mod past;
 mod state;
 mod values;
 
@@ -109,6 +110,12 @@ enum Command {
     /// Withdraw a record as deleted, or remove it with --force
     #[command(after_help = state::DELETE_EXAMPLES)]
     Delete(state::DeleteArgs),
+    /// Show what has happened to a record, who did it and when
+    #[command(after_help = past::HISTORY_EXAMPLES)]
+    History(past::HistoryArgs),
+    /// Make changes not have happened
+    #[command(after_help = past::UNDO_EXAMPLES)]
+    Undo(past::UndoArgs),
     /// Compare a record with a file
     #[command(after_help = DIFF_EXAMPLES)]
     Diff(DiffArgs),
@@ -263,6 +270,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failed> {
         Command::Publish(args) => state::publish(args),
         Command::Withdraw(args) => state::withdraw(args),
         Command::Delete(args) => state::delete(args),
+        Command::History(args) => past::history(args),
+        Command::Undo(args) => past::undo(args),
         Command::Diff(args) => compare(args),
         Command::List(args) => list(args),
         Command::Find(args) => find(args),

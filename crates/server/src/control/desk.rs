@@ -164,6 +164,12 @@ impl Desk {
             Ask::EnableIndex { kind } => done(self.store.index_enable(&kind)),
             Ask::DisableIndex { kind } => done(self.store.index_disable(&kind)),
             Ask::Changes { after, limit } => self.changes(after, limit),
+            Ask::History {
+                handle,
+                from,
+                limit,
+            } => self.history(&handle, from, limit),
+            Ask::Undo { first, last, mode } => self.undo(first, last, mode),
             // Whoever asks the desk directly has the store for itself.
             Ask::BeginImport => Ok(Reply::Done),
             Ask::Import {
@@ -205,7 +211,7 @@ impl Desk {
         Ok(Reply::Record(record.map(|record| stored(&record))))
     }
 
-    fn read(&self, handle: &Handle) -> Result<Option<StoredRecord>, Refusal> {
+    pub(super) fn read(&self, handle: &Handle) -> Result<Option<StoredRecord>, Refusal> {
         let record = self.store.record(handle.borrow());
         record.map_err(|e| refusal::of_read(&e))
     }
@@ -384,6 +390,11 @@ impl Desk {
         })
     }
 
+    /// Says that what is homed has changed.
+    pub(super) fn tell_homing(&self) {
+        (self.on_homing)();
+    }
+
     fn commit(&self, change: Change) -> Result<u64, WriteError> {
         let batch = Batch {
             changes: vec![change],
@@ -397,7 +408,7 @@ impl Desk {
         let prefix = Handle::of_prefix(prefix).map_err(refusal::invalid)?;
         self.commit(change(prefix))
             .map_err(|e| refusal::of_write(&e))?;
-        (self.on_homing)();
+        self.tell_homing();
         Ok(Reply::Done)
     }
 

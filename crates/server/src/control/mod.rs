@@ -18,6 +18,7 @@ mod desk;
 mod import;
 mod line;
 mod local;
+mod past;
 mod record;
 mod refusal;
 mod remote;
