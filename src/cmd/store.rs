@@ -158,6 +158,7 @@ fn tell(args: &CheckArgs, checked: &Checked, time: &str) -> Result<(), Failed> {
             "{} records, {} changes and {} index entries read in {time}: {verdict}",
             checked.records, checked.changes, checked.index_entries
         ))?;
+        output.line(format_args!("change {}: {}", checked.changes, checked.link))?;
     }
     output.finish()?;
     match checked.findings.is_empty() {

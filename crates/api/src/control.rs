@@ -572,6 +572,8 @@ pub struct Checked {
     pub changes: u64,
     /// How many index entries were read.
     pub index_entries: u64,
+    /// The link of the last change in hexadecimal digits: depends on every change before it.
+    pub link: String,
     /// What is wrong; empty if all is well.
     pub findings: Vec<Finding>,
     /// How many more findings there are.

@@ -49,6 +49,9 @@ pub struct Checked {
     pub changes: u64,
     /// Index entries read.
     pub index_entries: u64,
+    /// The link of the last change, which depends on every change before it: noted elsewhere, it
+    /// shows later whether somebody has rewritten the log up to here.
+    pub link: [u8; 32],
     /// The check was stopped on request before it had seen everything.
     pub stopped: bool,
 }
@@ -290,6 +293,8 @@ impl<'a> Examination<'a> {
         let mut expected = 1;
         let mut balance: i64 = 0;
         let mut undecodable = false;
+        let mut link = entry::FIRST_LINK;
+        let mut is_broken = false;
         self.each(Space::Changes, |this, key, value| {
             this.checked.changes += 1;
             let Ok(number) = decode_u64(key) else {
@@ -304,6 +309,16 @@ impl<'a> Examination<'a> {
                 this.checked.find(what, RESTORE);
             }
             expected = number.saturating_add(1);
+            let linked = entry::link(&link, number, value);
+            if !is_broken && !linked.is_some_and(|(_, follows)| follows) {
+                is_broken = true;
+                let what = format!(
+                    "the chain over the change log breaks at change {number}: it is not what was \
+                     written, or an earlier one is not"
+                );
+                this.checked.find(what, RESTORE);
+            }
+            link = linked.map_or(link, |(link, _)| link);
             match entry::decode(number, value) {
                 Ok(entry) => balance += balance_of(&entry),
                 Err(error) => {
@@ -314,6 +329,11 @@ impl<'a> Examination<'a> {
             }
         })?;
         let last = self.state.last_change;
+        self.checked.link = link;
+        if link != self.state.link && !is_broken {
+            let what = "the chain over the change log does not end where the store says".to_owned();
+            self.checked.find(what, RESTORE);
+        }
         if expected != last.saturating_add(1) {
             let what = format!(
                 "the change log ends at {}, the store at {last}",

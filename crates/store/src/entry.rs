@@ -5,10 +5,16 @@ use guantong_proto::{DecodeError, Handle, HandleRef, Reason, Values};
 
 use crate::batch::Origin;
 use crate::error::FormError;
+use crate::format::digest32;
 use crate::record::{push_name, read_name};
 
 /// Form of the change entry.
-const FORM: u8 = 1;
+const FORM: u8 = 2;
+
+/// A link of the chain over the log: SHA-256 over the link before it, the number and the entry.
+pub(crate) type Link = [u8; 32];
+/// What the first entry is linked to.
+pub(crate) const FIRST_LINK: Link = [0; 32];
 
 //----------- Entry ----------------------------------------------------------
 
@@ -115,8 +121,29 @@ pub(crate) fn encode(
     octets
 }
 
+/// Appends to an encoded entry the link that ties it to the one before, and returns it.
+pub(crate) fn seal(before: &Link, number: u64, entry: &mut Vec<u8>) -> Link {
+    let link = link_of(before, number, entry);
+    entry.extend_from_slice(&link);
+    link
+}
+
+/// The link of a stored entry, and whether it is the one that follows `before`.
+pub(crate) fn link(before: &Link, number: u64, octets: &[u8]) -> Option<(Link, bool)> {
+    let (entry, link) = octets.split_last_chunk::<32>()?;
+    Some((*link, link_of(before, number, entry) == *link))
+}
+
+fn link_of(before: &Link, number: u64, entry: &[u8]) -> Link {
+    digest32(&[before, &number.to_be_bytes(), entry])
+}
+
 /// Decodes the entry that is stored under `number`.
 pub(crate) fn decode(number: u64, octets: &[u8]) -> Result<Entry, FormError> {
+    let Some((octets, _link)) = octets.split_last_chunk::<32>() else {
+        let (needs, left) = (32, octets.len());
+        return Err(DecodeError::new("link", 0, Reason::Truncated { needs, left }).into());
+    };
     let mut r = Reader::new(octets);
     match r.u8("form")? {
         FORM => {}
@@ -175,7 +202,8 @@ mod tests {
 
     fn round_trip(action: Action, origin: &Origin, before: Option<(u64, &[u8])>) -> Entry {
         let name = Handle::parse("88.118.5/a").unwrap();
-        let octets = encode(action, 1_700_000_000_123, origin, name.borrow(), before);
+        let mut octets = encode(action, 1_700_000_000_123, origin, name.borrow(), before);
+        seal(&FIRST_LINK, 9, &mut octets);
         for len in 0..octets.len() {
             assert!(decode(9, &octets[..len]).is_err(), "{len}");
         }
@@ -217,7 +245,8 @@ mod tests {
     #[test]
     fn trailing_octets_and_unknown_codes_are_refused() {
         let name = Handle::parse("0.NA/88.118.5").unwrap();
-        let octets = encode(Action::Home, 0, &Origin::Node, name.borrow(), None);
+        let mut octets = encode(Action::Home, 0, &Origin::Node, name.borrow(), None);
+        seal(&FIRST_LINK, 1, &mut octets);
         let mut longer = octets.clone();
         longer.push(0);
         assert!(decode(1, &longer).is_err());
@@ -226,5 +255,45 @@ mod tests {
             altered[at] = 99;
             assert!(decode(1, &altered).is_err(), "{at}");
         }
+    }
+
+    #[test]
+    fn chain_breaks_where_an_entry_was_altered_left_out_or_moved() {
+        let name = Handle::parse("88.118.5/a").unwrap();
+        let mut log = Vec::new();
+        let mut last = FIRST_LINK;
+        for number in 1..=4 {
+            let mut entry = encode(Action::Create, number, &Origin::Import, name.borrow(), None);
+            last = seal(&last, number, &mut entry);
+            log.push((number, entry));
+        }
+        // The first number that does not follow.
+        let breaks_at = |log: &[(u64, Vec<u8>)]| {
+            let mut before = FIRST_LINK;
+            log.iter().find_map(|(number, octets)| {
+                let (found, follows) = link(&before, *number, octets).unwrap();
+                before = found;
+                (!follows).then_some(*number)
+            })
+        };
+        assert_eq!(breaks_at(&log), None);
+        for at in 0..log[1].1.len() {
+            let mut altered = log.clone();
+            altered[1].1[at] ^= 1;
+            assert_eq!(breaks_at(&altered), Some(2), "octet {at}");
+        }
+        let mut without = log.clone();
+        without.remove(2);
+        assert_eq!(breaks_at(&without), Some(4));
+        let mut moved = log.clone();
+        moved.swap(1, 2);
+        assert!(breaks_at(&moved).is_some());
+        // Rewritten with a link of its own: the next does not follow.
+        let mut rewritten = log;
+        let mut entry = encode(Action::Delete, 2, &Origin::Import, name.borrow(), None);
+        let (first, _) = link(&FIRST_LINK, 1, &rewritten[0].1).unwrap();
+        seal(&first, 2, &mut entry);
+        rewritten[1].1 = entry;
+        assert_eq!(breaks_at(&rewritten), Some(3));
     }
 }

@@ -7,6 +7,7 @@ use guantong_proto::wire::Reader;
 use guantong_proto::{CaseRule, DecodeError, Handle, HandleRef, NameError, Reason};
 use ring::digest::{Context, SHA256};
 
+use crate::entry::{FIRST_LINK, Link};
 use crate::error::FormError;
 
 /// Version of the disk format that this software reads and writes.
@@ -78,6 +79,8 @@ pub(crate) struct State {
     pub(crate) records: u64,
     /// Number that the next index gets.
     pub(crate) next_index: u32,
+    /// The link of the last change, to which the next is tied.
+    pub(crate) link: Link,
 }
 
 impl State {
@@ -86,28 +89,36 @@ impl State {
         last_change: 0,
         records: 0,
         next_index: 1,
+        link: FIRST_LINK,
     };
 
-    pub(crate) fn encode(&self) -> [u8; 20] {
-        let mut octets = [0; 20];
+    const LEN: usize = 52;
+
+    pub(crate) fn encode(&self) -> [u8; Self::LEN] {
+        let mut octets = [0; Self::LEN];
         octets[..8].copy_from_slice(&self.last_change.to_be_bytes());
         octets[8..16].copy_from_slice(&self.records.to_be_bytes());
-        octets[16..].copy_from_slice(&self.next_index.to_be_bytes());
+        octets[16..20].copy_from_slice(&self.next_index.to_be_bytes());
+        octets[20..].copy_from_slice(&self.link);
         octets
     }
 
     pub(crate) fn decode(octets: &[u8]) -> Result<Self, FormError> {
-        if octets.len() != 20 {
+        let Some((_, link)) = octets
+            .split_last_chunk()
+            .filter(|_| octets.len() == Self::LEN)
+        else {
             return Err(FormError::Len {
                 found: octets.len(),
-                expected: 20,
+                expected: Self::LEN,
             });
-        }
+        };
         let mut r = Reader::new(octets);
         Ok(Self {
             last_change: r.i64("last change")?.cast_unsigned(),
             records: r.i64("records")?.cast_unsigned(),
             next_index: r.u32("next index")?,
+            link: *link,
         })
     }
 }
@@ -232,14 +243,21 @@ pub(crate) fn record_key_of(index_key: &[u8]) -> Result<&[u8], FormError> {
 
 //----------- Digests --------------------------------------------------------
 
-/// First 16 octets of SHA-256 over `parts`.
-pub(crate) fn digest16(parts: &[&[u8]]) -> [u8; 16] {
+/// SHA-256 over `parts`.
+pub(crate) fn digest32(parts: &[&[u8]]) -> [u8; 32] {
     let mut context = Context::new(&SHA256);
     for part in parts {
         context.update(part);
     }
+    let mut digest = [0; 32];
+    digest.copy_from_slice(context.finish().as_ref());
+    digest
+}
+
+/// First 16 octets of SHA-256 over `parts`.
+pub(crate) fn digest16(parts: &[&[u8]]) -> [u8; 16] {
     let mut digest = [0; 16];
-    digest.copy_from_slice(&context.finish().as_ref()[..16]);
+    digest.copy_from_slice(&digest32(parts)[..16]);
     digest
 }
 
@@ -261,6 +279,7 @@ mod tests {
             last_change: u64::MAX,
             records: 5,
             next_index: 9,
+            link: [3; 32],
         };
         assert_eq!(State::decode(&state.encode()).unwrap(), state);
         assert!(State::decode(&[0; 19]).is_err());

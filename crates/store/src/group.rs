@@ -185,9 +185,10 @@ impl<'a> Group<'a> {
         let before = before
             .as_deref()
             .map(|old| (record::version_of(old), record::values_wire_of(old)));
-        let entry = entry::encode(action, at_ms, origin, handle.borrow(), before);
-        self.entries.push(entry);
+        let mut entry = entry::encode(action, at_ms, origin, handle.borrow(), before);
         self.state.last_change += 1;
+        self.state.link = entry::seal(&self.state.link, self.state.last_change, &mut entry);
+        self.entries.push(entry);
     }
 
     /// Stages the new content of a key and returns the content before it.

@@ -27,7 +27,7 @@ Examples:
   guantong record undo 120..180
 
 The numbers are those of `record history`. Of several changes all are undone or none. A change that
-something came after is not undone; name both. An undoing is a change like others and can be undone.";
+something came after is not undone; name both. Undoing is a change like others, to be undone, too.";
 
 /// Changes asked for at a time.
 const PAGE_LEN: u32 = 100;

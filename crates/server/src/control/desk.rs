@@ -143,23 +143,7 @@ impl Desk {
             Ask::Prefixes => self.prefixes(),
             Ask::Home { prefix } => self.home(&prefix, |prefix| Change::Home { prefix }),
             Ask::Unhome { prefix } => self.home(&prefix, |prefix| Change::Unhome { prefix }),
-            Ask::Delegate {
-                prefix,
-                sites,
-                services,
-                derived,
-                admin,
-                mode,
-            } => {
-                let prefix = Handle::of_prefix(&prefix).map_err(refusal::invalid)?;
-                let delegation = Delegation {
-                    derived,
-                    ..parse_delegation(&sites, &services, admin.as_ref())?
-                };
-                self.rewrite(&prefix, Condition::None, mode, &|old| {
-                    admin::Change::Put(delegation.apply(old.unwrap_or_default()))
-                })
-            }
+            delegate @ Ask::Delegate { .. } => self.delegate(delegate),
             Ask::Indexes => Ok(self.indexes()),
             Ask::EnableIndex { kind } => done(self.store.index_enable(&kind)),
             Ask::DisableIndex { kind } => done(self.store.index_disable(&kind)),
@@ -410,6 +394,29 @@ impl Desk {
             .map_err(|e| refusal::of_write(&e))?;
         self.tell_homing();
         Ok(Reply::Done)
+    }
+
+    /// Writes into a prefix record who serves the prefix.
+    fn delegate(&self, ask: Ask) -> Result<Reply, Refusal> {
+        let Ask::Delegate {
+            prefix,
+            sites,
+            services,
+            derived,
+            admin,
+            mode,
+        } = ask
+        else {
+            return Err(refusal::invalid("this is no delegation"));
+        };
+        let prefix = Handle::of_prefix(&prefix).map_err(refusal::invalid)?;
+        let delegation = Delegation {
+            derived,
+            ..parse_delegation(&sites, &services, admin.as_ref())?
+        };
+        self.rewrite(&prefix, Condition::None, mode, &|old| {
+            admin::Change::Put(delegation.apply(old.unwrap_or_default()))
+        })
     }
 
     //--- Long jobs

@@ -16,13 +16,13 @@ use super::refusal;
 use super::words::{change_entry, parse_handle};
 
 /// Entries of the log that one question reads at most.
-pub const ENTRIES_READ_MAX: u64 = 100_000;
+const ENTRIES_READ_MAX: u64 = 100_000;
 /// Entries of the log that are read at a time.
 const WINDOW: u64 = 1_000;
 /// Octets of replaced values that one answer carries, about.
 const OCTETS_MAX: usize = 4 * 1024 * 1024;
 /// Most changes that are undone together.
-pub const UNDO_MAX: u64 = 1_000;
+const UNDO_MAX: u64 = 1_000;
 
 //----------- History --------------------------------------------------------
 
@@ -114,24 +114,7 @@ impl Desk {
                 "{count} changes are to be undone together, the limit is {UNDO_MAX}"
             )));
         }
-        let (mut lives, mut homes) = (BTreeMap::new(), BTreeMap::new());
-        let mut after = first - 1;
-        while after < last {
-            // An answer may hold fewer entries than were asked for.
-            let entries = self.entries(after, last - after)?;
-            let Some(newest) = entries.last() else { break };
-            after = newest.number;
-            for entry in entries {
-                let key = entry.handle.key(self.store().case_rule());
-                match entry.action {
-                    Action::Home | Action::Unhome => drop(homes.entry(key).or_insert(entry)),
-                    _ => lives
-                        .entry(key)
-                        .or_insert_with(|| Life::new(&entry))
-                        .go_on(&entry),
-                }
-            }
-        }
+        let (lives, homes) = self.lives(first, last)?;
         let mut undone = Vec::new();
         let mut changes = Vec::new();
         for life in lives.values() {
@@ -173,6 +156,30 @@ impl Desk {
             }
         }
         Ok(Reply::Undone(undone))
+    }
+
+    /// What the changes from `first` to `last` did to each record, and the first that homed or
+    /// unhomed each prefix.
+    fn lives(&self, first: u64, last: u64) -> Result<(Lives, Homes), Refusal> {
+        let (mut lives, mut homes) = (Lives::new(), Homes::new());
+        let mut after = first - 1;
+        while after < last {
+            // An answer may hold fewer entries than were asked for.
+            let entries = self.entries(after, last - after)?;
+            let Some(newest) = entries.last() else { break };
+            after = newest.number;
+            for entry in entries {
+                let key = entry.handle.key(self.store().case_rule());
+                match entry.action {
+                    Action::Home | Action::Unhome => drop(homes.entry(key).or_insert(entry)),
+                    _ => lives
+                        .entry(key)
+                        .or_insert_with(|| Life::new(&entry))
+                        .go_on(&entry),
+                }
+            }
+        }
+        Ok((lives, homes))
     }
 
     /// The change that gives a record back what it was, and what that does to it.
@@ -233,6 +240,9 @@ impl Desk {
         Ok((change, changed))
     }
 }
+
+type Lives = BTreeMap<Key, Life>;
+type Homes = BTreeMap<Key, Entry>;
 
 /// What a range of changes did to one record.
 struct Life {

@@ -37,6 +37,11 @@ pub fn in_words(checked: guantong_store::Checked) -> Checked {
         records: checked.records,
         changes: checked.changes,
         index_entries: checked.index_entries,
+        link: checked
+            .link
+            .iter()
+            .map(|octet| format!("{octet:02x}"))
+            .collect(),
         findings: findings.collect(),
         more_findings: checked.more_findings,
     }
