@@ -359,6 +359,7 @@ impl Node {
         &self,
         packet: &[u8],
         presented: Option<Presented>,
+        condition: Option<Expected>,
         via: Via,
     ) -> Carried {
         let tables = TablesOf {
@@ -370,7 +371,8 @@ impl Node {
         // Never closed, as above.
         let _place = self.errands.places.acquire().await;
         let request = Kept::new(packet).expect("the packet was written by us");
-        let mut errand = Errand::of(request, self.chance(), presented);
+        let errand = Errand::of(request, self.chance(), presented);
+        let mut errand = errand.on_condition(condition);
         let mut reply = Vec::new();
         let rest = self.run(&mut errand, &tables, &mut reply).await;
         Carried {

@@ -31,7 +31,7 @@ use super::rules::Rules;
 use super::session::{Chance, Channel, Rejected, Session, SharedSession, Tables, locked};
 use super::stop::{Done, Stop};
 use super::stream::{Stream, reply};
-use super::write::{Order, Written};
+use super::write::{Expected, Order, Written};
 use crate::authority::{Moment, Reply, Site};
 
 /// How often a change is decided again because somebody else has changed the record meanwhile.
@@ -67,6 +67,8 @@ pub struct Errand {
     /// The session or login that it came in.
     channel: Option<Channel>,
     proof: Proof,
+    /// What the record must be for the change to happen, if the client has said so.
+    pub(super) condition: Option<Expected>,
     pub(super) known: Known,
     pub(super) chance: Chance,
     /// The reply once what is being written is written.
@@ -131,6 +133,7 @@ impl Errand {
             answer,
             channel,
             proof,
+            condition: None,
             known: Known::default(),
             chance,
             prepared: None,
@@ -176,6 +179,7 @@ impl Errand {
             answer: None,
             channel: None,
             proof: presented.map_or(Proof::None, |presented| Proof::Presented(presented.into())),
+            condition: None,
             known: Known::default(),
             chance,
             prepared: None,
@@ -183,6 +187,13 @@ impl Errand {
             conflicts: 0,
             is_wrong_answer: false,
         }
+    }
+
+    /// Lets the change happen only if the record is what `condition` says at that moment; else it
+    /// is refused with a text that begins with [`STALE`](super::STALE).
+    #[must_use]
+    pub fn on_condition(self, condition: Option<Expected>) -> Self {
+        Self { condition, ..self }
     }
 
     /// Who has proven who he is.

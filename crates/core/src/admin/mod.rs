@@ -43,6 +43,7 @@ pub use kept::Kept;
 pub use known::{FETCHES_MAX, KNOWN_OCTETS_MAX, Place, StoredRecord, Wanted};
 pub use listing::{Follow, LIST_PAGE_LEN, Listed, Listing};
 pub use open::Refusal;
+pub use perform::STALE;
 pub use plan::{Change, Conflict, Timestamps, plan};
 pub use present::Presented;
 pub use rules::{Denied, OnDelete, Rules};

@@ -29,6 +29,8 @@ use crate::authority::{
     Standing,
 };
 
+/// What the refusal of a change begins with that was meant for another version of the record.
+pub const STALE: &str = "the record is not what you expect";
 const NO_BACKUP: &str = "a backup is made on this node's machine: run `guantong backup`";
 const NO_EXCHANGE: &str = "keys of sessions are agreed on by Diffie-Hellman, in one step";
 
@@ -280,6 +282,7 @@ impl Errand {
         change: &Change,
         body: Vec<u8>,
     ) -> Result<Done, Stop> {
+        self.check_condition(old)?;
         let current = old.map(|old| owned(old.values())).transpose()?;
         let stamp = Timestamps::Set(ground.now_secs);
         let new = plan(current.as_deref(), change, stamp)?;
@@ -308,6 +311,28 @@ impl Errand {
             body,
             replaced,
         })
+    }
+
+    /// Refuses what was meant for another version of the record. Asked only after it is known that
+    /// the actor may make the change: versions are nobody else's business.
+    fn check_condition(&self, old: Option<&StoredRecord>) -> Result<(), Stop> {
+        let found = old.map(|old| old.version);
+        let holds = match self.condition {
+            None => true,
+            Some(Expected::Absent) => found.is_none(),
+            Some(Expected::Version(version)) => found == Some(version),
+        };
+        match (holds, found) {
+            (true, _) => Ok(()),
+            (false, Some(version)) => Err(Stop::Refused(
+                ResponseCode::HANDLE_ALREADY_EXISTS,
+                format!("{STALE}: it has version {version}"),
+            )),
+            (false, None) => Err(Stop::Refused(
+                ResponseCode::HANDLE_NOT_FOUND,
+                format!("{STALE}: it is not there"),
+            )),
+        }
     }
 
     /// The name of a record whose suffix we choose: what the request begins it with, and a random

@@ -14,7 +14,7 @@ use guantong_proto::message::ResponseCode;
 
 use super::answer::{Failure, json, with_source};
 use super::asked::Asked;
-use super::{change, list, path, session};
+use super::{change, condition, list, path, session};
 use crate::node::Node;
 use crate::recurse::{Source, Sourced};
 
@@ -59,6 +59,7 @@ fn not_here() -> Failure {
 /// The record of a handle, with values that are not public for somebody who says who he is.
 async fn resolve_as(node: &Node, asked: &Asked, handle: &Handle) -> Result<Response, Failure> {
     let (indexes, types) = selection(asked)?;
+    let version = condition::version(node, handle.as_str());
     let mut sourced = sourced(node, asked, handle.as_str(), &indexes, &types).await?;
     // Nobody proves to us who he is for a server that holds the record instead of us.
     let may_ask = sourced.source == Source::Ours && asked.headers.contains_key(AUTHORIZATION);
@@ -79,7 +80,11 @@ async fn resolve_as(node: &Node, asked: &Asked, handle: &Handle) -> Result<Respo
             Err(failure) => return Err(failure),
         }
     }
-    answer_sourced(asked, handle.as_str(), &sourced)
+    let answer = answer_sourced(asked, handle.as_str(), &sourced)?;
+    Ok(match sourced.source {
+        Source::Ours => condition::tagged(answer, version),
+        _ => answer,
+    })
 }
 
 /// The values that the parameters ask for.

@@ -8,6 +8,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use guantong_api::handles::ChangedAnswer;
+use guantong_core::admin::STALE;
 use guantong_core::authority::{HttpOperation, http_status};
 use guantong_proto::data::{State, StateData};
 use guantong_proto::limits::EXPIRATION_DEFAULT_SECS;
@@ -21,7 +22,7 @@ use guantong_proto::{Handle, Value, json};
 use super::answer::{Failure, json as answer_json};
 use super::asked::Asked;
 use super::identity::{self, Offered};
-use super::path;
+use super::{condition, path};
 use crate::errand::{Carried, Rest};
 use crate::node::{Node, Via};
 
@@ -29,6 +30,7 @@ use crate::node::{Node, Via};
 
 /// Creates a record, writes one over, or adds values to one.
 pub(super) async fn put(node: &Node, asked: &Asked, encoded: &str) -> Result<Response, Failure> {
+    condition::check(asked)?;
     let kind = asked.header(CONTENT_TYPE).unwrap_or_default();
     let is_json = kind
         .split(';')
@@ -92,6 +94,7 @@ fn check_indexes(asked: &Asked, values: &[Value]) -> Result<(), Failure> {
 
 /// Deletes a record, or values of it; withdraws it if a reason or a successor is given.
 pub(super) async fn delete(node: &Node, asked: &Asked, encoded: &str) -> Result<Response, Failure> {
+    condition::check(asked)?;
     let handle = path::handle(encoded)?;
     let indexes = asked.params.indexes()?;
     let state = withdrawal(node, asked)?;
@@ -225,7 +228,12 @@ impl Reply {
             }
             _ => String::new(),
         };
-        Err(Failure::new(code, text).about(handle.as_str()).of_proof())
+        let is_stale = text.starts_with(STALE);
+        let failure = Failure::new(code, text).about(handle.as_str()).of_proof();
+        Err(match is_stale {
+            true => failure.with_status(412),
+            false => failure,
+        })
     }
 }
 
@@ -249,7 +257,8 @@ pub(super) async fn carry_out_for(
         Some(offered) => (Some(offered.presented), offered.session),
         None => (None, None),
     };
-    let carried = node.carry_out(packet, presented, via).await;
+    let condition = condition::of(asked);
+    let carried = node.carry_out(packet, presented, condition, via).await;
     if let (Some(id), Some(proven)) = (session, &carried.proven) {
         identity::prove(node, id, proven.clone());
     }

@@ -15,6 +15,7 @@ mod answer;
 mod api;
 mod asked;
 mod change;
+mod condition;
 mod cors;
 mod identity;
 mod list;

@@ -30,7 +30,9 @@ use rsa::pkcs1::DecodeRsaPrivateKey;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::SectionKind;
 use sec1::EcPrivateKey;
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
+#[cfg(feature = "sm")]
+use serde_json::json;
 
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");

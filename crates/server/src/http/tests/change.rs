@@ -219,6 +219,50 @@ async fn restricted_values_are_read_by_who_may_and_secret_keys_by_nobody() {
     assert_eq!(secret.status, 403, "{}", secret.text());
 }
 
+#[tokio::test]
+async fn change_on_a_condition_happens_to_the_version_that_was_read_and_to_no_other() {
+    let path = "/api/handles/88.118.5/http-condition";
+    user("88.118.5/http-condition");
+    let me = basic(USER, SECRET);
+    let read = super::get(path).await;
+    let tag = read.header("etag").to_owned();
+    let version = tag.trim_matches('"').to_owned();
+    assert_eq!(tag, format!("\"{}\"", version.parse::<u64>().unwrap()));
+    let value = r#"{"index":1,"type":"URL","data":"new"}"#;
+    let write = |name: &'static str, condition: String| {
+        let me = me.clone();
+        async move {
+            let headers = [
+                ("authorization", me.as_str()),
+                ("content-type", "application/json"),
+                (name, condition.as_str()),
+            ];
+            send(Method::PUT, &format!("{path}?index=1"), &headers, value).await
+        }
+    };
+    assert_eq!(write("if-none-match", "*".to_owned()).await.status, 412);
+    for unreadable in ["42", "W/\"1\"", "\"1\", \"2\"", "*"] {
+        assert_eq!(write("if-match", unreadable.to_owned()).await.status, 400);
+    }
+    assert!(write("if-match", tag.clone()).await.status.is_success());
+    let late = write("if-match", tag.clone()).await;
+    assert_eq!(late.status, 412, "{}", late.text());
+    assert!(late.text().contains("it has version"), "{}", late.text());
+    assert_ne!(super::get(path).await.header("etag"), tag);
+    let credential = [("authorization", me.as_str())];
+    let stale = send(
+        Method::DELETE,
+        &format!("{path}?ifVersion={version}"),
+        &credential,
+        "",
+    )
+    .await;
+    assert_eq!(stale.status, 412, "{}", stale.text());
+    let strange = [("authorization", "Basic eDp5"), ("if-match", tag.as_str())];
+    let denied = send(Method::DELETE, path, &strange, "").await;
+    assert!(!denied.text().contains("version"), "{}", denied.text());
+}
+
 //----------- The Handle scheme ----------------------------------------------
 
 async fn new_session() -> (String, Vec<u8>) {
