@@ -9,6 +9,7 @@ use guantong_server::recurse::{load_roots, parse_roots};
 use guantong_server::{InitOptions, Role};
 use ipnet::IpNet;
 
+use super::key::file::PassphraseArgs;
 use crate::failed::{Exit, Failed, Report};
 use crate::output::Output;
 use crate::output::style::STRONG;
@@ -72,6 +73,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE|ADDR")]
     root: Option<String>,
 
+    /// Encrypt the administrator's key with a passphrase
+    #[arg(long)]
+    encrypt_admin_key: bool,
+
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+
     /// Network for which the node resolves names that live elsewhere; by default this machine. May
     /// be repeated
     #[arg(long, value_name = "NET", requires = "root")]
@@ -123,6 +131,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failed> {
             console: Some(SocketAddr::new(loopback, args.console_port)),
         }),
         recurse: recurse(args)?,
+        admin_passphrase: match args.encrypt_admin_key {
+            true => Some(args.passphrase.new_one()?),
+            false => None,
+        },
     };
     let made = guantong_server::init(&args.dir, &options).map_err(|error| {
         let what = format_args!("no node was made in {}", args.dir.display());

@@ -220,3 +220,33 @@ fn rights_are_told_with_the_groups_that_give_them() {
         told.out
     );
 }
+
+#[test]
+fn administrators_key_is_encrypted_if_wanted_and_proves_with_its_passphrase() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("words"), "correct horse battery\n").unwrap();
+    let init = [
+        "init",
+        "node",
+        "--prefix",
+        "88.118.5",
+        "--encrypt-admin-key",
+        "--passphrase-file",
+        "words",
+    ];
+    let made = guantong_in(folder.path(), &init);
+    assert_eq!(made.code, 0, "{}", made.err);
+    let text = std::fs::read_to_string(folder.path().join("node/admin_key.pem")).unwrap();
+    assert!(
+        text.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----"),
+        "{text}"
+    );
+    let show = [
+        "key",
+        "show",
+        "node/admin_key.pem",
+        "--passphrase-file",
+        "words",
+    ];
+    assert_eq!(guantong_in(folder.path(), &show).code, 0);
+}

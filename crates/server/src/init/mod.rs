@@ -11,6 +11,7 @@ use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use guantong_core::admin::Identity;
+use guantong_proto::data::PublicKey;
 use guantong_proto::{CaseRule, Handle, NameError};
 use guantong_store::{
     Batch, Change, CreateOptions, Expect, OpenError, Options, Origin, Store, WriteError,
@@ -18,6 +19,7 @@ use guantong_store::{
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::config::{Config, FILE_NAME, Preset, PresetListen, PresetRecurse, file_text, parse};
+use crate::key::form::{Form, FormError, KeyPair, Kind};
 use crate::key::{self, KeyError};
 use crate::publish::{KEY_INDEX, prefix_record, site_type, wire};
 use crate::site::{Addresses, site_record};
@@ -97,6 +99,8 @@ pub struct InitOptions {
     pub listen: Option<PresetListen>,
     /// For whom it resolves names that live elsewhere; the role [`Role::Recursive`] needs it.
     pub recurse: Option<PresetRecurse>,
+    /// Passphrase with which the administrator's key is encrypted; `None` leaves it clear.
+    pub admin_passphrase: Option<Vec<u8>>,
 }
 
 /// What was made.
@@ -151,7 +155,7 @@ pub fn init(dir: &Path, options: &InitOptions) -> Result<Made, InitError> {
         None => None,
         Some(prefix) => {
             let path = dir.join(ADMIN_KEY);
-            let admin = key::make(&path)?;
+            let admin = make_admin_key(&path, options.admin_passphrase.as_deref())?;
             let addresses = Addresses::configured(&config.listen);
             // With a port that is chosen at start the record is written then.
             let site = (!addresses.has_free_port()).then(|| {
@@ -161,7 +165,7 @@ pub fn init(dir: &Path, options: &InitOptions) -> Result<Made, InitError> {
             write_prefix(
                 &store,
                 prefix,
-                &prefix_record(prefix, site, &admin.public(), now_secs()),
+                &prefix_record(prefix, site, &admin, now_secs()),
             )?;
             Some(path)
         }
@@ -177,6 +181,21 @@ pub fn init(dir: &Path, options: &InitOptions) -> Result<Made, InitError> {
         admin_key,
         prefix,
     })
+}
+
+/// Makes the administrator's key, which stays with the operator; its public half.
+fn make_admin_key(path: &Path, passphrase: Option<&[u8]>) -> Result<PublicKey, InitError> {
+    let unusable = |error: FormError| KeyError::Unusable {
+        path: path.to_owned(),
+        why: error.to_string(),
+    };
+    let pair = KeyPair::generate(Kind::Rsa(key::RSA_BITS)).map_err(unusable)?;
+    let text = pair.write(Form::Pem, passphrase).map_err(unusable)?;
+    key::write_private(path, &text).map_err(|source| KeyError::Unwritable {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(pair.signing().public_key())
 }
 
 /// The prefix record's handle.
