@@ -1,0 +1,317 @@
+//! How fast an administrator creates records over the network: authenticated, each durable before
+//! it is answered, beside the rate of the store by itself and of the disk.
+//!
+//! ```text
+//! cargo run --release -p guantong-server --example create_load [-- SECONDS]
+//! ```
+//!
+//! Node and clients share the machine. Each client has one connection and one session (6.6), in
+//! which every message carries its code, and waits for each answer; so the number of clients is the
+//! number of changes on their way.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a measurement that fails has no result"
+)]
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use guantong_proto::crypto::challenge::answer_with_secret;
+use guantong_proto::crypto::credential;
+use guantong_proto::crypto::session::{
+    Cipher, OAKLEY_GROUP_2, SessionKey, dh_public_key, dh_shared_secret,
+};
+use guantong_proto::data::key::Number;
+use guantong_proto::data::{Admin, AdminPermissions, PublicKey, SecretKey};
+use guantong_proto::message::{
+    Body, Envelope, KeyExchange, Message, OpCode, OpFlags, Request, RequestBuilder, Response,
+    SessionSetup, Version,
+};
+use guantong_proto::wire::Writer;
+use guantong_proto::{CaseRule, Handle, Permissions, Value, Values};
+use guantong_server::config::Config;
+use guantong_server::{Running, key, start};
+use guantong_store::{Batch, Change, CreateOptions, Expect, Options, Origin, Store};
+
+const USER: &str = "88.118.5/admin";
+const SECRET: &[u8] = b"correct horse battery staple";
+/// Octets of the data of each record, which is then about 300 octets long.
+const DATA_LEN: usize = 250;
+
+fn main() {
+    let seconds = std::env::args().nth(1).and_then(|text| text.parse().ok());
+    let time = Duration::from_secs(seconds.unwrap_or(5));
+    let folder = tempfile::tempdir().unwrap();
+    for group in [1, 64] {
+        let rate = syncs(&folder.path().join("sync"), group, time / 2);
+        println!("disk: writes in groups of {group}, each group synced: {rate:.0}/s");
+    }
+    let mut config = Config::ephemeral(folder.path().join("node"));
+    std::fs::create_dir_all(folder.path().join("node")).unwrap();
+    config.listen.worker_threads = 2;
+    key::make(&config.site.key).unwrap();
+    let create = CreateOptions {
+        case_rule: CaseRule::Insensitive,
+        id: [7; 16],
+    };
+    let store = Store::create(&config.data, &create, &Options::default()).unwrap();
+    prepare(&store);
+    for threads in [1, 16, 64] {
+        let rate = alone(&store, threads, time);
+        println!("store alone: {threads} at a time, single creates: {rate:.0}/s");
+    }
+    drop(store);
+    let node = start(config).unwrap();
+    let address = node.addresses().tcp[0];
+    println!(
+        "session set-up (Diffie-Hellman, 1024 bits): {:.0} us",
+        setup_us(address)
+    );
+    println!("proof by secret key: {:.0} us", proof_us(address));
+    for clients in [1, 16, 64] {
+        let rate = over_network(&node, clients, time);
+        println!("authenticated creates: {clients} clients, one on its way each: {rate:.0}/s");
+    }
+}
+
+//----------- The machine ----------------------------------------------------
+
+/// Writes of a record's length, of which `group` at a time are synced.
+fn syncs(path: &Path, group: u64, time: Duration) -> f64 {
+    let file = File::create(path).unwrap();
+    let (mut count, begun) = (0, Instant::now());
+    while begun.elapsed() < time {
+        for _ in 0..group {
+            file.write_all_at(&[7; 400], count * 400).unwrap();
+            count += 1;
+        }
+        file.sync_data().unwrap();
+    }
+    count as f64 / begun.elapsed().as_secs_f64()
+}
+
+/// The rate of `threads` that each submit one create after the other.
+fn alone(store: &Store, threads: usize, time: Duration) -> f64 {
+    during(threads, time, |thread, count| {
+        let handle = Handle::parse(&format!("88.118.5/alone-{threads}-{thread}-{count}")).unwrap();
+        let change = Change::Put {
+            handle,
+            values: Writer::to_vec(|w| Values::encode(&record(), w)),
+            expect: Expect::Absent,
+        };
+        store.submit(batch(vec![change])).wait().unwrap();
+    })
+}
+
+/// Calls `act` again and again on each of `threads`; calls per second.
+fn during(threads: usize, time: Duration, act: impl Fn(usize, u64) + Sync) -> f64 {
+    let (stop, total) = (AtomicBool::new(false), AtomicU64::new(0));
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for thread in 0..threads {
+            let (stop, total, act) = (&stop, &total, &act);
+            scope.spawn(move || {
+                let mut count = 0;
+                while !stop.load(Relaxed) {
+                    act(thread, count);
+                    count += 1;
+                }
+                total.fetch_add(count, Relaxed);
+            });
+        }
+        std::thread::sleep(time);
+        stop.store(true, Relaxed);
+    });
+    total.load(Relaxed) as f64 / begun.elapsed().as_secs_f64()
+}
+
+//----------- Records --------------------------------------------------------
+
+fn record() -> Vec<Value> {
+    vec![Value::new(1, "URL", vec![b'x'; DATA_LEN])]
+}
+
+fn batch(changes: Vec<Change>) -> Batch {
+    Batch {
+        changes,
+        at_ms: 1,
+        origin: Origin::Operator,
+    }
+}
+
+/// The prefix with its administrator.
+fn prepare(store: &Store) {
+    let admin = Admin::new(AdminPermissions::ALL, USER, 300).encode();
+    let secret = Value {
+        permissions: Permissions(Permissions::ADMIN_READ | Permissions::ADMIN_WRITE),
+        ..Value::new(300, "HS_SECKEY", SECRET)
+    };
+    let put = |name: &str, value: Value| Change::Put {
+        handle: Handle::parse(name).unwrap(),
+        values: Writer::to_vec(|w| Values::encode(&[value], w)),
+        expect: Expect::Anything,
+    };
+    let changes = vec![
+        Change::Home {
+            prefix: Handle::of_prefix("88.118.5").unwrap(),
+        },
+        put(USER, secret),
+        put("0.NA/88.118.5", Value::new(100, "HS_ADMIN", admin)),
+    ];
+    store.submit(batch(changes)).wait().unwrap();
+}
+
+//----------- Clients --------------------------------------------------------
+
+fn over_network(node: &Running, clients: usize, time: Duration) -> f64 {
+    let address = node.addresses().tcp[0];
+    let sessions: Vec<_> = (0..clients).map(|_| Session::begin(address)).collect();
+    let sessions: Arc<Vec<std::sync::Mutex<Session>>> =
+        Arc::new(sessions.into_iter().map(std::sync::Mutex::new).collect());
+    during(clients, time, |client, count| {
+        let mut session = sessions[client].lock().unwrap();
+        let name = format!("88.118.5/net-{clients}-{client}-{count}");
+        let packet = builder(0).write(OpCode::CREATE, &name, &record());
+        assert_eq!(session.ask(&packet), 1);
+    })
+}
+
+fn setup_us(address: SocketAddr) -> f64 {
+    let begun = Instant::now();
+    for _ in 0..20 {
+        Session::begin(address);
+    }
+    begun.elapsed().as_secs_f64() * 1e6 / 20.0
+}
+
+/// Of a challenge and its answer, outside of a session; the record is there already.
+fn proof_us(address: SocketAddr) -> f64 {
+    let mut session = Session::begin(address);
+    let begun = Instant::now();
+    for _ in 0..50 {
+        let create = builder(0).write(OpCode::CREATE, USER, &record());
+        assert_eq!(session.prove_outside(&create), 101);
+    }
+    begun.elapsed().as_secs_f64() * 1e6 / 50.0
+}
+
+/// A connection with a session in it.
+struct Session {
+    stream: TcpStream,
+    id: i32,
+    key: SessionKey,
+    counter: i32,
+}
+
+impl Session {
+    fn begin(address: SocketAddr) -> Self {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let (p, g) = (Number::new(&OAKLEY_GROUP_2), Number::new(&[2]));
+        let x = Number::new(&[0x5a; 32]);
+        let public = PublicKey::Dh(dh_public_key(&p, &g, &x).unwrap()).encode();
+        let setup = Request::SessionSetup(SessionSetup {
+            timeout: 600,
+            identity: USER.as_bytes(),
+            identity_index: 300,
+            exchange: KeyExchange::DiffieHellman(&public),
+            padding: &[0, 0],
+        });
+        let body = Writer::to_vec(|w| setup.encode(Version::OURS, w));
+        let reply = exchange(
+            &mut stream,
+            &builder(0).packet(OpCode::SESSION_SETUP, &body),
+        );
+        let message = Message::decode(&reply).unwrap();
+        let Body::Session { data, .. } = Response::of(&message).unwrap().body else {
+            unreachable!("{message:?}")
+        };
+        let Ok(PublicKey::Dh(theirs)) = PublicKey::decode(&data[4..]) else {
+            unreachable!("{data:?}")
+        };
+        let secret = dh_shared_secret(&theirs, &x).unwrap();
+        Self {
+            stream,
+            id: message.envelope.session_id,
+            key: SessionKey::derive(Cipher::Aes, &secret).unwrap(),
+            counter: 0,
+        }
+    }
+
+    /// The code of the reply; proves the identity when that is wanted, which is once.
+    fn ask(&mut self, packet: &[u8]) -> i32 {
+        let packet = self.wrap(packet);
+        let reply = exchange(&mut self.stream, &packet);
+        let code = Message::decode(&reply).unwrap().header.code.0;
+        if code != 402 {
+            return code;
+        }
+        let answer = self.wrap(&answer(&reply));
+        let reply = exchange(&mut self.stream, &answer);
+        Message::decode(&reply).unwrap().header.code.0
+    }
+
+    fn prove_outside(&mut self, packet: &[u8]) -> i32 {
+        let challenge = exchange(&mut self.stream, packet);
+        let reply = exchange(&mut self.stream, &answer(&challenge));
+        Message::decode(&reply).unwrap().header.code.0
+    }
+
+    /// The packet with the id of the session and its code.
+    fn wrap(&mut self, packet: &[u8]) -> Vec<u8> {
+        self.counter += 1;
+        let mut message = Message::decode(packet).unwrap();
+        message.envelope.session_id = self.id;
+        let code = credential::authenticate(&message, self.counter, self.key.as_bytes());
+        message.credential = Some(&code);
+        let mut out = Vec::new();
+        message.encode(&mut out);
+        out
+    }
+}
+
+fn builder(session_id: i32) -> RequestBuilder {
+    let mut envelope = Envelope::new(Version::OURS, 1);
+    envelope.session_id = session_id;
+    RequestBuilder {
+        envelope,
+        flags: OpFlags::DEFAULT,
+        expiration: u32::MAX / 2,
+    }
+}
+
+/// The answer to a challenge by secret key.
+fn answer(challenge: &[u8]) -> Vec<u8> {
+    let message = Message::decode(challenge).unwrap();
+    let response = Response::of(&message).unwrap();
+    let Body::Challenge { nonce } = response.body else {
+        unreachable!("{response:?}")
+    };
+    let (secret, digest) = (SecretKey::new(SECRET), response.digest.unwrap());
+    let signed = answer_with_secret(Version::OURS, &secret, nonce, digest.octets, &[3; 16]);
+    let body = Writer::to_vec(|w| {
+        w.bytes(b"HS_SECKEY");
+        w.bytes(USER.as_bytes());
+        w.i32(300);
+        w.bytes(&signed);
+    });
+    builder(message.envelope.session_id).packet(OpCode::CHALLENGE_ANSWER, &body)
+}
+
+fn exchange(stream: &mut TcpStream, packet: &[u8]) -> Vec<u8> {
+    stream.write_all(packet).unwrap();
+    let mut reply = vec![0; 20];
+    stream.read_exact(&mut reply).unwrap();
+    let len = i32::from_be_bytes(reply[16..20].try_into().unwrap());
+    reply.resize(20 + usize::try_from(len).unwrap(), 0);
+    stream.read_exact(&mut reply[20..]).unwrap();
+    reply
+}
