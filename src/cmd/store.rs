@@ -154,11 +154,11 @@ fn tell(args: &CheckArgs, checked: &Checked, time: &str) -> Result<(), Failed> {
                 checked.findings.len() as u64 + checked.more_findings
             ),
         };
+        output.line(format_args!("change {}: {}", checked.changes, checked.link))?;
         output.line(format_args!(
             "{} records, {} changes and {} index entries read in {time}: {verdict}",
             checked.records, checked.changes, checked.index_entries
         ))?;
-        output.line(format_args!("change {}: {}", checked.changes, checked.link))?;
     }
     output.finish()?;
     match checked.findings.is_empty() {
