@@ -26,8 +26,11 @@ pub(crate) struct Tails {
 #[derive(Debug, Default)]
 struct Tail {
     writes: u32,
-    /// A key at or behind the last one of the prefix, once it was looked up.
-    last: Option<Vec<u8>>,
+    /// The last key put since the prefix is known here. What a group has staged is not in the
+    /// engine yet, so it counts beside what is found there.
+    last: Vec<u8>,
+    /// Whether `last` is at or behind every key of the prefix: the engine was asked.
+    is_end: bool,
 }
 
 impl Tails {
@@ -35,33 +38,81 @@ impl Tails {
     pub(crate) fn is_beyond(&mut self, engine: &Engine, key: &[u8]) -> Result<bool, Cause> {
         let prefix = prefix_of(key);
         let Some(tail) = self.known.get_mut(prefix) else {
-            if self.known.len() >= COUNTERS_CACHED_MAX {
-                self.known.clear();
-            }
             self.known.insert(prefix.into(), Tail::default());
             return Ok(false);
         };
-        if let Some(last) = &tail.last {
-            return Ok(key > last.as_slice());
+        if tail.is_end {
+            return Ok(key > tail.last.as_slice());
         }
         tail.writes += 1;
         if tail.writes >= WORTH_IT {
             let start = [prefix, b"/"].concat();
             let end = end_of(&start);
             let last = engine.last_record_key(&start, end.as_deref())?;
-            tail.last = Some(last.map_or(start, |key| key.to_vec()));
+            tail.raise(&last.map_or(start, |key| key.to_vec()));
+            tail.is_end = true;
         }
         Ok(false)
     }
 
     /// Takes note that a record is put under `key`.
     pub(crate) fn raise(&mut self, key: &[u8]) {
-        if let Some(tail) = self.known.get_mut(prefix_of(key))
-            && let Some(last) = &mut tail.last
-            && key > last.as_slice()
-        {
-            last.clear();
-            last.extend_from_slice(key);
+        if let Some(tail) = self.known.get_mut(prefix_of(key)) {
+            tail.raise(key);
         }
+    }
+
+    /// Starts afresh if there are too many. Only between groups: what is staged must be known.
+    pub(crate) fn trim(&mut self) {
+        if self.known.len() > COUNTERS_CACHED_MAX {
+            self.known.clear();
+        }
+    }
+}
+
+impl Tail {
+    fn raise(&mut self, key: &[u8]) {
+        if key > self.last.as_slice() {
+            self.last.clear();
+            self.last.extend_from_slice(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Memory;
+
+    /// A record was registered twice: its group had found the end of the prefix in the engine,
+    /// where the record was not yet, and forgotten that it had staged it.
+    #[test]
+    fn key_that_was_put_before_the_end_was_looked_up_is_not_new() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = Engine::create(dir.path(), &Memory::divide(0)).unwrap();
+        let mut tails = Tails::default();
+        assert!(!tails.is_beyond(&engine, b"1/Z").unwrap());
+        tails.raise(b"1/Z");
+        for n in 0..2 * WORTH_IT {
+            let key = format!("1/{n}");
+            tails.is_beyond(&engine, key.as_bytes()).unwrap();
+            tails.raise(key.as_bytes());
+        }
+        assert!(!tails.is_beyond(&engine, b"1/Z").unwrap());
+        assert!(tails.is_beyond(&engine, b"1/ZZ").unwrap());
+    }
+
+    #[test]
+    fn tails_are_forgotten_between_groups_when_there_are_too_many() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = Engine::create(dir.path(), &Memory::divide(0)).unwrap();
+        let mut tails = Tails::default();
+        for n in 0..=COUNTERS_CACHED_MAX {
+            let key = format!("{n}/a");
+            tails.is_beyond(&engine, key.as_bytes()).unwrap();
+        }
+        assert_eq!(tails.known.len(), COUNTERS_CACHED_MAX + 1);
+        tails.trim();
+        assert!(tails.known.is_empty());
     }
 }

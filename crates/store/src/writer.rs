@@ -163,6 +163,7 @@ impl Writer {
             true => None,
             false => self.commit(group, &homed).err(),
         };
+        tails.trim();
         self.tails = tails;
         for judged in judged {
             match (&failure, judged.outcome) {

@@ -185,3 +185,23 @@ fn number_of(record: &StoredRecord) -> u64 {
     assert!(values.iter().all(|value| value.data == values[0].data));
     values[0].text().unwrap().parse().unwrap()
 }
+
+/// Records that were registered among others by many callers at once could be registered again.
+#[test]
+fn record_put_in_a_busy_moment_is_there_for_whoever_comes_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = create(dir.path());
+    let put = |name: &str| put(name, wire(&[]), Expect::Absent);
+    // While the writer is busy with these, the others come together in one group.
+    let many = (0..16_000).map(|n| put(&format!("1/{n}"))).collect();
+    let mut tickets = vec![store.submit(batch(many))];
+    let singles = ["2/z".to_owned()].into_iter();
+    for name in singles.chain((0..40).map(|n| format!("2/{n}"))) {
+        tickets.push(store.submit(batch(vec![put(&name)])));
+    }
+    for ticket in tickets {
+        ticket.wait().unwrap();
+    }
+    assert!(write(&store, vec![put("2/z")]).is_err());
+    assert!(write(&store, vec![put("2/39")]).is_err());
+}
