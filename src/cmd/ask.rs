@@ -2,11 +2,14 @@
 
 use std::path::Path;
 
-use guantong_api::control::{Ask, Body, Json, Prefix, Reason, Refusal, Reply, Status};
-use guantong_proto::json::Record;
+use guantong_api::control::{
+    Ask, Body, Changed, Condition, Json, Mode, Prefix, Reason, RecordChange, Refusal, Reply, Status,
+};
+use guantong_proto::json::{Record, RecordForm, ValueForm};
 use guantong_proto::{Handle, HandleRef, Value};
 use guantong_server::control::{Control, Fault, OpenFault};
 use guantong_store::OpenError;
+use serde_json::value::to_raw_value;
 
 use super::NodeArgs;
 use super::local::control_of;
@@ -70,6 +73,14 @@ fn refused(refusal: &Refusal) -> Failed {
     Report::new(exit, &refusal.message).fail()
 }
 
+/// Whether a change is made or only shown.
+pub(crate) fn mode(dry_run: bool) -> Mode {
+    match dry_run {
+        true => Mode::DryRun,
+        false => Mode::Apply,
+    }
+}
+
 /// An answer that no node of this version gives.
 pub(crate) fn strange() -> Failed {
     failed(&Fault::Strange)
@@ -83,17 +94,50 @@ pub(crate) fn values_of(record: &Json) -> Result<Vec<Value>, Failed> {
     }
 }
 
-/// The values of a record of the node; `None` if there is no such record.
-pub(crate) fn record(
+/// A record of the node with its version; `None` if there is none.
+pub(crate) fn stored(
     control: &mut dyn Control,
     handle: &Handle,
-) -> Result<Option<Vec<Value>>, Failed> {
+) -> Result<Option<(u64, Vec<Value>)>, Failed> {
     let asked = Ask::Get {
         handle: handle.as_str().to_owned(),
     };
     match ask(control, asked)? {
         Reply::Record(None) => Ok(None),
-        Reply::Record(Some(stored)) => values_of(&stored.record).map(Some),
+        Reply::Record(Some(stored)) => Ok(Some((stored.version, values_of(&stored.record)?))),
+        _ => Err(strange()),
+    }
+}
+
+/// The values of a record of the node; `None` if there is no such record.
+pub(crate) fn record(
+    control: &mut dyn Control,
+    handle: &Handle,
+) -> Result<Option<Vec<Value>>, Failed> {
+    Ok(stored(control, handle)?.map(|(_, values)| values))
+}
+
+/// Writes a record whole, or says what that would do.
+pub(crate) fn put(
+    control: &mut dyn Control,
+    handle: &Handle,
+    values: &[Value],
+    condition: Condition,
+    mode: Mode,
+) -> Result<Changed, Failed> {
+    let form = RecordForm {
+        response_code: None,
+        handle: Some(handle.as_str()),
+        values: values.iter().map(ValueForm::from).collect(),
+    };
+    let record = to_raw_value(&form).map_err(|_| strange())?;
+    let asked = Ask::Change {
+        change: RecordChange::Put { record },
+        condition,
+        mode,
+    };
+    match ask(control, asked)? {
+        Reply::Changed(changed) => Ok(changed),
         _ => Err(strange()),
     }
 }

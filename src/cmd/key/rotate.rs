@@ -3,13 +3,11 @@
 
 use std::path::PathBuf;
 
-use guantong_api::control::{Ask, Changed, Condition, Mode, Prefix, RecordChange, Reply};
+use guantong_api::control::{Ask, Changed, Condition, Prefix, Reply};
 use guantong_core::admin::Identity;
 use guantong_proto::data::{Admin, List, PublicKey};
-use guantong_proto::json::{RecordForm, ValueForm};
 use guantong_proto::{CaseRule, Handle, Reference, Value, is_of_type};
 use guantong_server::control::Control;
-use serde_json::value::to_raw_value;
 
 use super::super::record::{sentence, shown_diff};
 use super::super::{NodeArgs, ask};
@@ -71,30 +69,32 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<(), Failed> {
     let mut control = ask::open(&args.node)?;
     let control = &mut *control;
-    let keys = read(control, &args.old.handle)?.ok_or_else(|| {
+    let keys = ask::record(control, &args.old.handle)?.ok_or_else(|| {
         let what = format!("there is no record {} on this node", args.old.handle);
         Report::new(Exit::Refused, what).fail()
     })?;
     let step = match &args.new {
         Some(path) => {
             let key = file::load(path, &args.passphrase)?.public();
-            Step::Add(free_index(&keys.values, args, &key)?, key)
+            Step::Add(free_index(&keys, args, &key)?, key)
         }
         None => Step::Remove,
     };
-    check_old(&keys.values, &args.old, &step)?;
+    check_old(&keys, &args.old, &step)?;
     let mut changed = 0;
     for handle in subjects(control, args)? {
-        let Some(record) = read(control, &handle)? else {
+        let Some((version, old)) = ask::stored(control, &handle)? else {
             continue;
         };
         let is_own = same(&handle, &args.old.handle);
-        let values = step.apply(&record.values, &args.old, is_own);
-        if values == record.values {
+        let values = step.apply(&old, &args.old, is_own);
+        if values == old {
             continue;
         }
         changed += 1;
-        write(control, &handle, &values, record.version, args)?;
+        let (condition, mode) = (Condition::Version(version), ask::mode(args.dry_run));
+        let done = ask::put(control, &handle, &values, condition, mode)?;
+        tell(&handle, &done, args.dry_run)?;
     }
     if changed == 0 {
         note("nothing is to be changed");
@@ -274,27 +274,6 @@ fn check_old(values: &[Value], old: &Identity, step: &Step) -> Result<(), Failed
 
 //----------- Records --------------------------------------------------------
 
-struct Record {
-    version: u64,
-    values: Vec<Value>,
-}
-
-fn read(control: &mut dyn Control, handle: &Handle) -> Result<Option<Record>, Failed> {
-    let asked = Ask::Get {
-        handle: handle.as_str().to_owned(),
-    };
-    let Reply::Record(stored) = ask::ask(control, asked)? else {
-        return Err(ask::strange());
-    };
-    let record = stored.map(|stored| {
-        Ok(Record {
-            version: stored.version,
-            values: ask::values_of(&stored.record)?,
-        })
-    });
-    record.transpose()
-}
-
 /// The records that may name the key; the one that holds it comes first when it is added to, so
 /// that no right ever names a key that is not there, and last when it is taken away.
 fn subjects(control: &mut dyn Control, args: &Args) -> Result<Vec<Handle>, Failed> {
@@ -311,33 +290,6 @@ fn subjects(control: &mut dyn Control, args: &Args) -> Result<Vec<Handle>, Faile
     let at = if args.finish { subjects.len() } else { 0 };
     subjects.insert(at, args.old.handle.clone());
     Ok(subjects)
-}
-
-fn write(
-    control: &mut dyn Control,
-    handle: &Handle,
-    values: &[Value],
-    version: u64,
-    args: &Args,
-) -> Result<(), Failed> {
-    let form = RecordForm {
-        response_code: None,
-        handle: Some(handle.as_str()),
-        values: values.iter().map(ValueForm::from).collect(),
-    };
-    let record = to_raw_value(&form).map_err(|_| ask::strange())?;
-    let asked = Ask::Change {
-        change: RecordChange::Put { record },
-        condition: Condition::Version(version),
-        mode: match args.dry_run {
-            true => Mode::DryRun,
-            false => Mode::Apply,
-        },
-    };
-    let Reply::Changed(changed) = ask::ask(control, asked)? else {
-        return Err(ask::strange());
-    };
-    tell(handle, &changed, args.dry_run)
 }
 
 fn tell(handle: &Handle, changed: &Changed, dry_run: bool) -> Result<(), Failed> {

@@ -3,17 +3,16 @@
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use guantong_api::control::{Ask, Changed, Condition, Mode, Page, RecordChange, Reply};
+use guantong_api::control::{Ask, Changed, Condition, Page, Reply};
 use guantong_core::admin::Identity;
 use guantong_core::trust::sign::{SIGNATURE_INDEX, Signer, Term, resign};
 use guantong_proto::crypto::jws::{Jws, Permission, parse_identity};
 use guantong_proto::data::PublicKey;
-use guantong_proto::json::{RecordForm, ValueForm};
+use guantong_proto::json::ValueForm;
 use guantong_proto::{CaseRule, Handle, Value, is_of_type};
 use guantong_server::control::Control;
 use guantong_server::key::form::KeyPair;
 use ring::rand::SystemRandom;
-use serde_json::value::to_raw_value;
 
 use crate::cmd::key::file::{self, PassphraseArgs};
 use crate::cmd::record::{sentence, shown_diff};
@@ -203,7 +202,7 @@ fn sign_one(
     pair: &KeyPair,
     args: &SignArgs,
 ) -> Result<bool, Failed> {
-    let Some((version, old)) = read(control, handle)? else {
+    let Some((version, old)) = ask::stored(control, handle)? else {
         let what = format!("there is no record {handle} on this node");
         return Err(Report::new(Exit::Refused, what).fail());
     };
@@ -236,7 +235,7 @@ fn sign_one(
         return Ok(false);
     }
     let condition = Condition::Version(version);
-    let changed = put(control, handle, &after, condition, args.dry_run)?;
+    let changed = ask::put(control, handle, &after, condition, ask::mode(args.dry_run))?;
     if args.prefix.is_none() {
         tell(handle, &changed, args.dry_run)?;
     }
@@ -364,7 +363,7 @@ pub(super) fn certify(args: &CertifyArgs) -> Result<(), Failed> {
     let pair = args.signer.pair()?;
     let mut control = ask::open(&args.node)?;
     let control = &mut *control;
-    let stored = read(control, &args.subject.handle)?;
+    let stored = ask::stored(control, &args.subject.handle)?;
     let is_root = args.subject == args.signer.identity;
     let values = stored.as_ref().map_or(&[][..], |(_, values)| values);
     let published = values
@@ -417,12 +416,12 @@ pub(super) fn certify(args: &CertifyArgs) -> Result<(), Failed> {
         0 => Condition::Absent,
         version => Condition::Version(version),
     };
-    let changed = put(
+    let changed = ask::put(
         control,
         &args.subject.handle,
         &values,
         condition,
-        args.dry_run,
+        ask::mode(args.dry_run),
     )?;
     tell(&args.subject.handle, &changed, args.dry_run)
 }
@@ -461,7 +460,7 @@ pub(super) struct RevokeArgs {
 pub(super) fn revoke(args: &RevokeArgs) -> Result<(), Failed> {
     let mut control = ask::open(&args.node)?;
     let handle = &args.key.handle;
-    let Some((version, values)) = read(&mut *control, handle)? else {
+    let Some((version, values)) = ask::stored(&mut *control, handle)? else {
         let what = format!("there is no record {handle} on this node");
         return Err(Report::new(Exit::Refused, what).fail());
     };
@@ -478,51 +477,19 @@ pub(super) fn revoke(args: &RevokeArgs) -> Result<(), Failed> {
         return Err(Report::new(Exit::Refused, what).fail());
     }
     let condition = Condition::Version(version);
-    let changed = put(&mut *control, handle, &left, condition, args.dry_run)?;
+    let changed = ask::put(
+        &mut *control,
+        handle,
+        &left,
+        condition,
+        ask::mode(args.dry_run),
+    )?;
     tell(handle, &changed, args.dry_run)?;
     note("records that it has signed must be signed anew: `guantong trust sign --prefix P ...`");
     Ok(())
 }
 
 //----------- Records --------------------------------------------------------
-
-fn read(control: &mut dyn Control, handle: &Handle) -> Result<Option<(u64, Vec<Value>)>, Failed> {
-    let asked = Ask::Get {
-        handle: handle.as_str().to_owned(),
-    };
-    match ask::ask(control, asked)? {
-        Reply::Record(None) => Ok(None),
-        Reply::Record(Some(stored)) => Ok(Some((stored.version, ask::values_of(&stored.record)?))),
-        _ => Err(ask::strange()),
-    }
-}
-
-fn put(
-    control: &mut dyn Control,
-    handle: &Handle,
-    values: &[Value],
-    condition: Condition,
-    dry_run: bool,
-) -> Result<Changed, Failed> {
-    let form = RecordForm {
-        response_code: None,
-        handle: Some(handle.as_str()),
-        values: values.iter().map(ValueForm::from).collect(),
-    };
-    let record = to_raw_value(&form).map_err(|_| ask::strange())?;
-    let asked = Ask::Change {
-        change: RecordChange::Put { record },
-        condition,
-        mode: match dry_run {
-            true => Mode::DryRun,
-            false => Mode::Apply,
-        },
-    };
-    match ask::ask(control, asked)? {
-        Reply::Changed(changed) => Ok(changed),
-        _ => Err(ask::strange()),
-    }
-}
 
 fn tell(handle: &Handle, changed: &Changed, dry_run: bool) -> Result<(), Failed> {
     let mut output = Output::new();
