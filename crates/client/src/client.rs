@@ -145,8 +145,8 @@ impl Client {
 
     /// The handles under `prefix` (`88.118.5` or `0.NA/88.118.5`).
     ///
-    /// Servers tell this to administrators at most, and this client does not authenticate: expect
-    /// [`Error::Refused`] from those in the field.
+    /// Servers tell this to administrators at most, and this question is asked without a proof:
+    /// expect [`Error::Refused`] from those in the field.
     pub async fn list_handles(&self, prefix: &str) -> Result<Vec<Handle>, Error> {
         let prefix = Handle::of_prefix(prefix)?;
         let question = Question::ListHandles(&prefix);
