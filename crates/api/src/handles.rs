@@ -84,6 +84,22 @@ pub struct ChangedAnswer<'a> {
     pub response_code: i32,
     /// The handle that was changed; of a minted one, its whole name.
     pub handle: &'a str,
+    /// In a dry run what the change would do: the record would be `created`, `changed` or
+    /// `deleted`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub would_be: Option<&'static str>,
+}
+
+/// Whether an answer by secret key is right.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VerificationAnswer<'a> {
+    /// 1.
+    pub response_code: i32,
+    /// Whether it is.
+    pub is_valid: bool,
+    /// The handle of the key.
+    pub handle: &'a str,
 }
 
 /// The state of a session of the HTTP interface.

@@ -3,6 +3,7 @@
 //! Types and the names of their fields, no logic: what a field means is decided in `core` and
 //! `server`. [`control`] is what the command line says to a node on the same machine.
 
+pub mod batch;
 pub mod control;
 pub mod handles;
 pub mod observation;

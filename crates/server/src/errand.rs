@@ -4,6 +4,8 @@
 //! outlive a packet (challenges, wrong answers), the fetching, and the bound on how many errands
 //! are under way.
 
+mod together;
+
 use std::collections::HashMap;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,8 +16,9 @@ use guantong_core::admin::authenticate::{Attempts, Challenges, Pending, Proven, 
 use guantong_core::admin::session::{Rejected, SESSION_BIT, Session, Sessions, SharedSession};
 use guantong_core::admin::web::WebSessions;
 use guantong_core::admin::{
-    Challenge, Chance, Errand, Expected, Follow, Ground, Kept, LIST_PAGE_LEN, Listed, Listing,
-    Next, Order, Place, Presented, Refusal, StoredRecord, Stream, Tables, Wanted, Write, Written,
+    Challenge, Chance, Effect, Errand, Expected, Follow, Ground, Kept, LIST_PAGE_LEN, Listed,
+    Listing, Next, Order, Place, Presented, Refusal, StoredRecord, Stream, Tables, Wanted, Write,
+    Written,
 };
 use guantong_core::authority::{Demand, Moment, Recursion};
 use guantong_proto::Handle;
@@ -24,6 +27,7 @@ use guantong_proto::message::ResponseCode;
 use guantong_store::{Batch, Change, Expect, Origin, PageToken, Scope, StoreError, WriteError};
 use tokio::sync::{Semaphore, oneshot};
 
+use crate::http::Answers;
 use crate::limit::{Meter, host_of};
 use crate::log::Alarm;
 use crate::metrics::Drop as Dropped;
@@ -67,6 +71,8 @@ pub(crate) struct Errands {
     challenges: [Mutex<Challenges>; TABLES],
     sessions: [Mutex<Sessions>; TABLES],
     pub(crate) web: Mutex<WebSessions>,
+    /// Answers to changes over HTTP that may be asked for again.
+    pub(crate) answers: Mutex<Answers>,
     setups: Meter,
     challenge_flood: Alarm,
     session_flood: Alarm,
@@ -81,6 +87,7 @@ impl Errands {
             challenges: std::array::from_fn(|_| Mutex::new(Challenges::new(challenge_ms))),
             sessions: std::array::from_fn(|_| Mutex::default()),
             web: Mutex::default(),
+            answers: Mutex::default(),
             setups: Meter::new(),
             challenge_flood: Alarm::default(),
             session_flood: Alarm::default(),
@@ -140,6 +147,14 @@ pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 //----------- Rest -----------------------------------------------------------
 
+/// How far an errand has come.
+enum Decided {
+    /// This is to be written.
+    Order(Order),
+    /// It has come to its end.
+    End(Rest),
+}
+
 /// What is left to be done when an errand has come to its end.
 #[derive(Debug)]
 #[must_use]
@@ -163,13 +178,31 @@ pub(crate) struct ListedSoFar {
     token: Option<PageToken>,
 }
 
-/// The batch of one order.
-fn batch_of(order: Order, at_ms: u64) -> Batch {
+/// The batch of orders of one sender.
+fn batch_of(orders: Vec<Order>, at_ms: u64) -> Batch {
+    let by = orders.first().and_then(|order| order.by.clone());
+    Batch {
+        changes: orders
+            .into_iter()
+            .map(|order| change_of(order.write))
+            .collect(),
+        at_ms,
+        origin: match by {
+            Some(identity) => Origin::Administrator {
+                handle: identity.handle,
+                index: identity.index,
+            },
+            None => Origin::Anybody,
+        },
+    }
+}
+
+fn change_of(write: Write) -> Change {
     let expect_of = |expected| match expected {
         Expected::Absent => Expect::Absent,
         Expected::Version(version) => Expect::Version(version),
     };
-    let change = match order.write {
+    match write {
         Write::Put {
             handle,
             values,
@@ -185,17 +218,24 @@ fn batch_of(order: Order, at_ms: u64) -> Batch {
         },
         Write::Home { prefix } => Change::Home { prefix },
         Write::Unhome { prefix } => Change::Unhome { prefix },
-    };
-    Batch {
-        changes: vec![change],
-        at_ms,
-        origin: match order.by {
-            Some(identity) => Origin::Administrator {
-                handle: identity.handle,
-                index: identity.index,
-            },
-            None => Origin::Anybody,
-        },
+    }
+}
+
+/// What the store's outcome means to an errand.
+fn written_of(outcome: Result<(), WriteError>) -> Written {
+    match outcome {
+        Ok(()) => Written::Done,
+        Err(WriteError::Conflict { .. }) => Written::Conflict,
+        Err(WriteError::Busy) => Written::Busy,
+        Err(error @ WriteError::NotAdmitted { .. }) => Written::NotAdmitted(error.to_string()),
+        Err(error @ WriteError::Unconfirmed { .. }) => Written::Unconfirmed(error.to_string()),
+        Err(error @ (WriteError::Unfit { .. } | WriteError::TooLarge { .. })) => {
+            Written::Unfit(error.to_string())
+        }
+        Err(error) => {
+            tracing::error!(%error, "a change could not be written");
+            Written::Failed
+        }
     }
 }
 
@@ -220,6 +260,18 @@ enum Challenged {
     Not,
 }
 
+/// A request over HTTP, in the form of the native one that means the same.
+pub(crate) struct Task {
+    /// The native request, as we have written it.
+    pub(crate) packet: Vec<u8>,
+    /// How its sender says who he is.
+    pub(crate) presented: Option<Presented>,
+    /// What the record must be for the change to happen.
+    pub(crate) condition: Option<Expected>,
+    /// Whether nothing is to be written.
+    pub(crate) is_rehearsal: bool,
+}
+
 /// What came of a request over HTTP.
 #[derive(Debug)]
 pub(crate) struct Carried {
@@ -229,6 +281,31 @@ pub(crate) struct Carried {
     pub(crate) rest: Rest,
     /// Who has proven who he is.
     pub(crate) proven: Option<Proven>,
+    /// What the change did to the record, or would have done.
+    pub(crate) effect: Option<Effect>,
+}
+
+impl Carried {
+    fn of(errand: &Errand, reply: Vec<u8>, rest: Rest) -> Self {
+        Self {
+            reply,
+            rest,
+            proven: errand.proven().cloned(),
+            effect: errand.effect(),
+        }
+    }
+}
+
+impl<'a> TablesOf<'a> {
+    /// Those of a request over HTTP: it has neither logins nor challenges.
+    fn over_http(node: &'a Node, via: Via) -> Self {
+        Self {
+            node,
+            via,
+            logins: None,
+            challenges: Challenged::Not,
+        }
+    }
 }
 
 impl Tables for TablesOf<'_> {
@@ -355,30 +432,23 @@ impl Node {
     }
 
     /// Carries out a request that came over HTTP, by somebody who says so who he is.
-    pub(crate) async fn carry_out(
-        &self,
-        packet: &[u8],
-        presented: Option<Presented>,
-        condition: Option<Expected>,
-        via: Via,
-    ) -> Carried {
-        let tables = TablesOf {
-            node: self,
-            via,
-            logins: None,
-            challenges: Challenged::Not,
-        };
+    pub(crate) async fn carry_out(&self, task: Task, via: Via) -> Carried {
+        let tables = TablesOf::over_http(self, via);
         // Never closed, as above.
         let _place = self.errands.places.acquire().await;
-        let request = Kept::new(packet).expect("the packet was written by us");
-        let errand = Errand::of(request, self.chance(), presented);
-        let mut errand = errand.on_condition(condition);
+        let mut errand = self.errand_of(task);
         let mut reply = Vec::new();
         let rest = self.run(&mut errand, &tables, &mut reply).await;
-        Carried {
-            reply,
-            rest,
-            proven: errand.proven().cloned(),
+        Carried::of(&errand, reply, rest)
+    }
+
+    fn errand_of(&self, task: Task) -> Errand {
+        let request = Kept::new(&task.packet).expect("the packet was written by us");
+        let errand = Errand::of(request, self.chance(), task.presented);
+        let errand = errand.on_condition(task.condition);
+        match task.is_rehearsal {
+            true => errand.rehearsal(),
+            false => errand,
         }
     }
 
@@ -454,23 +524,42 @@ impl Node {
     }
 
     async fn drive(&self, errand: &mut Errand, tables: &TablesOf<'_>, out: &mut Vec<u8>) -> Rest {
+        loop {
+            match self.decide(errand, tables, out).await {
+                Decided::Order(order) => errand.written(self.write(order).await),
+                Decided::End(rest) => return rest,
+            }
+        }
+    }
+
+    /// Goes on until something is to be written, or nothing is left to do.
+    async fn decide(
+        &self,
+        errand: &mut Errand,
+        tables: &TablesOf<'_>,
+        out: &mut Vec<u8>,
+    ) -> Decided {
         let start = out.len();
         loop {
-            match self.step(errand, tables, out) {
-                Some(Next::Fetch(wanted)) => match self.fetch(&wanted).await {
-                    Ok(record) => errand.learn(&self.site(), &wanted, record),
-                    Err(reason) => errand.fail(&self.site(), &wanted, reason),
-                },
-                Some(Next::Write(order)) => errand.written(self.write(order).await),
-                Some(Next::List(listing)) => return Rest::List(listing),
-                Some(Next::Stream(stream)) => return Rest::Stream(stream),
-                Some(Next::Done) if errand.is_proven() => return Rest::Proven,
-                Some(Next::Done) => return Rest::None,
+            let rest = match self.step(errand, tables, out) {
+                Some(Next::Fetch(wanted)) => {
+                    match self.fetch(&wanted).await {
+                        Ok(record) => errand.learn(&self.site(), &wanted, record),
+                        Err(reason) => errand.fail(&self.site(), &wanted, reason),
+                    }
+                    continue;
+                }
+                Some(Next::Write(order)) => return Decided::Order(order),
+                Some(Next::List(listing)) => Rest::List(listing),
+                Some(Next::Stream(stream)) => Rest::Stream(stream),
+                Some(Next::Done) if errand.is_proven() => Rest::Proven,
+                Some(Next::Done) => Rest::None,
                 None => {
                     out.truncate(start);
-                    return Rest::None;
+                    Rest::None
                 }
-            }
+            };
+            return Decided::End(rest);
         }
     }
 
@@ -501,36 +590,29 @@ impl Node {
     }
 
     /// Has an order written; returns when it is on the medium, or why it is not.
-    async fn write(&self, mut order: Order) -> Written {
-        if let (Some(signer), Write::Put { handle, values, .. }) =
-            (self.record_signer(), &mut order.write)
-        {
-            *values = signer.sign(handle, std::mem::take(values), self.now_secs());
+    async fn write(&self, order: Order) -> Written {
+        self.write_all(vec![order]).await
+    }
+
+    /// Has orders of one sender written, all of them or none.
+    async fn write_all(&self, mut orders: Vec<Order>) -> Written {
+        if let Some(signer) = self.record_signer() {
+            for order in &mut orders {
+                if let Write::Put { handle, values, .. } = &mut order.write {
+                    *values = signer.sign(handle, std::mem::take(values), self.now_secs());
+                }
+            }
         }
-        let is_homing = matches!(order.write, Write::Home { .. } | Write::Unhome { .. });
+        let mut writes = orders.iter().map(|order| &order.write);
+        let is_homing = writes.any(|w| matches!(w, Write::Home { .. } | Write::Unhome { .. }));
         let (tell, told) = oneshot::channel();
-        let ticket = self.store.try_submit(batch_of(order, self.now_ms()));
+        let ticket = self.store.try_submit(batch_of(orders, self.now_ms()));
         ticket.on_done(move |outcome| {
             // An error means that the connection is gone and nobody wants to know.
             let _ = tell.send(outcome);
         });
         let written = match told.await {
-            Ok(Ok(_)) => Written::Done,
-            Ok(Err(WriteError::Conflict { .. })) => Written::Conflict,
-            Ok(Err(WriteError::Busy)) => Written::Busy,
-            Ok(Err(error @ WriteError::NotAdmitted { .. })) => {
-                Written::NotAdmitted(error.to_string())
-            }
-            Ok(Err(error @ WriteError::Unconfirmed { .. })) => {
-                Written::Unconfirmed(error.to_string())
-            }
-            Ok(Err(error @ (WriteError::Unfit { .. } | WriteError::TooLarge { .. }))) => {
-                Written::Unfit(error.to_string())
-            }
-            Ok(Err(error)) => {
-                tracing::error!(%error, "a change could not be written");
-                Written::Failed
-            }
+            Ok(outcome) => written_of(outcome.map(drop)),
             // The writer is gone.
             Err(_) => Written::Failed,
         };

@@ -31,7 +31,7 @@ use super::rules::Rules;
 use super::session::{Chance, Channel, Rejected, Session, SharedSession, Tables, locked};
 use super::stop::{Done, Stop};
 use super::stream::{Stream, reply};
-use super::write::{Expected, Order, Written};
+use super::write::{Effect, Expected, Order, Write, Written};
 use crate::authority::{Moment, Reply, Site};
 
 /// How often a change is decided again because somebody else has changed the record meanwhile.
@@ -69,6 +69,10 @@ pub struct Errand {
     proof: Proof,
     /// What the record must be for the change to happen, if the client has said so.
     pub(super) condition: Option<Expected>,
+    /// Whether nothing is to be written.
+    is_rehearsal: bool,
+    /// What the change does to the record, once that is decided.
+    effect: Option<Effect>,
     pub(super) known: Known,
     pub(super) chance: Chance,
     /// The reply once what is being written is written.
@@ -134,6 +138,8 @@ impl Errand {
             channel,
             proof,
             condition: None,
+            is_rehearsal: false,
+            effect: None,
             known: Known::default(),
             chance,
             prepared: None,
@@ -180,6 +186,8 @@ impl Errand {
             channel: None,
             proof: presented.map_or(Proof::None, |presented| Proof::Presented(presented.into())),
             condition: None,
+            is_rehearsal: false,
+            effect: None,
             known: Known::default(),
             chance,
             prepared: None,
@@ -194,6 +202,23 @@ impl Errand {
     #[must_use]
     pub fn on_condition(self, condition: Option<Expected>) -> Self {
         Self { condition, ..self }
+    }
+
+    /// Decides everything and writes nothing: the reply is the one that the change would get.
+    #[must_use]
+    pub fn rehearsal(self) -> Self {
+        Self {
+            is_rehearsal: true,
+            ..self
+        }
+    }
+
+    /// What the change does to the record; `None` until that is decided.
+    ///
+    /// A change of values is one even if they are what they were: whoever may write a value, but
+    /// not read it, must not learn in a rehearsal whether he has guessed it.
+    pub fn effect(&self) -> Option<Effect> {
+        self.effect
     }
 
     /// Who has proven who he is.
@@ -267,6 +292,7 @@ impl Errand {
             self.conflicts += 1;
             self.known.forget();
             self.prepared = None;
+            self.written = None;
             return;
         }
         self.written = Some(written);
@@ -317,10 +343,11 @@ impl Errand {
                 replaced,
             }) => {
                 self.prepared = Some(Prepared { body, replaced });
+                self.effect = Some(write.as_ref().map_or(Effect::Changed, Write::effect));
                 match write {
-                    Some(write) => Next::Write(Order { write, by }),
+                    Some(write) if !self.is_rehearsal => Next::Write(Order { write, by }),
                     // There is nothing to write.
-                    None => {
+                    _ => {
                         self.written = Some(Written::Done);
                         self.step(ground, moment, out)
                     }

@@ -38,6 +38,31 @@ pub enum Write {
     },
 }
 
+impl Write {
+    /// What it does to the record.
+    pub(super) fn effect(&self) -> Effect {
+        match self {
+            Self::Put {
+                expect: Expected::Absent,
+                ..
+            } => Effect::Created,
+            Self::Put { .. } | Self::Home { .. } | Self::Unhome { .. } => Effect::Changed,
+            Self::Delete { .. } => Effect::Deleted,
+        }
+    }
+}
+
+/// What a change does to a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// There was none.
+    Created,
+    /// Its values are changed, or would be if they were not so already.
+    Changed,
+    /// It is gone.
+    Deleted,
+}
+
 /// What must be there for a write to happen: what the decision was based on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {

@@ -172,7 +172,16 @@ impl Failure {
         (self.code == ResponseCode::AUTHENTICATION_FAILED).then_some(self.message.as_str())
     }
 
-    fn status(&self, asked: &Asked) -> StatusCode {
+    pub(super) fn code(&self) -> ResponseCode {
+        self.code
+    }
+
+    /// What went wrong and what to do about it.
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
+    pub(super) fn status(&self, asked: &Asked) -> StatusCode {
         let operation = HttpOperation::Resolve;
         let of_code = || http_status(self.code, operation, asked.peer.secure);
         let status = self.status.unwrap_or_else(of_code);

@@ -14,12 +14,28 @@ use guantong_proto::message::ResponseCode;
 
 use super::answer::{Failure, json, with_source};
 use super::asked::Asked;
-use super::{change, condition, list, path, session};
+use super::{batch, change, condition, list, once, path, session, verification};
 use crate::node::Node;
 use crate::recurse::{Source, Sourced};
 
 /// Answers a request below `/api/`.
 pub(super) async fn answer(
+    node: &Arc<Node>,
+    asked: &Asked,
+    path: &str,
+) -> Result<Response, Failure> {
+    let is_change = match asked.method {
+        Method::POST => path == "batch",
+        _ => !asked.method.is_safe() && !path.starts_with("sessions"),
+    };
+    match is_change && asked.headers.contains_key(once::KEY) {
+        true => once::answer(node, asked, path).await,
+        false => answer_now(node, asked, path).await,
+    }
+}
+
+/// Answers a request below `/api/` without asking whether it has come before.
+pub(super) async fn answer_now(
     node: &Arc<Node>,
     asked: &Asked,
     path: &str,
@@ -32,7 +48,8 @@ pub(super) async fn answer(
         "handles" if asked.method == Method::DELETE => change::delete(node, asked, rest).await,
         "prefixes" if !asked.method.is_safe() => change::prefix(node, asked, rest).await,
         "sessions" => session::answer(node, asked, rest).await,
-        "verifications" => Err(not_here()),
+        "batch" if rest.is_empty() => batch::answer(node, asked).await,
+        "verifications" => verification::answer(node, asked, rest).await,
         "handles" if rest.is_empty() => list::answer(node, asked).await,
         "handles" => {
             let handle = path::handle(rest)?;
@@ -47,13 +64,6 @@ pub(super) async fn answer(
             Err(Failure::new(ResponseCode::PROTOCOL_ERROR, message).with_status(404))
         }
     }
-}
-
-/// The refusal of what is not offered over HTTP.
-fn not_here() -> Failure {
-    let message = "secret keys are checked for other servers over the native protocol (operation \
-                   201), not over HTTP";
-    Failure::new(ResponseCode::INSUFFICIENT_PERMISSIONS, message)
 }
 
 /// The record of a handle, with values that are not public for somebody who says who he is.

@@ -16,11 +16,13 @@ use crate::node::Node;
 
 /// Longest `Host` that is shown on a page, in octets: a name of the DNS and a port.
 const HOST_LEN_MAX: usize = 262;
+/// Where batches are sent; their body is no list of parameters.
+const BATCH_PATH: &str = "/api/batch";
 /// Octets of the random number of a request.
 const ID_LEN: usize = 8;
 
 /// A request.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Asked {
     /// The number of the request: on error pages, in the answer's headers, in the log.
     pub(super) id: String,
@@ -80,7 +82,8 @@ impl Asked {
         })?;
         // The body of a PUT is a record, except that of a session.
         let is_record = self.method == Method::PUT && !self.path.starts_with("/api/sessions");
-        if is_native || is_record || self.body.is_empty() {
+        let is_batch = self.path == BATCH_PATH;
+        if is_native || is_record || is_batch || self.body.is_empty() {
             return Ok(());
         }
         // Parameters may come in the body instead (8.2).
@@ -111,6 +114,13 @@ impl Asked {
     /// A header that is plain text.
     pub(super) fn header(&self, name: HeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Whether the body says that it is JSON.
+    pub(super) fn is_json(&self) -> bool {
+        let kind = self.header(header::CONTENT_TYPE).unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        kind.eq_ignore_ascii_case("application/json")
     }
 
     /// The absolute address of `path` at this node, under the name that the client used.

@@ -4,11 +4,10 @@
 //! A request becomes the native request that means the same, and is carried out by the same
 //! function; so the two cannot disagree about who may do what.
 
-use axum::http::header::CONTENT_TYPE;
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use guantong_api::handles::ChangedAnswer;
-use guantong_core::admin::STALE;
+use guantong_core::admin::{Effect, STALE};
 use guantong_core::authority::{HttpOperation, http_status};
 use guantong_proto::data::{State, StateData};
 use guantong_proto::limits::EXPIRATION_DEFAULT_SECS;
@@ -21,22 +20,20 @@ use guantong_proto::{Handle, Value, json};
 
 use super::answer::{Failure, json as answer_json};
 use super::asked::Asked;
-use super::identity::{self, Offered};
+use super::identity::{self, By, Offered};
 use super::{condition, path};
-use crate::errand::{Carried, Rest};
+use crate::errand::{Carried, Rest, Task};
 use crate::node::{Node, Via};
+
+/// The parameter that has a change decided but not made.
+const DRY_RUN: &str = "dryRun";
 
 //----------- Records --------------------------------------------------------
 
 /// Creates a record, writes one over, or adds values to one.
 pub(super) async fn put(node: &Node, asked: &Asked, encoded: &str) -> Result<Response, Failure> {
     condition::check(asked)?;
-    let kind = asked.header(CONTENT_TYPE).unwrap_or_default();
-    let is_json = kind
-        .split(';')
-        .next()
-        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
-    if !is_json {
+    if !asked.is_json() {
         let message = "the body must be JSON: send `Content-Type: application/json`";
         return Err(Failure::new(ResponseCode::PROTOCOL_ERROR, message));
     }
@@ -69,11 +66,8 @@ pub(super) async fn put(node: &Node, asked: &Asked, encoded: &str) -> Result<Res
         true => HttpOperation::Other,
         false => HttpOperation::Create,
     };
-    let name = match Native::of(&message).map(|response| response.body) {
-        Ok(Body::Created(Some(name))) => String::from_utf8_lossy(name).into_owned(),
-        _ => handle.to_string(),
-    };
-    Ok(changed(asked, operation, &name))
+    let name = reply.name().unwrap_or_else(|| handle.to_string());
+    Ok(changed(asked, operation, &name, &reply))
 }
 
 /// `index=various` takes any values; other indexes are those that may be written.
@@ -97,7 +91,11 @@ pub(super) async fn delete(node: &Node, asked: &Asked, encoded: &str) -> Result<
     condition::check(asked)?;
     let handle = path::handle(encoded)?;
     let indexes = asked.params.indexes()?;
-    let state = withdrawal(node, asked)?;
+    let (reason, successor) = (
+        asked.params.first("reason"),
+        asked.params.first("successor"),
+    );
+    let state = withdrawal(node, reason, successor)?;
     let is_forced = asked.params.is_set("force");
     if state.is_some() && (is_forced || !indexes.is_empty()) {
         let message = "`reason` and `successor` withdraw a whole record; leave out `force` and \
@@ -122,26 +120,28 @@ pub(super) async fn delete(node: &Node, asked: &Asked, encoded: &str) -> Result<
             }),
         ),
     };
-    carry_out(node, asked, &packet).await?.success(&handle)?;
-    Ok(changed(asked, HttpOperation::Other, handle.as_str()))
+    let reply = carry_out(node, asked, &packet).await?;
+    reply.success(&handle)?;
+    Ok(changed(
+        asked,
+        HttpOperation::Other,
+        handle.as_str(),
+        &reply,
+    ))
 }
 
-/// The state that the parameters put a record into; `None` if they say nothing of it.
-fn withdrawal(node: &Node, asked: &Asked) -> Result<Option<StateData>, Failure> {
-    let (reason, successor) = (
-        asked.params.first("reason"),
-        asked.params.first("successor"),
-    );
+/// The state that a reason or a successor put a record into; `None` if neither is given.
+pub(super) fn withdrawal(
+    node: &Node,
+    reason: Option<&str>,
+    successor: Option<&str>,
+) -> Result<Option<StateData>, Failure> {
     if reason.is_none() && successor.is_none() {
         return Ok(None);
     }
     let data = StateData::new(State::Withdrawn).with_reason(reason.unwrap_or_default());
-    let data = data.map_err(|error| {
-        Failure::new(
-            ResponseCode::INVALID_VALUE,
-            format!("parameter `reason`: {error}"),
-        )
-    })?;
+    let data = data
+        .map_err(|error| Failure::new(ResponseCode::INVALID_VALUE, format!("`reason`: {error}")))?;
     let successor = successor.filter(|successor| !successor.is_empty());
     let successor = successor.map(Handle::parse).transpose()?;
     let since = node.now_secs().into();
@@ -195,13 +195,19 @@ pub(super) async fn prefix(node: &Node, asked: &Asked, encoded: &str) -> Result<
         _ => OpCode::HOME_PREFIX,
     };
     let packet = builder(node, OpFlags::DEFAULT).named(op, prefix.as_str());
-    carry_out(node, asked, &packet).await?.success(&prefix)?;
-    Ok(changed(asked, HttpOperation::Other, prefix.as_str()))
+    let reply = carry_out(node, asked, &packet).await?;
+    reply.success(&prefix)?;
+    Ok(changed(
+        asked,
+        HttpOperation::Other,
+        prefix.as_str(),
+        &reply,
+    ))
 }
 
 //----------- Carrying out ---------------------------------------------------
 
-fn builder(node: &Node, flags: OpFlags) -> RequestBuilder {
+pub(super) fn builder(node: &Node, flags: OpFlags) -> RequestBuilder {
     RequestBuilder {
         envelope: Envelope::new(Version::OURS, 0),
         flags,
@@ -210,17 +216,23 @@ fn builder(node: &Node, flags: OpFlags) -> RequestBuilder {
 }
 
 /// The reply to a native request that was made from one over HTTP.
-pub(super) struct Reply(Carried);
+pub(super) struct Reply(pub(super) Carried);
 
 impl Reply {
     /// The reply, if it is a success.
-    fn success(&self, handle: &Handle) -> Result<Message<'_>, Failure> {
-        let cut_off = || Failure::new(ResponseCode::ERROR, "the request was cut off");
-        let message = Message::decode(&self.0.reply).map_err(|_| cut_off())?;
-        let code = message.header.code;
-        if code.is_success() {
-            return Ok(message);
+    pub(super) fn success(&self, handle: &Handle) -> Result<Message<'_>, Failure> {
+        match Message::decode(&self.0.reply) {
+            Ok(message) if message.header.code.is_success() => Ok(message),
+            _ => Err(self.failure().about(handle.as_str())),
         }
+    }
+
+    /// The reply, which is none.
+    pub(super) fn failure(&self) -> Failure {
+        let Ok(message) = Message::decode(&self.0.reply) else {
+            return Failure::new(ResponseCode::ERROR, "the request was cut off");
+        };
+        let code = message.header.code;
         let text = match Native::of(&message).map(|response| response.body) {
             Ok(Body::Error { text, .. }) => String::from_utf8_lossy(text).into_owned(),
             _ if code == ResponseCode::AUTHENTICATION_NEEDED => {
@@ -229,11 +241,20 @@ impl Reply {
             _ => String::new(),
         };
         let is_stale = text.starts_with(STALE);
-        let failure = Failure::new(code, text).about(handle.as_str()).of_proof();
-        Err(match is_stale {
+        let failure = Failure::new(code, text).of_proof();
+        match is_stale {
             true => failure.with_status(412),
             false => failure,
-        })
+        }
+    }
+
+    /// The name of the record that was created, if the reply tells it.
+    pub(super) fn name(&self) -> Option<String> {
+        let message = Message::decode(&self.0.reply).ok()?;
+        match Native::of(&message).map(|response| response.body) {
+            Ok(Body::Created(Some(name))) => Some(String::from_utf8_lossy(name).into_owned()),
+            _ => None,
+        }
     }
 }
 
@@ -243,37 +264,68 @@ pub(super) async fn carry_out(node: &Node, asked: &Asked, packet: &[u8]) -> Resu
     Ok(Reply(carry_out_for(node, asked, packet, offered).await))
 }
 
+pub(super) fn via(asked: &Asked) -> Via {
+    Via {
+        transport: asked.peer.transport(),
+        peer: asked.peer.address,
+    }
+}
+
 pub(super) async fn carry_out_for(
     node: &Node,
     asked: &Asked,
     packet: &[u8],
     offered: Option<Offered>,
 ) -> Carried {
-    let via = Via {
-        transport: asked.peer.transport(),
-        peer: asked.peer.address,
-    };
+    let via = via(asked);
     let (presented, session) = match offered {
         Some(offered) => (Some(offered.presented), offered.session),
         None => (None, None),
     };
-    let condition = condition::of(asked);
-    let carried = node.carry_out(packet, presented, condition, via).await;
+    let task = Task {
+        packet: packet.to_vec(),
+        presented,
+        condition: condition::of(asked),
+        is_rehearsal: asked.params.is_set(DRY_RUN),
+    };
+    let carried = node.carry_out(task, via).await;
     if let (Some(id), Some(proven)) = (session, &carried.proven) {
         identity::prove(node, id, proven.clone());
     }
     carried
 }
 
-fn changed(asked: &Asked, operation: HttpOperation, handle: &str) -> Response {
+/// The answer that a change was made, or would have been.
+fn changed(asked: &Asked, operation: HttpOperation, handle: &str, reply: &Reply) -> Response {
     let code = ResponseCode::SUCCESS;
-    let status = http_status(code, operation, asked.peer.secure);
+    let is_rehearsal = asked.params.is_set(DRY_RUN);
+    let status = match is_rehearsal {
+        true => 200,
+        false => http_status(code, operation, asked.peer.secure),
+    };
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    let effect = reply.0.effect.filter(|_| is_rehearsal);
     let form = ChangedAnswer {
         response_code: code.0,
         handle,
+        would_be: effect.map(effect_name),
     };
-    answer_json(asked, status, &form)
+    let mut response = answer_json(asked, status, &form);
+    if !is_rehearsal {
+        let by = reply.0.proven.as_ref();
+        let by = By(by.map(|proven| proven.identity.clone()));
+        response.extensions_mut().insert(by);
+    }
+    response
+}
+
+/// How an effect is called in answers.
+pub(super) fn effect_name(effect: Effect) -> &'static str {
+    match effect {
+        Effect::Created => "created",
+        Effect::Changed => "changed",
+        Effect::Deleted => "deleted",
+    }
 }
 
 /// A request that does nothing but prove who asks.

@@ -38,9 +38,15 @@ pub(super) struct Offered {
     pub(super) session: Option<WebId>,
 }
 
+/// Who has proven who he is with a request; in the extensions of the answer to a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct By(pub(super) Option<Identity>);
+
 /// What the request says about its sender; `None` if it says nothing that could be checked.
 pub(super) fn offered(node: &Node, asked: &Asked) -> Result<Option<Offered>, Failure> {
     let Some(header) = asked.header(AUTHORIZATION) else {
+        // A node that is open to all on this machine is not open to every page in its browsers.
+        refuse_foreign(asked)?;
         return Ok(None);
     };
     if !asked.peer.secure {
@@ -75,8 +81,8 @@ fn refuse_foreign(asked: &Asked) -> Result<(), Failure> {
         false => Ok(()),
         true => Err(Failure::new(
             ResponseCode::AUTHENTICATION_FAILED,
-            "a page of another origin cannot change anything with a password that the browser \
-             remembers; use the Handle scheme",
+            "a page of another origin cannot change anything without a proof, nor with a password \
+             that the browser remembers; use the Handle scheme",
         )),
     }
 }
@@ -85,7 +91,7 @@ fn wrong(message: &str) -> Failure {
     Failure::new(ResponseCode::INVALID_CREDENTIAL, message)
 }
 
-fn identity(text: &str) -> Result<Identity, Failure> {
+pub(super) fn identity(text: &str) -> Result<Identity, Failure> {
     let text = percent_encoding::percent_decode_str(text).decode_utf8();
     let text = text.map_err(|_| wrong("the identity is not UTF-8"))?;
     Identity::from_str(&text).map_err(|error| wrong(&format!("`{text}`: {error}")))
@@ -151,7 +157,7 @@ pub(super) fn handle(node: &Node, fields: &Fields) -> Result<Option<Offered>, Fa
 }
 
 /// The proof in the form of a native answer to a challenge, which says the same (6.2).
-fn signed(kind: &[u8], fields: &Fields) -> Result<Vec<u8>, Failure> {
+pub(super) fn signed(kind: &[u8], fields: &Fields) -> Result<Vec<u8>, Failure> {
     let name = fields.first("alg").unwrap_or_default();
     let signature = fields.octets("signature")?;
     if kind == PUBLIC_KEY {
@@ -217,6 +223,7 @@ impl Fields {
     pub(super) fn of_params(asked: &Asked) -> Self {
         let names = [
             "sessionId",
+            "nonce",
             "cnonce",
             "id",
             "type",

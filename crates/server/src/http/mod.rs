@@ -14,18 +14,21 @@
 mod answer;
 mod api;
 mod asked;
+mod batch;
 mod change;
 mod condition;
 mod cors;
 mod identity;
 mod list;
 mod native;
+mod once;
 mod own;
 mod page;
 mod params;
 mod path;
 mod proxy;
 mod session;
+mod verification;
 
 use std::sync::Arc;
 
@@ -40,6 +43,7 @@ use guantong_proto::message::ResponseCode;
 
 use self::answer::Failure;
 use self::asked::Asked;
+pub(crate) use self::once::Answers;
 use self::path::Target;
 use crate::listen::{Peer, console, host};
 use crate::node::Node;

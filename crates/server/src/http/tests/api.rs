@@ -47,7 +47,7 @@ async fn statuses_and_codes_belong_together() {
         ("/api/handles", 400, 4),
         ("/api/nothing", 404, 4),
         ("/api/site/x", 404, 4),
-        ("/api/verifications/300:0.NA/88.118.5", 403, 401),
+        ("/api/verifications/300:0.NA/88.118.5", 403, 402),
     ];
     for (path, status, code) in table {
         let answer = get(path).await;
@@ -193,8 +193,8 @@ async fn site_and_prefixes_are_public() {
     assert_eq!(site["responseCode"], 1);
     assert_eq!(site["site"]["protocolVersion"], "2.11");
     let prefixes = ask(request("/api/prefixes"), far()).await.json();
-    let homed = ["0.NA/88.118.5", "0.NA/88.118.6", "0.NA/88.118.7"];
-    let expected = json!({"responseCode": 1, "totalCount": "3", "prefixes": homed});
+    let homed = ["5", "6", "7", "9"].map(|last| format!("0.NA/88.118.{last}"));
+    let expected = json!({"responseCode": 1, "totalCount": "4", "prefixes": homed});
     assert_eq!(prefixes, expected);
 }
 

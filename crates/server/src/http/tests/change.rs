@@ -397,3 +397,53 @@ async fn node_signs_both_nonces_for_who_sends_one() {
         Ok(())
     );
 }
+
+#[tokio::test]
+async fn answer_by_secret_key_is_verified_for_others() {
+    user("88.118.5/http-verified");
+    let (nonce, digest) = ([1; 16], [2; 32]);
+    let query = |secret: &str| {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+        let code = hmac::sign(&key, &[&nonce[..], &digest].concat());
+        let encode = |octets: &[u8]| {
+            let text = STANDARD.encode(octets);
+            text.replace('+', "%2B")
+                .replace('/', "%2F")
+                .replace('=', "%3D")
+        };
+        let (nonce, digest, code) = (encode(&nonce), encode(&digest), encode(code.as_ref()));
+        format!("nonce={nonce}&cnonce={digest}&alg=HMAC-SHA256&signature={code}")
+    };
+    let path = format!("/api/verifications/300:{USER}");
+    let ask = async |query: &str| send(Method::GET, &format!("{path}?{query}"), &[], "").await;
+    for (secret, is_valid) in [(SECRET, true), ("guess", false)] {
+        let answer = ask(&query(secret)).await;
+        let expected = serde_json::json!(
+            {"responseCode": 1, "isValid": is_valid, "handle": USER}
+        );
+        assert_eq!(answer.json(), expected, "{}", answer.text());
+    }
+    let apart = format!("/api/verifications/{USER}?index=300&{}", query(SECRET));
+    let answer = send(Method::GET, &apart, &[], "").await;
+    assert_eq!(answer.json()["isValid"], true, "{}", answer.text());
+    assert_eq!(ask("").await.status, 400);
+    let other = send(Method::DELETE, &path, &[], "").await;
+    assert_eq!(other.status, 405, "{}", other.text());
+}
+
+/// Without a proof nothing is asked of the sender but that he is no page of somebody else.
+#[tokio::test]
+async fn other_pages_change_nothing_without_a_proof_either() {
+    let path = "/api/handles/88.118.5/http-page";
+    let headers = [
+        ("sec-fetch-site", "cross-site"),
+        ("content-type", "application/json"),
+    ];
+    let value = r#"{"index":1,"type":"URL","data":"x"}"#;
+    let answer = send(Method::PUT, path, &headers, value).await;
+    assert!(
+        answer.text().contains("page of another origin"),
+        "{}",
+        answer.text()
+    );
+}

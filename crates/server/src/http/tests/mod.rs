@@ -1,6 +1,7 @@
 //! Requests through the whole router, against one node that all tests share and none changes.
 
 mod api;
+mod batch;
 mod change;
 mod matrix;
 mod pages;
@@ -67,9 +68,11 @@ static SHARED: LazyLock<Shared> = LazyLock::new(|| {
         expect: Expect::Anything,
     };
     let mut changes: Vec<Change> = sample::records().iter().map(|(n, v)| put(n, v)).collect();
-    changes.extend(["88.118.6", "88.118.7"].map(|prefix| Change::Home {
-        prefix: Handle::of_prefix(prefix).unwrap(),
-    }));
+    changes.extend(
+        ["88.118.6", "88.118.7", "88.118.9"].map(|prefix| Change::Home {
+            prefix: Handle::of_prefix(prefix).unwrap(),
+        }),
+    );
     let batch = Batch {
         changes,
         at_ms: 0,
