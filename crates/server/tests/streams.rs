@@ -8,14 +8,15 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
+use guantong_proto::{Permissions, Value};
 use guantong_server::config::Span;
 use guantong_server::listen::http::{HEADERS_MAX, STREAMS_MAX};
 use guantong_server::metrics::Drop as Dropped;
-use support::{PATIENCE, Place, Tcp, eventually, expect_drop};
+use support::{PATIENCE, Place, Tcp, eventually, expect_drop, put_values, value};
 use tokio_rustls::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
 };
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme, StreamOwned,
 };
@@ -81,6 +82,13 @@ fn secure(address: SocketAddr) -> StreamOwned<ClientConnection, TcpStream> {
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Anything))
         .with_no_client_auth();
+    secure_with(config, address)
+}
+
+fn secure_with(
+    config: ClientConfig,
+    address: SocketAddr,
+) -> StreamOwned<ClientConnection, TcpStream> {
     let name = ServerName::try_from("localhost").unwrap();
     let client = ClientConnection::new(Arc::new(config), name).unwrap();
     StreamOwned::new(client, connect(address))
@@ -99,6 +107,42 @@ fn one_port_takes_http_and_https() {
     node.stop();
     place.start().stop();
     assert_eq!(std::fs::read(&certificate).unwrap(), first);
+}
+
+/// The subject of the certificate names nobody, so the answer to somebody who shows it says so.
+#[test]
+fn client_is_asked_for_a_certificate_where_that_is_set() {
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    let chain = vec![params.self_signed(&pair).unwrap().der().clone()];
+    let read = |is_asked: bool| {
+        let mut place = Place::new();
+        place.config.http.client_certificates = is_asked;
+        let node = place.start();
+        let hidden = Value {
+            permissions: Permissions(Permissions::ADMIN_READ),
+            ..value(1, "URL", "x")
+        };
+        put_values(&node, "88.118.5/x", &[hidden]);
+        let address = node.addresses().http[0];
+        let builder = ClientConfig::builder()
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Anything));
+        let secret = PrivatePkcs8KeyDer::from(pair.serialize_der());
+        let config = builder.with_client_auth_cert(chain.clone(), secret.into());
+        let path = "/api/handles/88.118.5/x?index=1";
+        let plain = get(&mut secure(address), path);
+        (get(&mut secure_with(config.unwrap(), address), path), plain)
+    };
+    let (shown, plain) = read(true);
+    assert!(
+        shown.contains("write the index of the key in front"),
+        "{shown}"
+    );
+    assert!(!plain.contains("write the index"), "{plain}");
+    let (unasked, plain) = read(false);
+    assert!(!unasked.contains("write the index"), "{unasked}");
+    assert!(!plain.contains("write the index"), "{plain}");
 }
 
 #[test]

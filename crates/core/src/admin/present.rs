@@ -1,10 +1,13 @@
 //! Proofs that do not come as messages: over HTTP (8.5).
 
+use guantong_proto::crypto::VerifyingKey;
 use guantong_proto::limits::NONCE_LEN;
 use guantong_proto::message::Version;
 use guantong_proto::{Handle, Values};
 
-use super::authenticate::{Asked, Claim, Failed, KeyKind, Proven, verify_over, verify_password};
+use super::authenticate::{
+    Asked, Claim, Failed, KeyKind, Proven, verify_over, verify_owner, verify_password,
+};
 
 //----------- Presented ------------------------------------------------------
 
@@ -29,6 +32,15 @@ pub enum Presented {
         /// His.
         client_nonce: Box<[u8]>,
     },
+    /// By a certificate in the handshake, which has proven that he owns its key.
+    Certificate {
+        /// Handle of the record with the key.
+        user: Handle,
+        /// Index of the key.
+        index: i32,
+        /// The key.
+        key: VerifyingKey,
+    },
     /// By a session in which he was proven before.
     Session(Proven),
 }
@@ -43,7 +55,7 @@ impl std::fmt::Debug for Presented {
 impl Presented {
     pub(super) fn user(&self) -> &Handle {
         match self {
-            Self::Password { user, .. } => user,
+            Self::Password { user, .. } | Self::Certificate { user, .. } => user,
             Self::Answer { claim, .. } => claim.user(),
             Self::Session(proven) => &proven.identity.handle,
         }
@@ -54,7 +66,7 @@ impl Presented {
         match self {
             Self::Password { .. } => true,
             Self::Answer { claim, .. } => claim.kind() == KeyKind::Secret,
-            Self::Session(_) => false,
+            Self::Session(_) | Self::Certificate { .. } => false,
         }
     }
 
@@ -65,6 +77,7 @@ impl Presented {
                 index,
                 secret,
             } => verify_password(user, *index, secret, record),
+            Self::Certificate { user, index, key } => verify_owner(user, *index, key, record),
             Self::Answer {
                 claim,
                 nonce,

@@ -111,6 +111,8 @@ pub struct ListenConfig {
 pub struct HttpConfig {
     /// Certificate chain and its key, both PEM files; none: self-signed.
     pub certificate: Option<(PathBuf, PathBuf)>,
+    /// Whether clients are asked for a certificate.
+    pub client_certificates: bool,
     /// Networks that may read `/metrics` on the HTTP addresses.
     pub metrics_allow: Vec<IpNet>,
     /// Networks that may list the handles of a prefix.
@@ -303,6 +305,7 @@ impl Config {
             },
             http: HttpConfig {
                 certificate: certificate.map(|(chain, key)| (path(chain), path(key))),
+                client_certificates: http.client_certificates,
                 metrics_allow: http.metrics_allow,
                 list_allow: http.list_allow,
                 proxy: http.proxy,

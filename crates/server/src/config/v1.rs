@@ -176,6 +176,9 @@ settings! {
         certificate: Option<PathBuf> = None;
         /// Private key of the certificate in PEM.
         certificate_key: Option<PathBuf> = None;
+        /// Whether clients are asked for a certificate over HTTPS. Its key proves who they are; the
+        /// subject is `index:handle`. Browsers then ask their users, too.
+        client_certificates: bool = false;
         /// Networks that may read `/metrics` on the HTTP addresses.
         metrics_allow: Vec<IpNet> = loopback_networks();
         /// Networks that may list the handles of a prefix, over HTTP.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::http::header::AUTHORIZATION;
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use guantong_api::handles::{PrefixesAnswer, ReferralAnswer, SiteAnswer};
@@ -72,7 +71,7 @@ async fn resolve_as(node: &Node, asked: &Asked, handle: &Handle) -> Result<Respo
     let version = condition::version(node, handle.as_str());
     let mut sourced = sourced(node, asked, handle.as_str(), &indexes, &types).await?;
     // Nobody proves to us who he is for a server that holds the record instead of us.
-    let may_ask = sourced.source == Source::Ours && asked.headers.contains_key(AUTHORIZATION);
+    let may_ask = sourced.source == Source::Ours && asked.has_credential();
     if may_ask && matches!(sourced.outcome, Outcome::AuthenticationNeeded) {
         match change::restricted(node, asked, handle, &indexes, &types).await {
             Ok(values) => sourced.outcome = Outcome::Record(values),
@@ -124,7 +123,7 @@ async fn sourced(
 ) -> Result<Sourced, Failure> {
     let params = &asked.params;
     // Whoever offers a credential wants what is not public, too.
-    let has_credential = asked.headers.contains_key(AUTHORIZATION);
+    let has_credential = asked.has_credential();
     let query = Query {
         selection: Selection::Listed { indexes, types },
         public_only: params.flag("publicOnly").unwrap_or(!has_credential),

@@ -12,6 +12,7 @@ use super::page::{Lang, View};
 use super::params::Params;
 use crate::listen::Peer;
 use crate::listen::host::host_of;
+use crate::listen::tls::ClientCertificate;
 use crate::node::Node;
 
 /// Longest `Host` that is shown on a page, in octets: a name of the DNS and a port.
@@ -27,6 +28,8 @@ pub(super) struct Asked {
     /// The number of the request: on error pages, in the answer's headers, in the log.
     pub(super) id: String,
     pub(super) peer: Peer,
+    /// The certificate that the client has shown.
+    pub(super) shown: Option<ClientCertificate>,
     pub(super) method: Method,
     pub(super) headers: HeaderMap,
     pub(super) params: Params,
@@ -51,6 +54,7 @@ impl Asked {
         let mut asked = Self {
             id: format!("{:016x}", u64::from_be_bytes(node.random::<ID_LEN>())),
             peer: parts.extensions.get().copied().unwrap_or(far_away),
+            shown: parts.extensions.get().cloned(),
             host: host_of(&parts.uri, &parts.headers).map(str::to_owned),
             path: parts.uri.path().to_owned(),
             method: parts.method,
@@ -114,6 +118,11 @@ impl Asked {
     /// A header that is plain text.
     pub(super) fn header(&self, name: HeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Whether the client says who it is, by whatever means.
+    pub(super) fn has_credential(&self) -> bool {
+        self.headers.contains_key(header::AUTHORIZATION) || self.shown.is_some()
     }
 
     /// Whether the body says that it is JSON.

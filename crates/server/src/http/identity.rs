@@ -13,7 +13,7 @@ use guantong_core::admin::authenticate::{Claim, Proven};
 use guantong_core::admin::web::WebId;
 use guantong_core::admin::{Identity, Presented};
 use guantong_proto::crypto::challenge::{KeyAnswer, PUBLIC_KEY, SECRET_KEY};
-use guantong_proto::crypto::{Algorithm, Hash};
+use guantong_proto::crypto::{Algorithm, Hash, VerifyingKey};
 use guantong_proto::message::ResponseCode;
 use guantong_proto::wire::Writer;
 
@@ -21,6 +21,7 @@ use super::answer::Failure;
 use super::asked::Asked;
 use crate::errand::locked;
 use crate::limit::host_of;
+use crate::listen::tls::ClientCertificate;
 use crate::node::Node;
 
 /// Octets of a nonce of the client; ours have 16.
@@ -47,7 +48,7 @@ pub(super) fn offered(node: &Node, asked: &Asked) -> Result<Option<Offered>, Fai
     let Some(header) = asked.header(AUTHORIZATION) else {
         // A node that is open to all on this machine is not open to every page in its browsers.
         refuse_foreign(asked)?;
-        return Ok(None);
+        return asked.shown.as_ref().map(certificate).transpose();
     };
     if !asked.peer.secure {
         let message = "credentials are taken over HTTPS only: over HTTP, others read them too";
@@ -59,7 +60,13 @@ pub(super) fn offered(node: &Node, asked: &Asked) -> Result<Option<Offered>, Fai
         return basic(rest.trim()).map(Some);
     }
     if scheme.eq_ignore_ascii_case("Handle") {
-        return handle(node, &Fields::parse(rest));
+        let fields = Fields::parse(rest);
+        let by_certificate = fields.first("clientCert") == Some("true");
+        if let (true, Some(shown)) = (by_certificate, &asked.shown) {
+            refuse_foreign(asked)?;
+            return certificate(shown).map(Some);
+        }
+        return handle(node, &fields);
     }
     Err(wrong(
         "the scheme of `Authorization` is neither Basic nor Handle",
@@ -114,6 +121,24 @@ fn basic(encoded: &str) -> Result<Offered, Failure> {
             user: handle,
             index,
             secret: octets[colon + 1..].into(),
+        },
+        session: None,
+    })
+}
+
+//----------- Client certificate ---------------------------------------------
+
+/// Subject: `index:handle`; the key must be the public key there.
+fn certificate(shown: &ClientCertificate) -> Result<Offered, Failure> {
+    let (named, spki) = shown.read().map_err(|why| wrong(&why))?;
+    let Identity { handle, index } = identity(&named)?;
+    let key = VerifyingKey::from_spki(&spki);
+    let key = key.map_err(|error| wrong(&format!("the key of the client certificate: {error}")))?;
+    Ok(Offered {
+        presented: Presented::Certificate {
+            user: handle,
+            index,
+            key,
         },
         session: None,
     })

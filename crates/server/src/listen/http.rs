@@ -24,6 +24,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
 use super::timed::{Patience, Timed};
+use super::tls::ClientCertificate;
 use super::{Peer, accept};
 use crate::limit::Place;
 use crate::metrics::{Drop as Dropped, Transport};
@@ -90,7 +91,8 @@ impl Http {
             .as_ref()
             .filter(|_| len == 1 && first[0] == TLS_HANDSHAKE);
         let Some(tls) = tls else {
-            self.talk(Timed::new(stream, patience), peer, bound).await;
+            self.talk(Timed::new(stream, patience), peer, None, bound)
+                .await;
             return drop(place);
         };
         let acceptor = TlsAcceptor::from(tls.load_full());
@@ -100,7 +102,9 @@ impl Http {
                     secure: true,
                     ..peer
                 };
-                self.talk(Timed::new(stream, patience), peer, bound).await;
+                let shown = ClientCertificate::of(stream.get_ref().1);
+                self.talk(Timed::new(stream, patience), peer, shown, bound)
+                    .await;
             }
             Ok(Err(error)) => {
                 self.node.metrics.dropped(Dropped::TlsFailed);
@@ -111,8 +115,13 @@ impl Http {
         drop(place);
     }
 
-    async fn talk<S>(&self, stream: S, peer: Peer, head_timeout: std::time::Duration)
-    where
+    async fn talk<S>(
+        &self,
+        stream: S,
+        peer: Peer,
+        shown: Option<ClientCertificate>,
+        head_timeout: std::time::Duration,
+    ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -133,6 +142,7 @@ impl Http {
             inner: TowerToHyperService::new(self.router.clone()),
             node: self.node.clone(),
             peer,
+            shown,
         };
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);
@@ -155,6 +165,8 @@ struct WithPeer {
     inner: TowerToHyperService<Router>,
     node: Arc<Node>,
     peer: Peer,
+    /// The certificate that the client has shown.
+    shown: Option<ClientCertificate>,
 }
 
 impl WithPeer {
@@ -195,6 +207,9 @@ impl Service<Request<Incoming>> for WithPeer {
             return Box::pin(std::future::ready(Ok(too_fast())));
         }
         request.extensions_mut().insert(self.peer);
+        if let Some(shown) = &self.shown {
+            request.extensions_mut().insert(shown.clone());
+        }
         request
             .extensions_mut()
             .insert(ConnectInfo(self.peer.address));

@@ -8,9 +8,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::client::danger::HandshakeSignatureValid;
+use tokio_rustls::rustls::crypto::{
+    CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature,
+};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_rustls::rustls::pki_types::{
+    CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime,
+};
+use tokio_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use tokio_rustls::rustls::{
+    DigitallySignedStruct, DistinguishedName, Error as TlsFault, ServerConfig, ServerConnection,
+    SignatureScheme,
+};
+use x509_parser::oid_registry::{
+    OID_USERID, OID_X509_COMMON_NAME, OID_X509_ORGANIZATION_NAME, Oid,
+};
 
 use crate::config::Config;
 use crate::key::{ServerKey, write_private};
@@ -109,8 +122,11 @@ fn load(config: &Config) -> Result<Tls, TlsError> {
     let expires_secs = expiry(first);
     let secret =
         PrivateKeyDer::from_pem_file(&key).map_err(|error| fail(&key, error.to_string()))?;
-    let mut config = ServerConfig::builder()
-        .with_no_client_auth()
+    let builder = match config.http.client_certificates {
+        true => ServerConfig::builder().with_client_cert_verifier(AnyCertificate::new()),
+        false => ServerConfig::builder().with_no_client_auth(),
+    };
+    let mut config = builder
         .with_single_cert(chain, secret)
         .map_err(|error| fail(&certificate, format!("{error} (key {})", key.display())))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -168,6 +184,99 @@ fn expiry(certificate: &CertificateDer<'_>) -> Option<i64> {
 fn date(secs: i64) -> String {
     let time = time::OffsetDateTime::from_unix_timestamp(secs);
     time.map_or_else(|_| secs.to_string(), |time| time.date().to_string())
+}
+
+//----------- ClientCertificate ----------------------------------------------
+
+/// The certificate of a client; in the extensions of its requests. The handshake has proven that
+/// the client owns its key, and nothing else of it is believed.
+#[derive(Clone, Debug)]
+pub(crate) struct ClientCertificate(Arc<CertificateDer<'static>>);
+
+impl ClientCertificate {
+    /// The certificate that the client of a connection has shown, if it has.
+    pub(crate) fn of(connection: &ServerConnection) -> Option<Self> {
+        let certificate = connection.peer_certificates()?.first()?;
+        Some(Self(Arc::new(certificate.clone().into_owned())))
+    }
+
+    /// For tests: any certificate.
+    #[cfg(test)]
+    pub(crate) fn new(certificate: CertificateDer<'static>) -> Self {
+        Self(Arc::new(certificate))
+    }
+
+    /// Whose key it says it is, `index:handle` in the subject (UID, else CN, else O), and the key
+    /// as SubjectPublicKeyInfo (8.5).
+    pub(crate) fn read(&self) -> Result<(String, Vec<u8>), String> {
+        let parsed = x509_parser::parse_x509_certificate(&self.0);
+        let (_, certificate) =
+            parsed.map_err(|error| format!("the client certificate cannot be read: {error}"))?;
+        let subject = certificate.subject();
+        let first = |oid: &Oid<'_>| {
+            let attribute = subject.iter_by_oid(oid).next()?;
+            attribute.as_str().ok().map(str::to_owned)
+        };
+        let named = [OID_USERID, OID_X509_COMMON_NAME, OID_X509_ORGANIZATION_NAME]
+            .iter()
+            .find_map(first);
+        let named = named.ok_or("the subject of the client certificate names no `index:handle`")?;
+        Ok((named, certificate.public_key().raw.to_vec()))
+    }
+}
+
+/// Asks clients for a certificate and takes any: what counts is the key, which is looked up in the
+/// record that the subject names.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl AnyCertificate {
+    fn new() -> Arc<Self> {
+        Arc::new(Self(Arc::new(ring::default_provider())))
+    }
+}
+
+impl ClientCertVerifier for AnyCertificate {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, TlsFault> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsFault> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsFault> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
 }
 
 //----------- TlsError -------------------------------------------------------

@@ -19,7 +19,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use guantong_proto::crypto::challenge::{self, KeyAnswer};
-use guantong_proto::crypto::{Algorithm, Hash};
+use guantong_proto::crypto::{Algorithm, Hash, VerifyingKey};
 use guantong_proto::data::{PublicKey, SecretKey};
 use guantong_proto::message::{ResponseCode, Version};
 use guantong_proto::{CaseRule, Handle, HandleRef, NameError, ValueRef, Values, is_of_type};
@@ -232,6 +232,32 @@ pub fn verify_password(
     let same =
         keys.filter(|value| !value.data.is_empty() && SecretKey::new(value.data) == presented);
     claim.proven(same.last())
+}
+
+/// Checks that a key whose owner has proven otherwise that it is his is in the record of the user.
+pub fn verify_owner(
+    user: &Handle,
+    index: i32,
+    owned: &VerifyingKey,
+    record: Option<Values<'_>>,
+) -> Result<Proven, Failed> {
+    let claim = Claim {
+        kind: KeyKind::Public,
+        user: user.clone(),
+        index,
+        signed: Box::default(),
+    };
+    let values = record.unwrap_or(Values::EMPTY);
+    let mut keys = values
+        .iter()
+        .filter(|value| claim.names(value))
+        .take(KEYS_MAX);
+    let is_owned = |value: &ValueRef<'_>| {
+        let key = PublicKey::decode(value.data).ok();
+        key.and_then(|key| VerifyingKey::new(&key).ok())
+            .is_some_and(|key| key == *owned)
+    };
+    claim.proven(keys.find(is_owned))
 }
 
 /// An identity that was proven, and by which key.

@@ -5,7 +5,7 @@ use axum::http::{Method, Request};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use guantong_proto::crypto::Hash;
-use guantong_proto::data::{Admin, AdminPermissions};
+use guantong_proto::data::{Admin, AdminPermissions, PublicKey};
 use guantong_proto::wire::Writer;
 use guantong_proto::{Handle, Permissions, Value, Values};
 use guantong_store::{Batch, Change, Expect, Origin};
@@ -14,6 +14,7 @@ use ring::rand::SystemRandom;
 
 use super::{Answer, NEAR, ask, node, secure};
 use crate::key::ServerKey;
+use crate::listen::tls::ClientCertificate;
 
 pub(super) const USER: &str = "88.118.5/http-user";
 pub(super) const SECRET: &str = "correct horse";
@@ -446,4 +447,75 @@ async fn other_pages_change_nothing_without_a_proof_either() {
         "{}",
         answer.text()
     );
+}
+
+//----------- Client certificates --------------------------------------------
+
+/// A certificate with a key in Ed25519, and the key as a value of a record.
+fn client_certificate(subject: &str) -> (ClientCertificate, Vec<u8>) {
+    let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    let name = rcgen::DnType::CommonName;
+    params.distinguished_name.push(name, subject);
+    let certificate = params.self_signed(&pair).unwrap();
+    let key = PublicKey::Pem(pair.public_key_pem()).encode();
+    (ClientCertificate::new(certificate.der().clone()), key)
+}
+
+async fn delete_shown(path: &str, shown: &ClientCertificate, headers: &[(&str, &str)]) -> Answer {
+    let request = Request::builder().method(Method::DELETE).uri(path);
+    let request = headers
+        .iter()
+        .fold(request, |r, (name, value)| r.header(*name, *value));
+    let mut request = request.body(Body::empty()).unwrap();
+    request.extensions_mut().insert(shown.clone());
+    ask(request, secure()).await
+}
+
+#[tokio::test]
+async fn client_certificate_proves_the_key_that_its_subject_names() {
+    const OWNER: &str = "88.118.5/http-certified";
+    let (shown, key) = client_certificate(&format!("301:{OWNER}"));
+    let (stranger, _) = client_certificate(&format!("301:{OWNER}"));
+    let (nobody, _) = client_certificate("an engineer");
+    let admin = Admin::new(AdminPermissions::ALL, OWNER, 301);
+    let put = |values: &[Value]| Change::Put {
+        handle: Handle::parse(OWNER).unwrap(),
+        values: Writer::to_vec(|w| Values::encode(values, w)),
+        expect: Expect::Anything,
+    };
+    let submit = |changes| {
+        let batch = Batch {
+            changes,
+            at_ms: 0,
+            origin: Origin::Operator,
+        };
+        node().store.submit(batch).wait().unwrap();
+    };
+    let admin = Value::new(100, "HS_ADMIN", admin.encode());
+    let record = [
+        admin.clone(),
+        Value::new(1, "URL", "x"),
+        Value::new(301, "HS_PUBKEY", key),
+    ];
+    submit(vec![put(&record)]);
+    let path = format!("/api/handles/{OWNER}?index=1");
+    assert_eq!(delete_shown(&path, &stranger, &[]).await.status, 401);
+    let refused = delete_shown(&path, &nobody, &[]).await;
+    assert!(
+        refused
+            .text()
+            .contains("write the index of the key in front"),
+        "{refused:?}"
+    );
+    let page = delete_shown(&path, &shown, &[("sec-fetch-site", "cross-site")]).await;
+    assert_eq!(page.status, 403, "{}", page.text());
+    let wanted = [("authorization", "Handle version=\"0\", clientCert=\"true\"")];
+    assert_eq!(delete_shown(&path, &shown, &wanted).await.status, 200);
+    submit(vec![put(&record)]);
+    assert_eq!(delete_shown(&path, &shown, &[]).await.status, 200);
+    submit(vec![put(&[admin])]);
+    let revoked = delete_shown(&path, &shown, &[]).await;
+    assert_eq!(revoked.status, 401, "{}", revoked.text());
 }
