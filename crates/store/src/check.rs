@@ -11,7 +11,7 @@ use std::path::Path;
 use guantong_proto::type_matches;
 
 use crate::engine::{Slice, Space, View};
-use crate::entry::{self, Action, Entry};
+use crate::entry::{self, Action, Chain, Entry};
 use crate::error::{OpenError, StoreError};
 use crate::format::{
     Header, INDEX_KEY_HEAD, PrefixKey, State, decode_homed, decode_u64, index_value_start,
@@ -290,64 +290,106 @@ impl<'a> Examination<'a> {
     //--- Change log
 
     fn check_changes(&mut self) -> ControlFlow<()> {
-        let mut expected = 1;
-        let mut balance: i64 = 0;
-        let mut undecodable = false;
-        let mut link = entry::FIRST_LINK;
-        let mut is_broken = false;
+        let mut log = Log::new();
         self.each(Space::Changes, |this, key, value| {
-            this.checked.changes += 1;
-            let Ok(number) = decode_u64(key) else {
-                let what = "the change log has a key that is no number".to_owned();
-                return this.checked.find(what, RESTORE);
-            };
-            if number != expected {
-                let what = format!(
-                    "changes {expected} to {} are missing",
-                    number.saturating_sub(1)
-                );
-                this.checked.find(what, RESTORE);
-            }
-            expected = number.saturating_add(1);
-            let linked = entry::link(&link, number, value);
-            if !is_broken && !linked.is_some_and(|(_, follows)| follows) {
-                is_broken = true;
-                let what = format!(
-                    "the chain over the change log breaks at change {number}: it is not what was \
-                     written, or an earlier one is not"
-                );
-                this.checked.find(what, RESTORE);
-            }
-            link = linked.map_or(link, |(link, _)| link);
-            match entry::decode(number, value) {
-                Ok(entry) => balance += balance_of(&entry),
-                Err(error) => {
-                    undecodable = true;
-                    let what = format!("change {number} does not decode: {error}");
-                    this.checked.find(what, RESTORE);
-                }
-            }
+            this.check_change(&mut log, key, value);
         })?;
-        let last = self.state.last_change;
-        self.checked.link = link;
-        if link != self.state.link && !is_broken {
+        let State {
+            last_change: last,
+            records,
+            removed,
+            link,
+            ..
+        } = self.state;
+        self.checked.link = log.chain.link();
+        if self.checked.link != link && !log.is_broken {
             let what = "the chain over the change log does not end where the store says".to_owned();
             self.checked.find(what, RESTORE);
         }
-        if expected != last.saturating_add(1) {
+        if log.expected != last.saturating_add(1) {
             let what = format!(
                 "the change log ends at {}, the store at {last}",
-                expected.saturating_sub(1)
+                log.expected.saturating_sub(1)
             );
             self.checked.find(what, RESTORE);
-        } else if !undecodable && balance != self.checked.records.cast_signed() {
+        } else if !log.is_undecodable && log.balance != self.checked.records.cast_signed() {
             let what = format!(
-                "the change log accounts for {balance} records, there are {}",
-                self.checked.records
+                "the change log accounts for {} records, there are {}",
+                log.balance, self.checked.records
             );
             self.checked.find(what, RESTORE);
         }
+        let known = records.saturating_add(removed);
+        if !log.is_undecodable && log.names != known {
+            let what = format!(
+                "the change log has created {} names, the store knows {known}, with those that \
+                 were deleted",
+                log.names
+            );
+            self.checked.find(what, EXPORT);
+        }
         ControlFlow::Continue(())
+    }
+
+    fn check_change(&mut self, log: &mut Log, key: &Slice, value: &Slice) {
+        self.checked.changes += 1;
+        let Ok(number) = decode_u64(key) else {
+            let what = "the change log has a key that is no number".to_owned();
+            return self.checked.find(what, RESTORE);
+        };
+        if number != log.expected {
+            let (first, last) = (log.expected, number.saturating_sub(1));
+            let what = format!("changes {first} to {last} are missing");
+            self.checked.find(what, RESTORE);
+        }
+        log.expected = number.saturating_add(1);
+        if !log.chain.follow(number, value) && !log.is_broken {
+            log.is_broken = true;
+            let what = format!(
+                "the chain over the change log breaks at change {number}: it is not what was \
+                 written, or an earlier one is not"
+            );
+            self.checked.find(what, RESTORE);
+        }
+        match entry::decode(number, value) {
+            Ok(entry) => {
+                log.count(&entry);
+                if let Some(what) = self.contradicts_last_life(&entry) {
+                    self.checked.find(what, RESTORE);
+                }
+            }
+            Err(error) => {
+                log.is_undecodable = true;
+                let what = format!("change {number} does not decode: {error}");
+                self.checked.find(what, RESTORE);
+            }
+        }
+    }
+
+    /// How a creation contradicts the deletion that it names as the end of the last life.
+    fn contradicts_last_life(&self, entry: &Entry) -> Option<String> {
+        let deletion = entry.last_life?;
+        let key = entry.handle.key(self.header.case_rule);
+        let number = entry.number;
+        match self.is_deletion(deletion, key.as_bytes())? {
+            true => None,
+            false => Some(format!(
+                "change {number} created {} after change {deletion}, which did not delete it",
+                entry.handle
+            )),
+        }
+    }
+
+    /// Whether a change deleted the record under a key; `None` if it is damaged, which is found
+    /// when the log is read.
+    fn is_deletion(&self, number: u64, key: &[u8]) -> Option<bool> {
+        let octets = self.view.get(Space::Changes, &number.to_be_bytes()).ok()?;
+        let Some(octets) = octets else {
+            return Some(false);
+        };
+        let entry = entry::decode(number, &octets).ok()?;
+        let is_same = entry.handle.key(self.header.case_rule).as_bytes() == key;
+        Some(is_same && entry.action == Action::Delete)
     }
 
     //--- Indexes
@@ -406,12 +448,17 @@ impl<'a> Examination<'a> {
 
     fn check_meta(&mut self) -> ControlFlow<()> {
         let mut counted = std::mem::take(&mut self.counted);
+        let mut removed = 0;
         self.each(Space::Meta, |this, key, value| {
             let (kind, rest) = key.split_first().unwrap_or((&0, &[]));
             let decoded = match kind {
                 b'f' if rest.is_empty() => Header::decode(value).map(drop),
                 b's' if rest.is_empty() => State::decode(value).map(drop),
                 b'h' => decode_homed(value).map(drop),
+                b'd' => decode_u64(value).map(|deletion| {
+                    removed += 1;
+                    this.check_removed(rest, deletion);
+                }),
                 // What a note says is known to whoever wrote it.
                 b'n' if !rest.is_empty() => Ok(()),
                 b'i' => IndexDef::decode(value).map(drop),
@@ -433,7 +480,27 @@ impl<'a> Examination<'a> {
         for (prefix, found) in counted {
             self.compare_counter(&PrefixKey(prefix), 0, found);
         }
+        let counted = self.state.removed;
+        if removed != counted {
+            let what =
+                format!("{removed} deleted names are known, the store has counted {counted}");
+            self.checked.find(what, EXPORT);
+        }
         ControlFlow::Continue(())
+    }
+
+    /// Whether a name that is known as deleted was deleted by that change, and has no record.
+    fn check_removed(&mut self, key: &[u8], deletion: u64) {
+        let name = printable(Space::Records, key);
+        if self.is_deletion(deletion, key) == Some(false) {
+            let what =
+                format!("`{name}` is said to be deleted by change {deletion}, which did not");
+            self.checked.find(what, EXPORT);
+        }
+        if let Ok(Some(_)) = self.view.get(Space::Records, key) {
+            let what = format!("`{name}` is said to be deleted, and has a record");
+            self.checked.find(what, EXPORT);
+        }
     }
 
     fn compare_counter(&mut self, prefix: &PrefixKey, counter: u64, found: u64) {
@@ -445,12 +512,43 @@ impl<'a> Examination<'a> {
     }
 }
 
-/// What a change adds to the number of records.
-fn balance_of(entry: &Entry) -> i64 {
-    match entry.action {
-        Action::Create => 1,
-        Action::Delete => -1,
-        Action::Update | Action::Home | Action::Unhome => 0,
+//----------- Log ------------------------------------------------------------
+
+/// What the entries of the change log add up to.
+struct Log {
+    /// Number of the next entry.
+    expected: u64,
+    chain: Chain,
+    /// Whether a link did not follow; what comes behind it does not follow either.
+    is_broken: bool,
+    is_undecodable: bool,
+    /// Creations less deletions.
+    balance: i64,
+    /// Names that had a record for the first time.
+    names: u64,
+}
+
+impl Log {
+    fn new() -> Self {
+        Self {
+            expected: 1,
+            chain: Chain::new(),
+            is_broken: false,
+            is_undecodable: false,
+            balance: 0,
+            names: 0,
+        }
+    }
+
+    fn count(&mut self, entry: &Entry) {
+        match entry.action {
+            Action::Create => {
+                self.balance += 1;
+                self.names += u64::from(entry.last_life.is_none());
+            }
+            Action::Delete => self.balance -= 1,
+            Action::Update | Action::Home | Action::Unhome => {}
+        }
     }
 }
 

@@ -155,14 +155,15 @@ impl Engine {
         guarded(|| self.spaces[space as usize].get(key))
     }
 
-    /// The last record key from `from` up to but not including `to`, as committed now.
-    pub(crate) fn last_record_key(
+    /// The last key from `from` up to but not including `to`, as committed now.
+    pub(crate) fn last_key(
         &self,
+        space: Space,
         from: &[u8],
         to: Option<&[u8]>,
     ) -> Result<Option<Slice>, Cause> {
         let to = to.map_or(Bound::Unbounded, Bound::Excluded);
-        let space = &self.spaces[Space::Records as usize];
+        let space = &self.spaces[space as usize];
         guarded(|| {
             let mut range = space.range::<&[u8], _>((Bound::Included(from), to));
             range.next_back().map(fjall::Guard::key).transpose()

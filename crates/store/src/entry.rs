@@ -9,7 +9,7 @@ use crate::format::digest32;
 use crate::record::{push_name, read_name};
 
 /// Form of the change entry.
-const FORM: u8 = 2;
+const FORM: u8 = 3;
 
 /// A link of the chain over the log: SHA-256 over the link before it, the number and the entry.
 pub(crate) type Link = [u8; 32];
@@ -33,6 +33,18 @@ pub struct Entry {
     pub origin: Origin,
     /// What was replaced or deleted; `None` for the other actions.
     pub before: Option<Before>,
+    /// For a creation: the deletion that ended the last life of a record of this name, if it had
+    /// one.
+    pub last_life: Option<u64>,
+}
+
+impl Entry {
+    /// Number of the change before this one of the same record; `None` for the first, and for
+    /// home and unhome. Lower than the number of this one.
+    pub fn previous(&self) -> Option<u64> {
+        let replaced = self.before.as_ref().map(|before| before.version);
+        replaced.or(self.last_life)
+    }
 }
 
 /// The state of a record before a change.
@@ -78,28 +90,53 @@ impl Action {
             }
         })
     }
-
-    fn has_before(self) -> bool {
-        matches!(self, Self::Delete | Self::Update)
-    }
 }
 
 //----------- Encoding -------------------------------------------------------
 
-/// Encodes an entry, without its number, which is its key. `before` is version and values in wire
-/// form, and is written for the actions that have one.
+/// A change on its way into the log, and what it found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Found<'a> {
+    /// It created a record; the deletion that ended the last life of the name, or 0.
+    Nothing { last_life: u64 },
+    /// It replaced a record: version, and values in wire form.
+    Replaced(u64, &'a [u8]),
+    /// It deleted one.
+    Deleted(u64, &'a [u8]),
+    /// It homed a prefix that was not homed.
+    NotHomed,
+    /// It unhomed one.
+    Homed,
+}
+
+impl Found<'_> {
+    fn action(self) -> Action {
+        match self {
+            Self::Nothing { .. } => Action::Create,
+            Self::Replaced(..) => Action::Update,
+            Self::Deleted(..) => Action::Delete,
+            Self::NotHomed => Action::Home,
+            Self::Homed => Action::Unhome,
+        }
+    }
+}
+
+/// Encodes an entry, without its number, which is its key.
 pub(crate) fn encode(
-    action: Action,
     at_ms: u64,
     origin: &Origin,
     name: HandleRef<'_>,
-    before: Option<(u64, &[u8])>,
+    found: Found<'_>,
 ) -> Vec<u8> {
     let name = name.as_str().as_bytes();
-    let before_len = before.map_or(0, |(_, values)| 8 + values.len());
-    let mut octets = Vec::with_capacity(13 + name.len() + before_len);
+    let values_len = match found {
+        Found::Replaced(_, values) | Found::Deleted(_, values) => values.len(),
+        _ => 0,
+    };
+    // The link comes behind it.
+    let mut octets = Vec::with_capacity(53 + name.len() + values_len);
     octets.push(FORM);
-    octets.push(action as u8);
+    octets.push(found.action() as u8);
     octets.push(match origin {
         Origin::Node => 1,
         Origin::Operator => 2,
@@ -114,9 +151,13 @@ pub(crate) fn encode(
         push_name(&mut octets, handle.as_str().as_bytes());
         Writer::new(&mut octets).i32(*index);
     }
-    if let Some((version, values)) = before.filter(|_| action.has_before()) {
-        octets.extend_from_slice(&version.to_be_bytes());
-        octets.extend_from_slice(values);
+    match found {
+        Found::Nothing { last_life } => octets.extend_from_slice(&last_life.to_be_bytes()),
+        Found::Replaced(version, values) | Found::Deleted(version, values) => {
+            octets.extend_from_slice(&version.to_be_bytes());
+            octets.extend_from_slice(values);
+        }
+        Found::NotHomed | Found::Homed => {}
     }
     octets
 }
@@ -128,10 +169,31 @@ pub(crate) fn seal(before: &Link, number: u64, entry: &mut Vec<u8>) -> Link {
     link
 }
 
-/// The link of a stored entry, and whether it is the one that follows `before`.
-pub(crate) fn link(before: &Link, number: u64, octets: &[u8]) -> Option<(Link, bool)> {
-    let (entry, link) = octets.split_last_chunk::<32>()?;
-    Some((*link, link_of(before, number, entry) == *link))
+//----------- Chain ----------------------------------------------------------
+
+/// The chain over the log, followed from its beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Chain(Link);
+
+impl Chain {
+    pub(crate) fn new() -> Self {
+        Self(FIRST_LINK)
+    }
+
+    /// Goes on to the next stored entry; whether it follows the one before. Then goes on from the
+    /// link that it bears, so that one break is found once.
+    pub(crate) fn follow(&mut self, number: u64, octets: &[u8]) -> bool {
+        let Some((entry, link)) = octets.split_last_chunk::<32>() else {
+            return false;
+        };
+        let before = std::mem::replace(&mut self.0, *link);
+        link_of(&before, number, entry) == *link
+    }
+
+    /// The link of the last entry.
+    pub(crate) fn link(self) -> Link {
+        self.0
+    }
 }
 
 fn link_of(before: &Link, number: u64, entry: &[u8]) -> Link {
@@ -170,13 +232,17 @@ pub(crate) fn decode(number: u64, octets: &[u8]) -> Result<Entry, FormError> {
             });
         }
     };
-    let before = match action.has_before() {
-        true => {
-            let version = read_u64(&mut r, "version before")?;
-            let values = Values::decode(&mut r)?.wire().to_vec();
-            Some(Before { version, values })
+    let (before, last_life) = match action {
+        Action::Create => {
+            let last_life = earlier(number, read_u64(&mut r, "last life")?)?;
+            (None, (last_life > 0).then_some(last_life))
         }
-        false => None,
+        Action::Update | Action::Delete => {
+            let version = earlier(number, read_u64(&mut r, "version before")?)?;
+            let values = Values::decode(&mut r)?.wire().to_vec();
+            (Some(Before { version, values }), None)
+        }
+        Action::Home | Action::Unhome => (None, None),
     };
     if !r.is_empty() {
         let reason = Reason::TrailingOctets(r.left());
@@ -189,7 +255,17 @@ pub(crate) fn decode(number: u64, octets: &[u8]) -> Result<Entry, FormError> {
         handle,
         origin,
         before,
+        last_life,
     })
+}
+
+/// The number of a change that change `number` names as the one before it: whoever follows them
+/// gets to the end.
+fn earlier(number: u64, before: u64) -> Result<u64, FormError> {
+    match before < number {
+        true => Ok(before),
+        false => Err(FormError::NotEarlier { number, before }),
+    }
 }
 
 fn read_u64(r: &mut Reader<'_>, field: &'static str) -> Result<u64, DecodeError> {
@@ -200,9 +276,11 @@ fn read_u64(r: &mut Reader<'_>, field: &'static str) -> Result<u64, DecodeError>
 mod tests {
     use super::*;
 
-    fn round_trip(action: Action, origin: &Origin, before: Option<(u64, &[u8])>) -> Entry {
+    const NEW: Found<'_> = Found::Nothing { last_life: 0 };
+
+    fn round_trip(origin: &Origin, found: Found<'_>) -> Entry {
         let name = Handle::parse("88.118.5/a").unwrap();
-        let mut octets = encode(action, 1_700_000_000_123, origin, name.borrow(), before);
+        let mut octets = encode(1_700_000_000_123, origin, name.borrow(), found);
         seal(&FIRST_LINK, 9, &mut octets);
         for len in 0..octets.len() {
             assert!(decode(9, &octets[..len]).is_err(), "{len}");
@@ -210,7 +288,7 @@ mod tests {
         let entry = decode(9, &octets).unwrap();
         assert_eq!(
             (entry.number, entry.at_ms, entry.action, &entry.handle),
-            (9, 1_700_000_000_123, action, &name)
+            (9, 1_700_000_000_123, found.action(), &name)
         );
         entry
     }
@@ -221,8 +299,8 @@ mod tests {
             handle: Handle::parse("0.NA/88.118.5").unwrap(),
             index: 300,
         };
-        let entry = round_trip(Action::Update, &administrator, Some((4, &[0; 4])));
-        assert_eq!(entry.origin, administrator);
+        let entry = round_trip(&administrator, Found::Replaced(4, &[0; 4]));
+        assert_eq!((&entry.origin, entry.previous()), (&administrator, Some(4)));
         assert_eq!(
             entry.before,
             Some(Before {
@@ -237,15 +315,33 @@ mod tests {
             Origin::Replication,
             Origin::Anybody,
         ] {
-            let entry = round_trip(Action::Create, &origin, None);
-            assert_eq!((entry.origin, entry.before), (origin, None));
+            let entry = round_trip(&origin, Found::Nothing { last_life: 0 });
+            assert_eq!((entry.previous(), entry.before), (None, None));
+            assert_eq!(entry.origin, origin);
         }
+        let entry = round_trip(&Origin::Node, Found::Nothing { last_life: 8 });
+        assert_eq!((entry.previous(), entry.before), (Some(8), None));
+    }
+
+    #[test]
+    fn entry_that_names_itself_or_a_later_one_as_the_one_before_is_refused() {
+        let name = Handle::parse("88.118.5/a").unwrap();
+        let at = |number, found| {
+            let mut octets = encode(0, &Origin::Node, name.borrow(), found);
+            seal(&FIRST_LINK, number, &mut octets);
+            decode(number, &octets)
+        };
+        for before in [9, 10, u64::MAX] {
+            assert!(at(9, Found::Nothing { last_life: before }).is_err());
+            assert!(at(9, Found::Deleted(before, &[0; 4])).is_err());
+        }
+        assert!(at(9, Found::Replaced(8, &[0; 4])).is_ok());
     }
 
     #[test]
     fn trailing_octets_and_unknown_codes_are_refused() {
         let name = Handle::parse("0.NA/88.118.5").unwrap();
-        let mut octets = encode(Action::Home, 0, &Origin::Node, name.borrow(), None);
+        let mut octets = encode(0, &Origin::Node, name.borrow(), Found::NotHomed);
         seal(&FIRST_LINK, 1, &mut octets);
         let mut longer = octets.clone();
         longer.push(0);
@@ -263,18 +359,17 @@ mod tests {
         let mut log = Vec::new();
         let mut last = FIRST_LINK;
         for number in 1..=4 {
-            let mut entry = encode(Action::Create, number, &Origin::Import, name.borrow(), None);
+            let mut entry = encode(number, &Origin::Import, name.borrow(), NEW);
             last = seal(&last, number, &mut entry);
             log.push((number, entry));
         }
         // The first number that does not follow.
         let breaks_at = |log: &[(u64, Vec<u8>)]| {
-            let mut before = FIRST_LINK;
-            log.iter().find_map(|(number, octets)| {
-                let (found, follows) = link(&before, *number, octets).unwrap();
-                before = found;
-                (!follows).then_some(*number)
-            })
+            let mut chain = Chain::new();
+            let broken = log
+                .iter()
+                .find(|(number, octets)| !chain.follow(*number, octets));
+            broken.map(|(number, _)| *number)
         };
         assert_eq!(breaks_at(&log), None);
         for at in 0..log[1].1.len() {
@@ -290,9 +385,9 @@ mod tests {
         assert!(breaks_at(&moved).is_some());
         // Rewritten with a link of its own: the next does not follow.
         let mut rewritten = log;
-        let mut entry = encode(Action::Delete, 2, &Origin::Import, name.borrow(), None);
-        let (first, _) = link(&FIRST_LINK, 1, &rewritten[0].1).unwrap();
-        seal(&first, 2, &mut entry);
+        let mut entry = encode(3, &Origin::Import, name.borrow(), NEW);
+        let first = rewritten[0].1.last_chunk().unwrap();
+        seal(first, 2, &mut entry);
         rewritten[1].1 = entry;
         assert_eq!(breaks_at(&rewritten), Some(3));
     }

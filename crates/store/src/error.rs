@@ -193,6 +193,14 @@ pub enum FormError {
         /// Octets expected.
         expected: usize,
     },
+    /// A change names as the one before it one that is not.
+    #[error("change {number} names change {before} as the one before it")]
+    NotEarlier {
+        /// The change.
+        number: u64,
+        /// What it names.
+        before: u64,
+    },
     /// The checksum does not agree.
     #[error("the checksum does not agree")]
     Checksum,

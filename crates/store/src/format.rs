@@ -77,6 +77,8 @@ pub(crate) struct State {
     pub(crate) last_change: u64,
     /// Number of records.
     pub(crate) records: u64,
+    /// Number of names that had a record and have none.
+    pub(crate) removed: u64,
     /// Number that the next index gets.
     pub(crate) next_index: u32,
     /// The link of the last change, to which the next is tied.
@@ -88,18 +90,20 @@ impl State {
     pub(crate) const NEW: State = State {
         last_change: 0,
         records: 0,
+        removed: 0,
         next_index: 1,
         link: FIRST_LINK,
     };
 
-    const LEN: usize = 52;
+    const LEN: usize = 60;
 
     pub(crate) fn encode(&self) -> [u8; Self::LEN] {
         let mut octets = [0; Self::LEN];
         octets[..8].copy_from_slice(&self.last_change.to_be_bytes());
         octets[8..16].copy_from_slice(&self.records.to_be_bytes());
-        octets[16..20].copy_from_slice(&self.next_index.to_be_bytes());
-        octets[20..].copy_from_slice(&self.link);
+        octets[16..24].copy_from_slice(&self.removed.to_be_bytes());
+        octets[24..28].copy_from_slice(&self.next_index.to_be_bytes());
+        octets[28..].copy_from_slice(&self.link);
         octets
     }
 
@@ -117,6 +121,7 @@ impl State {
         Ok(Self {
             last_change: r.i64("last change")?.cast_unsigned(),
             records: r.i64("records")?.cast_unsigned(),
+            removed: r.i64("removed")?.cast_unsigned(),
             next_index: r.u32("next index")?,
             link: *link,
         })
@@ -185,6 +190,11 @@ pub(crate) fn counter_key(prefix: &[u8]) -> Vec<u8> {
 /// Key that says that a prefix is homed.
 pub(crate) fn homed_key(prefix_handle: &[u8]) -> Vec<u8> {
     [b"h", prefix_handle].concat()
+}
+
+/// Key of the deletion that ended the last life of a record, under its folded handle.
+pub(crate) fn removed_key(record_key: &[u8]) -> Vec<u8> {
+    [b"d", record_key].concat()
 }
 
 /// Key of a note.
@@ -278,6 +288,7 @@ mod tests {
         let state = State {
             last_change: u64::MAX,
             records: 5,
+            removed: 6,
             next_index: 9,
             link: [3; 32],
         };

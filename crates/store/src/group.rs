@@ -9,9 +9,9 @@ use guantong_proto::{Handle, Values};
 
 use crate::batch::{Committed, Expect};
 use crate::engine::{Engine, Slice, Space};
-use crate::entry::{self, Action};
+use crate::entry;
 use crate::error::{Cause, Found, StoreError, WriteError};
-use crate::format::{Homed, State, prefix_of};
+use crate::format::{Homed, State, decode_u64, prefix_of, removed_key};
 use crate::index::{self, IndexDef};
 use crate::prepare::{Kind, Prepared, PreparedChange};
 use crate::record;
@@ -28,6 +28,10 @@ pub(crate) struct Group<'a> {
     /// Records by position of their first change; `None` means deleted.
     pub(crate) records: Vec<(Slice, Option<Vec<u8>>)>,
     position: HashMap<Slice, usize>,
+    /// Whether a name may have had a record that is gone, by what is stored.
+    has_removed: bool,
+    /// The deletion behind which a name has no record; `None` if it has one again.
+    pub(crate) removed: HashMap<Slice, Option<u64>>,
     /// Change entries; the first has number `first`.
     pub(crate) entries: Vec<Vec<u8>>,
     /// What is added to the counter of each prefix.
@@ -47,8 +51,15 @@ pub(crate) struct Group<'a> {
 /// Counters by folded prefix.
 pub(crate) type Counters = Vec<(Box<[u8]>, u64)>;
 
-/// The record that a change finds, if the group has not staged one under its key.
-type Old = Option<Slice>;
+/// What a change finds under its key.
+enum Old {
+    /// What the group has staged.
+    Staged,
+    /// This record.
+    Record(Slice),
+    /// None; the deletion of the last one, or 0 if there never was one.
+    Absent { last_life: u64 },
+}
 
 impl<'a> Group<'a> {
     /// An empty group on top of `state`.
@@ -66,6 +77,8 @@ impl<'a> Group<'a> {
             tails,
             records: Vec::new(),
             position: HashMap::new(),
+            has_removed: state.removed > 0,
+            removed: HashMap::new(),
             entries: Vec::new(),
             counts: HashMap::new(),
             homed: BTreeMap::new(),
@@ -89,7 +102,7 @@ impl<'a> Group<'a> {
             self.notes.insert(note.name, note.octets);
         }
         for (change, old) in batch.changes.into_iter().zip(olds) {
-            self.stage(change, old.as_deref(), batch.at_ms, &batch.origin);
+            self.stage(change, &old, batch.at_ms, &batch.origin);
         }
         Ok(Committed {
             first,
@@ -110,20 +123,21 @@ impl<'a> Group<'a> {
                 // Whether these do anything is seen when they are staged; they are logged after
                 // the records, and no expectation depends on their numbers.
                 Kind::Home | Kind::Unhome => {
-                    olds.push(None);
+                    olds.push(Old::Staged);
                     next += u64::from(self.moves_homed(change));
                     continue;
                 }
             };
             let (version, old) = match staged_here.get(&*change.key) {
-                Some(&version) => (version, None),
+                Some(&version) => (version, Old::Staged),
                 None => self.find(&change.key)?,
             };
             if !expect.holds(version) {
                 return Err(conflict(position, change, expect, version));
             }
             let acts = is_put || version.is_some();
-            if !single {
+            // What does nothing leaves what is stored to be found by the next.
+            if !single && acts {
                 staged_here.insert(&change.key, is_put.then_some(next));
             }
             next += u64::from(acts);
@@ -132,76 +146,109 @@ impl<'a> Group<'a> {
         Ok(olds)
     }
 
-    /// The version under `key` as staged or stored, with the stored record if none is staged.
+    /// The version under `key` as staged or stored, and what is stored if nothing is staged.
     fn find(&mut self, key: &Slice) -> Result<(Option<u64>, Old), StoreError> {
         if let Some(&at) = self.position.get(key) {
-            return Ok((self.records[at].1.as_deref().map(record::version_of), None));
+            let staged = self.records[at].1.as_deref();
+            return Ok((staged.map(record::version_of), Old::Staged));
         }
         if self.tails.is_beyond(self.engine, key)? {
-            return Ok((None, None));
+            return Ok((None, Old::Absent { last_life: 0 }));
         }
-        let old = self.engine.get(Space::Records, key)?;
-        if let Some(old) = &old {
-            record::check(old).map_err(|source| StoreError::Record {
-                key: String::from_utf8_lossy(key).into_owned(),
-                source,
-            })?;
+        let Some(old) = self.engine.get(Space::Records, key)? else {
+            let last_life = self.last_life(key)?;
+            return Ok((None, Old::Absent { last_life }));
+        };
+        record::check(&old).map_err(|source| StoreError::Record {
+            key: String::from_utf8_lossy(key).into_owned(),
+            source,
+        })?;
+        Ok((Some(record::version_of(&old)), Old::Record(old)))
+    }
+
+    /// The stored deletion of the record that `key` had, or 0.
+    fn last_life(&self, key: &[u8]) -> Result<u64, StoreError> {
+        if !self.has_removed {
+            return Ok(0);
         }
-        Ok((old.as_deref().map(record::version_of), old))
+        let Some(octets) = self.engine.get(Space::Meta, &removed_key(key))? else {
+            return Ok(0);
+        };
+        decode_u64(&octets).map_err(|source| StoreError::Form {
+            what: format!("the deletion of `{}`", String::from_utf8_lossy(key)),
+            source,
+        })
     }
 
     fn stage(
         &mut self,
         change: PreparedChange,
-        old: Option<&[u8]>,
+        old: &Old,
         at_ms: u64,
         origin: &crate::batch::Origin,
     ) {
         let PreparedChange { key, handle, kind } = change;
-        let (action, before) = match kind {
+        let number = self.state.last_change + 1;
+        let replaced;
+        let found = match kind {
             Kind::Put { mut record, .. } => {
-                record::set_version(&mut record, self.state.last_change + 1);
-                let old = self.replace(&key, Some(record), old);
-                let action = match old {
-                    Some(_) => Action::Update,
-                    None => Action::Create,
-                };
-                (action, old)
+                record::set_version(&mut record, number);
+                replaced = self.replace(&key, Some(record), old);
+                match &replaced {
+                    Some(old) => {
+                        entry::Found::Replaced(record::version_of(old), record::values_wire_of(old))
+                    }
+                    None => entry::Found::Nothing {
+                        last_life: self.revive(key, old),
+                    },
+                }
             }
-            Kind::Delete { .. } => match self.replace(&key, None, old) {
-                Some(old) => (Action::Delete, Some(old)),
-                None => return,
-            },
+            Kind::Delete { .. } => {
+                replaced = self.replace(&key, None, old);
+                let Some(old) = &replaced else {
+                    return;
+                };
+                self.removed.insert(key, Some(number));
+                self.state.removed += 1;
+                entry::Found::Deleted(record::version_of(old), record::values_wire_of(old))
+            }
             Kind::Home if !self.is_homed(&key) => {
                 self.homed.insert((&*key).into(), Some(handle.clone()));
-                (Action::Home, None)
+                entry::Found::NotHomed
             }
             Kind::Unhome if self.is_homed(&key) => {
                 self.homed.insert((&*key).into(), None);
-                (Action::Unhome, None)
+                entry::Found::Homed
             }
             Kind::Home | Kind::Unhome => return,
         };
-        let before = before
-            .as_deref()
-            .map(|old| (record::version_of(old), record::values_wire_of(old)));
-        let mut entry = entry::encode(action, at_ms, origin, handle.borrow(), before);
-        self.state.last_change += 1;
-        self.state.link = entry::seal(&self.state.link, self.state.last_change, &mut entry);
+        let mut entry = entry::encode(at_ms, origin, handle.borrow(), found);
+        self.state.last_change = number;
+        self.state.link = entry::seal(&self.state.link, number, &mut entry);
         self.entries.push(entry);
     }
 
+    /// Takes note that `key` has a record again, or for the first time; gives the deletion that
+    /// ended its last life, or 0.
+    fn revive(&mut self, key: Slice, old: &Old) -> u64 {
+        let last_life = match old {
+            Old::Absent { last_life } => *last_life,
+            Old::Staged | Old::Record(_) => self.removed.get(&key).copied().flatten().unwrap_or(0),
+        };
+        if last_life > 0 {
+            self.removed.insert(key, None);
+            self.state.removed = self.state.removed.saturating_sub(1);
+        }
+        last_life
+    }
+
     /// Stages the new content of a key and returns the content before it.
-    fn replace(
-        &mut self,
-        key: &Slice,
-        new: Option<Vec<u8>>,
-        stored: Option<&[u8]>,
-    ) -> Option<Vec<u8>> {
+    fn replace(&mut self, key: &Slice, new: Option<Vec<u8>>, found: &Old) -> Option<Vec<u8>> {
         let staged = self.position.get(key).copied();
-        let old = match staged {
-            Some(at) => self.records[at].1.take(),
-            None => stored.map(<[u8]>::to_vec),
+        let old = match (staged, found) {
+            (Some(at), _) => self.records[at].1.take(),
+            (None, Old::Record(stored)) => Some(stored.to_vec()),
+            (None, Old::Staged | Old::Absent { .. }) => None,
         };
         self.count(key, old.is_some(), new.is_some());
         if self.indexes.iter().any(IndexDef::is_live) {

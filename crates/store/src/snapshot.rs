@@ -7,7 +7,7 @@ use guantong_proto::CaseRule;
 use crate::engine::{Space, View};
 use crate::entry::{self, Entry};
 use crate::error::StoreError;
-use crate::format::{Scope, State, decode_u64, end_of};
+use crate::format::{Scope, State, decode_u64, end_of, removed_key};
 use crate::limits::CHANGES_PAGE_LEN_MAX;
 use crate::record::StoredRecord;
 use crate::store::{Scan, Store, decode_record};
@@ -59,9 +59,7 @@ impl Snapshot {
 
     /// The change of that number.
     pub fn change(&self, number: u64) -> Result<Option<Entry>, StoreError> {
-        let octets = self.view.get(Space::Changes, &number.to_be_bytes())?;
-        let entry = octets.map(|octets| entry::decode(number, &octets));
-        entry.transpose().map_err(damaged)
+        change(&self.view, number)
     }
 
     /// The changes that follow change number `after`, at most `limit` and
@@ -82,6 +80,23 @@ impl std::fmt::Debug for Snapshot {
             .field("last_change", &self.last_change)
             .finish_non_exhaustive()
     }
+}
+
+/// The change of that number in a view.
+pub(crate) fn change(view: &View, number: u64) -> Result<Option<Entry>, StoreError> {
+    let octets = view.get(Space::Changes, &number.to_be_bytes())?;
+    let entry = octets.map(|octets| entry::decode(number, &octets));
+    entry.transpose().map_err(damaged)
+}
+
+/// The deletion after which there is no record under a key of a view.
+pub(crate) fn removal(view: &View, key: &[u8]) -> Result<Option<u64>, StoreError> {
+    let octets = view.get(Space::Meta, &removed_key(key))?;
+    let number = octets.map(|octets| decode_u64(&octets)).transpose();
+    number.map_err(|source| StoreError::Form {
+        what: format!("the deletion of `{}`", String::from_utf8_lossy(key)),
+        source,
+    })
 }
 
 /// One page of the change log of a view.

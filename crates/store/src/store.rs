@@ -224,6 +224,33 @@ impl Store {
         snapshot::page_of_changes(&self.shared().engine.view(), after, limit)
     }
 
+    /// The change of that number.
+    pub fn change(&self, number: u64) -> Result<Option<Entry>, StoreError> {
+        snapshot::change(&self.shared().engine.view(), number)
+    }
+
+    /// Number of the last change of the record of a handle: its version, or the deletion after
+    /// which there is none; `None` if there never was one. One or two reads, however many changes
+    /// there are. [`Entry::previous`] leads on to the first.
+    pub fn last_change_of(&self, handle: HandleRef<'_>) -> Result<Option<u64>, StoreError> {
+        let key = handle.key(self.case_rule());
+        let view = self.shared().engine.view();
+        match view.get(Space::Records, key.as_bytes())? {
+            Some(octets) => {
+                let record = decode_record(key.as_bytes(), &octets)?;
+                Ok(Some(record.version()))
+            }
+            None => snapshot::removal(&view, key.as_bytes()),
+        }
+    }
+
+    /// Number of the deletion after which a handle has no record; `None` if it has one, or never
+    /// had one.
+    pub fn removal(&self, handle: HandleRef<'_>) -> Result<Option<u64>, StoreError> {
+        let key = handle.key(self.case_rule());
+        snapshot::removal(&self.shared().engine.view(), key.as_bytes())
+    }
+
     /// The homed prefix handles, as they were given, in order.
     pub fn homed(&self) -> Vec<Handle> {
         self.shared().homed().values().cloned().collect()

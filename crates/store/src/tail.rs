@@ -1,15 +1,15 @@
 //! Where the records of a prefix end, so that a sorted import need not ask for each record whether
 //! it exists.
 //!
-//! A key behind the last one of its prefix is certainly new. The writer alone adds records, so once
-//! it knows a prefix's last key it can keep it up to date; deletions leave it too high, which
-//! is harmless.
+//! A key behind the last one of its prefix is certainly new: there is no record of this name, and
+//! never was one. The writer alone adds records, so once it knows a prefix's last key it can keep
+//! it up to date; deletions leave it where it is, since the names of removed records count.
 
 use std::collections::HashMap;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Space};
 use crate::error::Cause;
-use crate::format::{end_of, prefix_of};
+use crate::format::{end_of, prefix_of, removed_key};
 use crate::limits::COUNTERS_CACHED_MAX;
 
 /// Writes to a prefix after which finding its end is worth the trouble.
@@ -34,7 +34,7 @@ struct Tail {
 }
 
 impl Tails {
-    /// Whether no record has this key or a greater one of its prefix.
+    /// Whether no record has, or had, this key or a greater one of its prefix.
     pub(crate) fn is_beyond(&mut self, engine: &Engine, key: &[u8]) -> Result<bool, Cause> {
         let prefix = prefix_of(key);
         let Some(tail) = self.known.get_mut(prefix) else {
@@ -47,9 +47,16 @@ impl Tails {
         tail.writes += 1;
         if tail.writes >= WORTH_IT {
             let start = [prefix, b"/"].concat();
+            let removed = removed_key(&start);
+            let end = end_of(&removed);
+            if let Some(last) = engine.last_key(Space::Meta, &removed, end.as_deref())? {
+                tail.raise(&last[1..]);
+            }
             let end = end_of(&start);
-            let last = engine.last_record_key(&start, end.as_deref())?;
-            tail.raise(&last.map_or(start, |key| key.to_vec()));
+            if let Some(last) = engine.last_key(Space::Records, &start, end.as_deref())? {
+                tail.raise(&last);
+            }
+            tail.raise(&start);
             tail.is_end = true;
         }
         Ok(false)

@@ -3,14 +3,16 @@
 //! Between groups it builds or drops indexes, a step at a time. After a failed commit it goes on
 //! only to tell everybody that it has stopped.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+
+use guantong_proto::Handle;
 
 use crate::batch::{Committed, Origin};
 use crate::engine::{Slice, Space, Transaction};
 use crate::error::{Cause, StoreError, WriteError};
-use crate::format::{Homed, State, counter_key, decode_u64, homed_key, note_key};
+use crate::format::{Homed, State, counter_key, decode_u64, homed_key, note_key, removed_key};
 use crate::group::{Counters, Group};
 use crate::head::{Head, Mark};
 use crate::index::{self, IndexDef, IndexState, Step};
@@ -189,12 +191,14 @@ impl Writer {
             homed: homed_changes,
             index,
             notes,
+            removed,
             state,
             first,
             ..
         } = group;
         let items = records.len() + entries.len() + counters.len() + index.len() + notes.len() + 1;
-        let mut transaction = shared.engine.transaction(items + homed_changes.len());
+        let items = items + homed_changes.len() + removed.len();
+        let mut transaction = shared.engine.transaction(items);
         let keys: Vec<_> = records.iter().map(|(key, _)| key.clone()).collect();
         put_records(&mut transaction, records);
         for (number, entry) in (first..).zip(entries) {
@@ -203,23 +207,7 @@ impl Writer {
         for (prefix, count) in &counters {
             transaction.put(Space::Meta, counter_key(prefix), count.to_be_bytes());
         }
-        for (key, handle) in &homed_changes {
-            match handle {
-                Some(handle) => {
-                    transaction.put(Space::Meta, homed_key(key), handle.as_str().as_bytes());
-                }
-                None => transaction.delete(Space::Meta, homed_key(key)),
-            }
-        }
-        for (key, present) in index {
-            match present {
-                true => transaction.put(Space::Index, key, b""),
-                false => transaction.delete(Space::Index, key),
-            }
-        }
-        for (name, octets) in notes {
-            transaction.put(Space::Meta, note_key(&name), octets);
-        }
+        put_small(&mut transaction, &homed_changes, removed, index, notes);
         transaction.put(Space::Meta, State::KEY, state.encode());
 
         let closed = shared.hot.close(keys.iter().map(|key| &**key));
@@ -412,6 +400,41 @@ fn put_records(transaction: &mut Transaction<'_>, records: Vec<(Slice, Option<Ve
             Some(record) => transaction.put(Space::Records, key, record),
             None => transaction.delete(Space::Records, key),
         }
+    }
+}
+
+/// Writes what a group keeps beside the records.
+fn put_small(
+    transaction: &mut Transaction<'_>,
+    homed: &BTreeMap<Box<[u8]>, Option<Handle>>,
+    removed: HashMap<Slice, Option<u64>>,
+    index: HashMap<Vec<u8>, bool>,
+    notes: BTreeMap<String, Vec<u8>>,
+) {
+    for (key, handle) in homed {
+        match handle {
+            Some(handle) => {
+                transaction.put(Space::Meta, homed_key(key), handle.as_str().as_bytes());
+            }
+            None => transaction.delete(Space::Meta, homed_key(key)),
+        }
+    }
+    for (key, deletion) in removed {
+        match deletion {
+            Some(number) => {
+                transaction.put(Space::Meta, removed_key(&key), number.to_be_bytes());
+            }
+            None => transaction.delete(Space::Meta, removed_key(&key)),
+        }
+    }
+    for (key, present) in index {
+        match present {
+            true => transaction.put(Space::Index, key, b""),
+            false => transaction.delete(Space::Index, key),
+        }
+    }
+    for (name, octets) in notes {
+        transaction.put(Space::Meta, note_key(&name), octets);
     }
 }
 

@@ -36,6 +36,10 @@ struct Model {
     records: BTreeMap<Vec<u8>, Record>,
     homed: BTreeMap<Vec<u8>, String>,
     log: Vec<(Action, String)>,
+    /// The last change of each name that ever had a record.
+    last: BTreeMap<Vec<u8>, u64>,
+    /// For each change, the one before it of the same record.
+    previous: Vec<Option<u64>>,
     indexes: BTreeSet<&'static str>,
 }
 
@@ -163,12 +167,14 @@ impl Model {
     /// Applies a batch whole, or says which change stands in its way.
     fn apply(&mut self, changes: &[Change]) -> Result<(u64, u64), usize> {
         let (records, homed) = (self.records.clone(), self.homed.clone());
-        let log = self.log.len();
+        let (last, log) = (self.last.clone(), self.log.len());
         for (at, change) in changes.iter().enumerate() {
             if !self.apply_one(change) {
                 self.records = records;
                 self.homed = homed;
+                self.last = last;
                 self.log.truncate(log);
+                self.previous.truncate(log);
                 return Err(at);
             }
         }
@@ -194,6 +200,7 @@ impl Model {
                 };
                 let values = guantong_proto::Values::from_wire(values).unwrap();
                 let record = (next, handle.to_string(), values.to_vec().unwrap());
+                self.previous.push(self.last.insert(key.clone(), next));
                 self.records.insert(key, record);
                 self.log.push((action, handle.to_string()));
             }
@@ -204,6 +211,7 @@ impl Model {
                     return false;
                 }
                 if self.records.remove(&key).is_some() {
+                    self.previous.push(self.last.insert(key, next));
                     self.log.push((Action::Delete, handle.to_string()));
                 }
             }
@@ -211,11 +219,13 @@ impl Model {
                 let key = key(prefix.as_str());
                 if let Entry::Vacant(vacant) = self.homed.entry(key) {
                     vacant.insert(prefix.to_string());
+                    self.previous.push(None);
                     self.log.push((Action::Home, prefix.to_string()));
                 }
             }
             Change::Unhome { prefix } => {
                 if self.homed.remove(&key(prefix.as_str())).is_some() {
+                    self.previous.push(None);
                     self.log.push((Action::Unhome, prefix.to_string()));
                 }
             }
@@ -257,6 +267,10 @@ fn compare_reads(random: &mut Random, store: &Store, model: &Model) {
             (record.version(), record.handle().to_string(), values)
         });
         assert_eq!(found.as_ref(), model.records.get(&key(&name)), "{name}");
+        let last = store.last_change_of(handle(&name).borrow()).unwrap();
+        assert_eq!(last, model.last.get(&key(&name)).copied(), "{name}");
+        let removal = store.removal(handle(&name).borrow()).unwrap();
+        assert_eq!(removal, last.filter(|_| found.is_none()), "{name}");
     }
 }
 
@@ -327,6 +341,8 @@ fn compare_log(store: &Store, model: &Model) {
         .map(|entry| (entry.action, entry.handle.to_string()))
         .collect();
     assert_eq!(found, model.log);
+    let previous: Vec<_> = entries.iter().map(|entry| entry.previous()).collect();
+    assert_eq!(previous, model.previous);
     assert_eq!(store.last_change(), model.log.len() as u64);
 }
 
