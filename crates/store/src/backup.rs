@@ -15,7 +15,7 @@ use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{Engine, Pair, Slice, Space, View};
-use crate::entry;
+use crate::entry::{self, Chain};
 use crate::error::{BackupError, Cause, FormError, StoreError};
 use crate::format::{Header, State, decode_u64, digest16};
 use crate::head::Mark;
@@ -52,6 +52,8 @@ pub struct Manifest {
     pub case_rule: String,
     /// Number of the last change in the backup.
     pub last_change: u64,
+    /// Its link, in hexadecimal: depends on every change before it.
+    pub link: String,
     /// Number of records.
     pub records: u64,
     /// Number of entries of the change log.
@@ -77,18 +79,23 @@ impl Store {
         let mut writer = DataWriter::new(create_private(&path).map_err(at)?).map_err(at)?;
         let state = read_state(&view)?;
         let mut meter = Meter::new(report, state.records + state.last_change);
+        let mut chain = Chain::new();
         let mut counts = [0; 3];
         for (count, (space, code)) in counts.iter_mut().zip(SPACES) {
             stop_if_asked(meter.stage(space.name()))?;
             for pair in view.starting_with(space, b"") {
                 let (key, value) = pair.map_err(StoreError::Engine)?;
-                let Some(value) = to_be_kept(space, &key, value)? else {
+                let Some(value) = to_be_kept(space, &key, value, &mut chain)? else {
                     continue;
                 };
                 writer.entry(code, &key, &value).map_err(at)?;
                 *count += 1;
                 stop_if_asked(meter.step())?;
             }
+        }
+        if chain.link() != state.link {
+            let number = state.last_change;
+            return Err(StoreError::Chain { number }.into());
         }
         let (data_octets, data_sha256) = writer.finish().map_err(at)?;
         let header = self.shared().header;
@@ -97,6 +104,7 @@ impl Store {
             store: hex(&header.id),
             case_rule: case_rule_text(header.case_rule).to_owned(),
             last_change: state.last_change,
+            link: hex(&state.link),
             records: counts[0],
             changes: counts[1],
             data_octets,
@@ -116,7 +124,12 @@ fn read_state(view: &View) -> Result<State, StoreError> {
 }
 
 /// Checks an entry on its way into a backup. Indexes are not kept, only that they are switched on.
-fn to_be_kept(space: Space, key: &[u8], value: Slice) -> Result<Option<Slice>, StoreError> {
+fn to_be_kept(
+    space: Space,
+    key: &[u8],
+    value: Slice,
+    chain: &mut Chain,
+) -> Result<Option<Slice>, StoreError> {
     let damaged = |what: &str, source: FormError| StoreError::Form {
         what: format!("{what} under `{}`", String::from_utf8_lossy(key)),
         source,
@@ -127,9 +140,11 @@ fn to_be_kept(space: Space, key: &[u8], value: Slice) -> Result<Option<Slice>, S
             source,
         })?,
         Space::Changes => {
-            decode_u64(key)
-                .and_then(|number| entry::decode(number, &value))
-                .map_err(|source| damaged("the change", source))?;
+            let number = decode_u64(key).map_err(|source| damaged("the change", source))?;
+            if !chain.follow(number, &value) {
+                return Err(StoreError::Chain { number });
+            }
+            entry::decode(number, &value).map_err(|source| damaged("the change", source))?;
         }
         Space::Meta if key.first() == Some(&b'i') => {
             let mut def = IndexDef::decode(&value)
@@ -225,9 +240,16 @@ pub fn restore(from: &Path, to: &Path, report: Report<'_>) -> Result<Manifest, B
     let mut meter = Meter::new(report, manifest.records + manifest.changes);
     build(to, |engine| {
         let mut data = DataReader::open(from, &manifest)?.peekable();
+        let (mut chain, mut broken) = (Chain::new(), None);
         for (space, code) in SPACES {
             stop_if_asked(meter.stage(space.name()))?;
-            let count = engine.ingest(space, pairs_of(&mut data, code, &mut meter))?;
+            let pairs = pairs_of(&mut data, code, &mut meter).inspect(|pair| {
+                if let (Space::Changes, Ok((key, entry))) = (space, pair) {
+                    // Where it breaks, everything behind has another end.
+                    broken = broken.or_else(|| breaks(&mut chain, key, entry));
+                }
+            });
+            let count = engine.ingest(space, pairs)?;
             let expected = match space {
                 Space::Records => manifest.records,
                 Space::Changes => manifest.changes,
@@ -245,13 +267,28 @@ pub fn restore(from: &Path, to: &Path, report: Report<'_>) -> Result<Manifest, B
             entry?;
             return Err(damaged(from, 0, "entries are out of order".to_owned()));
         }
-        check_restored(from, engine, &manifest)
+        if let Some(number) = broken {
+            let what = format!("the chain over the change log breaks at change {number}");
+            return Err(damaged(from, 0, what));
+        }
+        check_restored(from, engine, &manifest, chain)
     })?;
     Ok(manifest)
 }
 
+/// The number of an entry of the log that does not follow the one before it.
+fn breaks(chain: &mut Chain, key: &[u8], entry: &[u8]) -> Option<u64> {
+    let number = decode_u64(key).unwrap_or(0);
+    (!chain.follow(number, entry)).then_some(number)
+}
+
 /// Compares what was loaded with the manifest; gives what `HEAD` shall say.
-fn check_restored(from: &Path, engine: &Engine, manifest: &Manifest) -> Result<Mark, BackupError> {
+fn check_restored(
+    from: &Path,
+    engine: &Engine,
+    manifest: &Manifest,
+    chain: Chain,
+) -> Result<Mark, BackupError> {
     let view = engine.view();
     let octets = view
         .get(Space::Meta, Header::KEY)
@@ -263,12 +300,15 @@ fn check_restored(from: &Path, engine: &Engine, manifest: &Manifest) -> Result<M
     let agrees = hex(&header.id) == manifest.store
         && case_rule_text(header.case_rule) == manifest.case_rule
         && state.last_change == manifest.last_change
-        && state.records == manifest.records;
+        && state.records == manifest.records
+        && state.link == chain.link()
+        && hex(&state.link) == manifest.link;
     match agrees {
-        true => Ok(Mark {
-            last: state.last_change,
-            floor: state.last_change + 1,
-        }),
+        true => Ok(Mark::new(
+            state.last_change,
+            state.last_change + 1,
+            &state.link,
+        )),
         false => Err(damaged(
             from,
             0,
@@ -545,5 +585,59 @@ fn damaged(dir: &Path, at: u64, what: String) -> BackupError {
 impl From<Cause> for BackupError {
     fn from(cause: Cause) -> Self {
         Self::Read(StoreError::Engine(cause))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use guantong_proto::Handle;
+
+    use super::*;
+    use crate::{Batch, Change, CreateOptions, Expect, Options, Origin};
+
+    /// A backup all of whose checksums agree, of a log that is not the one that was written.
+    #[test]
+    fn backup_of_another_log_is_not_restored() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut go_on = |_: crate::Progress| std::ops::ControlFlow::Continue(());
+        let create = CreateOptions {
+            case_rule: CaseRule::Insensitive,
+            id: [7; 16],
+        };
+        let store = Store::create(&dir.path().join("store"), &create, &Options::default());
+        let store = store.unwrap();
+        let put = |name: &str| Change::Put {
+            handle: Handle::parse(name).unwrap(),
+            values: vec![0; 4],
+            expect: Expect::Absent,
+        };
+        let batch = Batch {
+            changes: ["1/a", "1/b", "1/c"].map(put).to_vec(),
+            at_ms: 1,
+            origin: Origin::Import,
+        };
+        store.submit(batch).wait().unwrap();
+        let from = dir.path().join("backup");
+        let mut manifest = store.backup(&from, &mut go_on).unwrap();
+
+        let file = File::create(from.join(DATA_FILE)).unwrap();
+        let mut writer = DataWriter::new(file).unwrap();
+        let view = store.shared().engine.view();
+        for (space, code) in SPACES {
+            for pair in view.starting_with(space, b"") {
+                let (key, value) = pair.unwrap();
+                let mut value = value.to_vec();
+                if space == Space::Changes && key.ends_with(&[2]) {
+                    value[10] ^= 1;
+                }
+                writer.entry(code, &key, &value).unwrap();
+            }
+        }
+        (manifest.data_octets, manifest.data_sha256) = writer.finish().unwrap();
+        fs::remove_file(from.join(MANIFEST_FILE)).unwrap();
+        write_manifest(&from, &manifest).unwrap();
+        let error = restore(&from, &dir.path().join("to"), &mut go_on).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("breaks at change 2"), "{error}");
     }
 }

@@ -562,7 +562,166 @@ fn printable(space: Space, key: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use guantong_proto::{CaseRule, Handle};
+
     use super::*;
+    use crate::format::removed_key;
+    use crate::{Batch, Change, CreateOptions, Expect, OnLoss, Options, Origin};
+
+    fn go_on(_: crate::Progress) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    /// A store with six changes, whose files may be written to behind its back.
+    fn store(dir: &Path) -> Store {
+        let create = CreateOptions {
+            case_rule: CaseRule::Insensitive,
+            id: [7; 16],
+        };
+        let store = Store::create(dir, &create, &Options::default()).unwrap();
+        let handle = |name| Handle::parse(name).unwrap();
+        let put = |name| Change::Put {
+            handle: handle(name),
+            values: vec![0; 4],
+            expect: Expect::Anything,
+        };
+        let delete = |name| Change::Delete {
+            handle: handle(name),
+            expect: Expect::Anything,
+        };
+        let prefix = handle("0.NA/1");
+        let changes = vec![
+            put("1/a"),
+            put("1/b"),
+            delete("1/a"),
+            put("1/a"),
+            Change::Home { prefix },
+            delete("1/b"),
+        ];
+        let batch = Batch {
+            changes,
+            at_ms: 1,
+            origin: Origin::Import,
+        };
+        store.submit(batch).wait().unwrap();
+        store
+    }
+
+    fn put(store: &Store, space: Space, key: &[u8], value: &[u8]) {
+        let mut transaction = store.shared().engine.transaction(1);
+        transaction.put(space, key, value);
+        transaction.commit().unwrap();
+    }
+
+    fn found(store: &Store) -> Vec<String> {
+        let checked = store.check(&mut go_on).unwrap();
+        checked.findings.into_iter().map(|f| f.what).collect()
+    }
+
+    /// Not damage, which the engine's checksums find, but somebody with the right tools.
+    #[test]
+    fn each_bit_of_each_entry_that_was_rewritten_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(dir.path());
+        assert_eq!(found(&store), [""; 0]);
+        for number in 1..=6_u64 {
+            let key = number.to_be_bytes();
+            let view = store.shared().engine.view();
+            let entry = view.get(Space::Changes, &key).unwrap().unwrap();
+            for at in 0..entry.len() {
+                let mut altered = entry.to_vec();
+                altered[at] ^= 1 << (at % 8);
+                put(&store, Space::Changes, &key, &altered);
+                let found = found(&store);
+                let named = format!("breaks at change {number}:");
+                assert!(found.iter().any(|what| what.contains(&named)), "{found:?}");
+            }
+            put(&store, Space::Changes, &key, &entry);
+        }
+        assert_eq!(found(&store), [""; 0]);
+    }
+
+    #[test]
+    fn log_that_was_rewritten_to_its_end_is_noticed_when_the_store_is_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(dir.path());
+        let view = store.shared().engine.view();
+        let entry_of = |number: u64| view.get(Space::Changes, &number.to_be_bytes());
+        let octets = view.get(Space::Meta, State::KEY).unwrap().unwrap();
+        let mut state = State::decode(&octets).unwrap();
+        // The time of change 3 is another, and every link behind it is made anew.
+        let mut link = entry::link_in(&entry_of(2).unwrap().unwrap()).unwrap();
+        for number in 3..=6 {
+            let mut entry = entry_of(number).unwrap().unwrap().to_vec();
+            entry.truncate(entry.len() - 32);
+            entry[10] ^= u8::from(number == 3);
+            link = entry::seal(&link, number, &mut entry);
+            put(&store, Space::Changes, &number.to_be_bytes(), &entry);
+        }
+        state.link = link;
+        put(&store, Space::Meta, State::KEY, &state.encode());
+        // Nothing in the store contradicts it.
+        assert_eq!(found(&store), [""; 0]);
+        drop((view, store));
+        let head = std::fs::read(dir.path().join("HEAD")).unwrap();
+        let opened = Store::open(dir.path(), &Options::default());
+        let error = opened.unwrap_err();
+        assert!(
+            matches!(error, OpenError::Rewritten { change: 6, .. }),
+            "{error}"
+        );
+        let checked = check(dir.path(), 0, &mut go_on).unwrap();
+        assert!(checked.findings[0].what.contains("was rewritten"));
+        let accept = Options {
+            on_loss: OnLoss::Accept,
+            ..Options::default()
+        };
+        drop(Store::open(dir.path(), &accept).unwrap());
+        assert_ne!(head, std::fs::read(dir.path().join("HEAD")).unwrap());
+        Store::open(dir.path(), &Options::default()).unwrap();
+    }
+
+    #[test]
+    fn names_that_are_wrongly_said_to_be_deleted_are_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(dir.path());
+        let removed = |name: &[u8], number: u64| {
+            put(
+                &store,
+                Space::Meta,
+                &removed_key(name),
+                &number.to_be_bytes(),
+            );
+        };
+        removed(b"1/B", 3);
+        let which = found(&store);
+        assert!(
+            which[0].contains("`1/B` is said to be deleted by change 3"),
+            "{which:?}"
+        );
+        removed(b"1/B", 6);
+        removed(b"1/A", 3);
+        let which = found(&store);
+        assert!(
+            which[0].contains("`1/A` is said to be deleted, and has a record"),
+            "{which:?}"
+        );
+        assert!(which[1].contains("2 deleted names are known"), "{which:?}");
+    }
+
+    #[test]
+    fn backup_of_a_log_that_was_rewritten_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(&dir.path().join("store"));
+        let key = 2_u64.to_be_bytes();
+        let view = store.shared().engine.view();
+        let mut entry = view.get(Space::Changes, &key).unwrap().unwrap().to_vec();
+        entry[10] ^= 1;
+        put(&store, Space::Changes, &key, &entry);
+        let error = store.backup(&dir.path().join("backup"), &mut go_on);
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("breaks at change 2"), "{error}");
+    }
 
     #[test]
     fn findings_beyond_the_limit_are_counted_only() {

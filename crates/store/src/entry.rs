@@ -196,6 +196,11 @@ impl Chain {
     }
 }
 
+/// The link that a stored entry bears.
+pub(crate) fn link_in(octets: &[u8]) -> Option<Link> {
+    octets.last_chunk().copied()
+}
+
 fn link_of(before: &Link, number: u64, entry: &[u8]) -> Link {
     digest32(&[before, &number.to_be_bytes(), entry])
 }

@@ -102,6 +102,16 @@ pub enum OpenError {
         /// Number of the last change that is missing.
         last: u64,
     },
+    /// The change log is not the one that was written.
+    #[error(
+        "the change log of {dir} was rewritten: change {change} is not the one that this node acknowledged: run `store check`, restore a backup, or open it once with the loss accepted"
+    )]
+    Rewritten {
+        /// The directory.
+        dir: PathBuf,
+        /// The change that has another link than is remembered beside the log.
+        change: u64,
+    },
     /// A file of the store does not hold what was written to it.
     #[error("{dir} is damaged: {what}: run `store check`, restore a backup")]
     Damaged {
@@ -141,6 +151,12 @@ pub enum StoreError {
         what: String,
         /// What is wrong with it.
         source: FormError,
+    },
+    /// A change does not follow the one before it.
+    #[error("the chain over the change log breaks at change {number}: run `store check`")]
+    Chain {
+        /// Number of the change.
+        number: u64,
     },
     /// The engine or the disk failed.
     #[error("cannot read the store: {0}")]

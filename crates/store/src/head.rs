@@ -11,12 +11,15 @@ use std::path::Path;
 
 use guantong_proto::wire::Reader;
 
+use crate::entry::Link;
 use crate::format::digest16;
 
 const MAGIC: &[u8; 4] = b"GTHD";
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 /// Octets of a slot.
 const SLOT_LEN: usize = 64;
+/// Octets of a link that a slot has room for.
+const LINK_LEN: usize = 16;
 /// Octets of a slot that its checksum covers.
 const SUMMED_LEN: usize = 48;
 /// Commits after which the file is synced. Without a sync it is exact after a crash of the process
@@ -32,6 +35,24 @@ pub(crate) struct Mark {
     pub(crate) last: u64,
     /// Lowest change that may be in a journal and not yet in a table.
     pub(crate) floor: u64,
+    /// How the link of the last change begins: a log that was rewritten has another.
+    pub(crate) link: [u8; LINK_LEN],
+}
+
+impl Mark {
+    pub(crate) fn new(last: u64, floor: u64, link: &Link) -> Self {
+        let (link, _) = link.split_first_chunk().expect("a link is longer");
+        Self {
+            last,
+            floor,
+            link: *link,
+        }
+    }
+
+    /// Whether this may be the link of the last change.
+    pub(crate) fn has(&self, link: &Link) -> bool {
+        link.starts_with(&self.link)
+    }
 }
 
 //----------- Head -----------------------------------------------------------
@@ -112,6 +133,7 @@ fn encode(sequence: u64, mark: Mark) -> [u8; SLOT_LEN] {
     slot[8..16].copy_from_slice(&sequence.to_be_bytes());
     slot[16..24].copy_from_slice(&mark.last.to_be_bytes());
     slot[24..32].copy_from_slice(&mark.floor.to_be_bytes());
+    slot[32..SUMMED_LEN].copy_from_slice(&mark.link);
     let sum = digest16(&[&slot[..SUMMED_LEN]]);
     slot[SUMMED_LEN..].copy_from_slice(&sum);
     slot
@@ -127,7 +149,8 @@ fn decode(slot: &[u8; SLOT_LEN]) -> Option<(u64, Mark)> {
     let sequence = number()?;
     let last = number()?;
     let floor = number()?;
-    Some((sequence, Mark { last, floor }))
+    let link = *r.take("link", LINK_LEN).ok()?.first_chunk()?;
+    Some((sequence, Mark { last, floor, link }))
 }
 
 #[cfg(test)]
@@ -135,10 +158,7 @@ mod tests {
     use super::*;
 
     fn mark(last: u64) -> Mark {
-        Mark {
-            last,
-            floor: last / 2,
-        }
+        Mark::new(last, last / 2, &[last as u8; 32])
     }
 
     #[test]

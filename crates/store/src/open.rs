@@ -7,6 +7,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use crate::engine::{Engine, Space, View};
+use crate::entry::{self, FIRST_LINK};
 use crate::error::{Cause, FormError, OpenError};
 use crate::format::{
     ENGINE_DIR, FORMAT_FILE, FORMAT_MAGIC, FORMAT_VERSION, HEAD_FILE, Header, Homed, LOCK_FILE,
@@ -51,7 +52,7 @@ pub(crate) fn create(dir: &Path, create: &CreateOptions) -> Result<(), OpenError
         transaction
             .commit()
             .map_err(|cause| engine_error(dir, cause))?;
-        Ok(Mark { last: 0, floor: 1 })
+        Ok(Mark::new(0, 1, &FIRST_LINK))
     })
 }
 
@@ -119,7 +120,11 @@ pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
 /// Opens the store in `dir`.
 pub(crate) fn open(dir: &Path, options: &Options) -> Result<Opened, OpenError> {
     let found = find(dir, options.memory_bytes)?;
-    let last = found.state.last_change;
+    let State {
+        last_change: last,
+        link,
+        ..
+    } = found.state;
     let failed = |error: io::Error| engine_error(dir, error.into());
     let (mut head, floor) = match (read_head(dir, &found), options.on_loss) {
         (Ok(read), _) => read,
@@ -127,12 +132,13 @@ pub(crate) fn open(dir: &Path, options: &Options) -> Result<Opened, OpenError> {
         (Err(_), OnLoss::Accept) => {
             // From here on the store vouches for new changes only.
             let floor = last + 1;
-            let head = Head::create(&dir.join(HEAD_FILE), Mark { last, floor }).map_err(failed)?;
+            let mark = Mark::new(last, floor, &link);
+            let head = Head::create(&dir.join(HEAD_FILE), mark).map_err(failed)?;
             (head, floor)
         }
     };
     // What was committed and not acknowledged becomes visible now, so it counts from now on.
-    head.write(Mark { last, floor }).map_err(failed)?;
+    head.write(Mark::new(last, floor, &link)).map_err(failed)?;
     Ok(Opened { found, head, floor })
 }
 
@@ -276,8 +282,33 @@ pub(crate) fn read_head(dir: &Path, found: &Found) -> Result<(Head, u64), OpenEr
             what: "neither slot of HEAD is valid, so it is not known what was acknowledged".into(),
         });
     };
-    check_loss(dir, &found.engine.view(), &found.state, mark)?;
+    let view = found.engine.view();
+    check_loss(dir, &view, &found.state, mark)?;
+    check_links(dir, &view, &found.state, mark)?;
     Ok((head, mark.floor))
+}
+
+/// Compares the links of the last change and of the last that was acknowledged with what the state
+/// and `HEAD` remember of them.
+fn check_links(dir: &Path, view: &View, state: &State, mark: Mark) -> Result<(), OpenError> {
+    let link_of = |number: u64| match number {
+        0 => Ok(Some(FIRST_LINK)),
+        _ => match view.get(Space::Changes, &number.to_be_bytes()) {
+            Ok(octets) => Ok(octets.as_deref().and_then(entry::link_in)),
+            Err(cause) => Err(engine_error(dir, cause)),
+        },
+    };
+    let rewritten = |change| OpenError::Rewritten {
+        dir: dir.into(),
+        change,
+    };
+    if link_of(state.last_change)? != Some(state.link) {
+        return Err(rewritten(state.last_change));
+    }
+    match link_of(mark.last)? {
+        Some(link) if mark.has(&link) => Ok(()),
+        _ => Err(rewritten(mark.last)),
+    }
 }
 
 fn check_loss(dir: &Path, view: &View, state: &State, mark: Mark) -> Result<(), OpenError> {

@@ -39,7 +39,8 @@ impl Default for Options {
 /// What to do if acknowledged changes are missing when a store is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnLoss {
-    /// Fail with [`OpenError::LostChanges`](crate::OpenError::LostChanges).
+    /// Fail with [`OpenError::LostChanges`](crate::OpenError::LostChanges) or
+    /// [`OpenError::Rewritten`](crate::OpenError::Rewritten).
     #[default]
     Refuse,
     /// Open with what is there. An operator's decision: the changes are gone.

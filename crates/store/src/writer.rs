@@ -109,11 +109,12 @@ impl Writer {
 
     /// Leaves nothing that would have to be replayed. If anything of it fails, replaying is safe.
     fn finish(&mut self) {
-        let last = self.state.last_change;
-        let nothing_in_journals = Mark {
-            last,
-            floor: last + 1,
-        };
+        let State {
+            last_change: last,
+            link,
+            ..
+        } = self.state;
+        let nothing_in_journals = Mark::new(last, last + 1, &link);
         let flushed = self.shared.stopped.get().is_none()
             && self.shared.engine.flush_all().is_ok()
             && self.head.write(nothing_in_journals).is_ok();
@@ -243,10 +244,8 @@ impl Writer {
         while self.floors.len() > journals {
             self.floors.pop_front();
         }
-        let mark = Mark {
-            last: self.state.last_change,
-            floor: self.floors.front().copied().unwrap_or(1),
-        };
+        let floor = self.floors.front().copied().unwrap_or(1);
+        let mark = Mark::new(self.state.last_change, floor, &self.state.link);
         self.head
             .write(mark)
             .map_err(|error| self.stop(error.into()))
