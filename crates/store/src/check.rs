@@ -682,6 +682,22 @@ mod tests {
     }
 
     #[test]
+    fn acknowledged_change_that_is_gone_is_noticed_when_the_store_is_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(store(dir.path()));
+        let store = Store::open(dir.path(), &Options::default()).unwrap();
+        let mut transaction = store.shared().engine.transaction(1);
+        transaction.delete(Space::Changes, 6_u64.to_be_bytes());
+        transaction.commit().unwrap();
+        drop(store);
+        let error = Store::open(dir.path(), &Options::default()).unwrap_err();
+        assert!(
+            matches!(error, OpenError::LostChanges { first: 6, .. }),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn names_that_are_wrongly_said_to_be_deleted_are_found() {
         let dir = tempfile::tempdir().unwrap();
         let store = store(dir.path());

@@ -244,6 +244,9 @@ pub(crate) fn decode(number: u64, octets: &[u8]) -> Result<Entry, FormError> {
         }
         Action::Update | Action::Delete => {
             let version = earlier(number, read_u64(&mut r, "version before")?)?;
+            if version == 0 {
+                return Err(FormError::NotEarlier { number, before: 0 });
+            }
             let values = Values::decode(&mut r)?.wire().to_vec();
             (Some(Before { version, values }), None)
         }
@@ -340,6 +343,8 @@ mod tests {
             assert!(at(9, Found::Nothing { last_life: before }).is_err());
             assert!(at(9, Found::Deleted(before, &[0; 4])).is_err());
         }
+        // What was replaced has a version, and there is no change 0.
+        assert!(at(9, Found::Replaced(0, &[0; 4])).is_err());
         assert!(at(9, Found::Replaced(8, &[0; 4])).is_ok());
     }
 

@@ -153,7 +153,9 @@ pub enum StoreError {
         source: FormError,
     },
     /// A change does not follow the one before it.
-    #[error("the chain over the change log breaks at change {number}: run `store check`")]
+    #[error(
+        "the chain over the change log breaks at change {number}, so there would be no telling what was backed up: run `store check`; the records can still be exported"
+    )]
     Chain {
         /// Number of the change.
         number: u64,

@@ -291,35 +291,29 @@ pub(crate) fn read_head(dir: &Path, found: &Found) -> Result<(Head, u64), OpenEr
 /// Compares the links of the last change and of the last that was acknowledged with what the state
 /// and `HEAD` remember of them.
 fn check_links(dir: &Path, view: &View, state: &State, mark: Mark) -> Result<(), OpenError> {
-    let link_of = |number: u64| match number {
-        0 => Ok(Some(FIRST_LINK)),
-        _ => match view.get(Space::Changes, &number.to_be_bytes()) {
-            Ok(octets) => Ok(octets.as_deref().and_then(entry::link_in)),
-            Err(cause) => Err(engine_error(dir, cause)),
-        },
+    let link_of = |number: u64| {
+        if number == 0 {
+            return Ok(FIRST_LINK);
+        }
+        let octets = view.get(Space::Changes, &number.to_be_bytes());
+        let octets = octets.map_err(|cause| engine_error(dir, cause))?;
+        // It may be older than what is in journals, where a gap is looked for.
+        let octets = octets.ok_or_else(|| lost(dir, number, number))?;
+        entry::link_in(&octets).ok_or_else(|| rewritten(dir, number))
     };
-    let rewritten = |change| OpenError::Rewritten {
-        dir: dir.into(),
-        change,
-    };
-    if link_of(state.last_change)? != Some(state.link) {
-        return Err(rewritten(state.last_change));
+    if link_of(state.last_change)? != state.link {
+        return Err(rewritten(dir, state.last_change));
     }
-    match link_of(mark.last)? {
-        Some(link) if mark.has(&link) => Ok(()),
-        _ => Err(rewritten(mark.last)),
+    match mark.has(&link_of(mark.last)?) {
+        true => Ok(()),
+        false => Err(rewritten(dir, mark.last)),
     }
 }
 
 fn check_loss(dir: &Path, view: &View, state: &State, mark: Mark) -> Result<(), OpenError> {
-    let lost = |first, last| OpenError::LostChanges {
-        dir: dir.into(),
-        first,
-        last,
-    };
     let engine = |cause| engine_error(dir, cause);
     if mark.last > state.last_change {
-        return Err(lost(state.last_change + 1, mark.last));
+        return Err(lost(dir, state.last_change + 1, mark.last));
     }
     let floor = mark.floor.clamp(1, state.last_change + 1);
     let mut expected = floor;
@@ -328,13 +322,13 @@ fn check_loss(dir: &Path, view: &View, state: &State, mark: Mark) -> Result<(), 
         let (key, _) = pair.map_err(engine)?;
         let number = decode_u64(&key).map_err(|error| damaged(dir, "a change number", &error))?;
         if number > expected {
-            return Err(lost(expected, number.saturating_sub(1)));
+            return Err(lost(dir, expected, number.saturating_sub(1)));
         }
         expected = number.saturating_add(1);
     }
     match expected.cmp(&(state.last_change + 1)) {
         std::cmp::Ordering::Equal => Ok(()),
-        std::cmp::Ordering::Less => Err(lost(expected, state.last_change)),
+        std::cmp::Ordering::Less => Err(lost(dir, expected, state.last_change)),
         std::cmp::Ordering::Greater => Err(OpenError::Damaged {
             dir: dir.into(),
             what: format!(
@@ -347,6 +341,21 @@ fn check_loss(dir: &Path, view: &View, state: &State, mark: Mark) -> Result<(), 
 }
 
 //----------- Errors ---------------------------------------------------------
+
+fn lost(dir: &Path, first: u64, last: u64) -> OpenError {
+    OpenError::LostChanges {
+        dir: dir.into(),
+        first,
+        last,
+    }
+}
+
+fn rewritten(dir: &Path, change: u64) -> OpenError {
+    OpenError::Rewritten {
+        dir: dir.into(),
+        change,
+    }
+}
 
 pub(crate) fn engine_error(dir: &Path, cause: Cause) -> OpenError {
     match cause {
