@@ -533,9 +533,9 @@ pub struct ChangeEntry {
 /// Changes of one record, newest first.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Past {
-    /// The changes; may be none although there are more to find.
+    /// The changes.
     pub changes: Vec<ChangeEntry>,
-    /// Where to go on; `None` at the beginning of the log.
+    /// Where to go on; `None` behind the first change of the record.
     pub next: Option<u64>,
 }
 

@@ -1,8 +1,7 @@
 //! What has happened to a record, and making it not have happened.
 //!
 //! The change log says of each change what it replaced. So the history of a record is a chain: each
-//! change names the version, which is the change, before it. Only in front of a creation there is
-//! no such name, and the log is read backwards for an earlier life of the record.
+//! change names the one before it, and a creation the deletion that ended the life before.
 
 use std::collections::BTreeMap;
 
@@ -15,16 +14,19 @@ use super::record::to_json;
 use super::refusal;
 use super::words::{change_entry, parse_handle};
 
-/// Entries of the log that one question reads at most.
-const ENTRIES_READ_MAX: u64 = 100_000;
-/// Entries of the log that are read at a time.
-const WINDOW: u64 = 1_000;
-/// Octets of replaced values that one answer carries, about.
+/// Octets of changes that one answer carries, about.
 const OCTETS_MAX: usize = 4 * 1024 * 1024;
+/// Octets of a change in an answer, about, without its name and what it replaced.
+const ENTRY_OCTETS: usize = 256;
 /// Most changes that are undone together.
 const UNDO_MAX: u64 = 1_000;
 
 //----------- History --------------------------------------------------------
+
+fn octets_of(entry: &Entry) -> usize {
+    let before = entry.before.as_ref();
+    ENTRY_OCTETS + entry.handle.as_str().len() + before.map_or(0, |before| before.values.len())
+}
 
 impl Desk {
     /// The changes of a record, newest first, from change `from` downwards.
@@ -36,51 +38,27 @@ impl Desk {
     ) -> Result<Reply, Refusal> {
         let handle = parse_handle(handle)?;
         let key = handle.key(self.store().case_rule());
-        let mut at = match (from, self.read(&handle)?) {
-            (Some(from), _) => from,
-            (None, Some(record)) => record.version(),
-            (None, None) => self.store().last_change(),
-        };
+        let newest = self.store().last_change_of(handle.borrow());
+        let newest = newest.map_err(|error| refusal::of_read(&error))?;
         let (mut changes, mut octets) = (Vec::new(), 0);
-        let mut left = ENTRIES_READ_MAX;
-        while at > 0 && left > 0 && changes.len() < limit as usize && octets < OCTETS_MAX {
-            let first = at.saturating_sub(WINDOW.min(left));
-            // One entry where the chain leads to it, a window where it must be searched for.
-            let near = self
-                .entries(at - 1, 1)?
-                .pop()
-                .filter(|entry| self.is_of(entry, &key));
-            let (found, read) = match near {
-                Some(entry) => (Some(entry), 1),
-                None => {
-                    let window = self.entries(first, at - first)?;
-                    let found = window
-                        .into_iter()
-                        .rev()
-                        .find(|entry| self.is_of(entry, &key));
-                    (found, at - first)
-                }
-            };
-            left = left.saturating_sub(read);
-            at = match &found {
-                None => first,
-                Some(entry) => match &entry.before {
-                    Some(before) => before.version,
-                    None => entry.number - 1,
-                },
-            };
-            if let Some(entry) = found {
-                octets += entry
-                    .before
-                    .as_ref()
-                    .map_or(0, |before| before.values.len());
-                changes.push(change_entry(&entry));
+        let mut next = from.or(newest);
+        while let Some(number) = next.filter(|_| changes.len() < limit as usize) {
+            if octets > OCTETS_MAX {
+                break;
             }
+            let entry = self.store().change(number);
+            let entry = entry.map_err(|error| refusal::of_read(&error))?;
+            let Some(entry) = entry.filter(|entry| self.is_of(entry, &key)) else {
+                return Err(refusal::not_found(format!(
+                    "change {number} is none of {handle}: `guantong store check` says whether \
+                     the log is damaged"
+                )));
+            };
+            octets += octets_of(&entry);
+            next = entry.previous();
+            changes.push(change_entry(&entry));
         }
-        Ok(Reply::Past(Past {
-            changes,
-            next: (at > 0).then_some(at),
-        }))
+        Ok(Reply::Past(Past { changes, next }))
     }
 
     /// The entries behind number `after`, `count` of them if there are so many.
