@@ -5,7 +5,11 @@
 //! exactly if one HS_ADMIN value of the record that counts has every permission that the table
 //! names.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on must fail"
+)]
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -13,8 +17,8 @@ use std::collections::BTreeMap;
 use guantong_core::admin::authenticate::Pending;
 use guantong_core::admin::session::{Rejected, Session, SharedSession};
 use guantong_core::admin::{
-    Challenge, Chance, Errand, Ground, Kept, Next, NoTables, OnDelete, Order, Rules, StoredRecord,
-    Tables, Wanted, Write, Written,
+    Challenge, Chance, Errand, Ground, Kept, Next, NoTables, OnDelete, Order, Right, Rules,
+    StoredRecord, Tables, Wanted, Warrant, Write, Written,
 };
 use guantong_core::authority::{Demand, Homed, Moment, Recursion, Site};
 use guantong_proto::data::site::{Server, Site as SiteRecord};
@@ -43,6 +47,8 @@ struct Node {
     pending: Option<Pending>,
     /// What comes of writes, if not success.
     written: Option<Written>,
+    /// By which right the last write was ordered.
+    warrant: Option<Warrant>,
 }
 
 /// A table with one challenge.
@@ -128,6 +134,7 @@ impl Node {
             records: records.into(),
             pending: None,
             written: None,
+            warrant: None,
         }
     }
 
@@ -185,6 +192,7 @@ impl Node {
         if let Some(written) = &self.written {
             return written.clone();
         }
+        self.warrant = Some(order.warrant);
         match order.write {
             Write::Put { handle, values, .. } => {
                 let values = Values::from_wire(&values).unwrap().to_vec().unwrap();
@@ -512,7 +520,8 @@ fn operation_succeeds_exactly_with_the_permissions_of_the_table() {
                 (Some("88.118.5/nobody"), false),
                 (None, false),
             ] {
-                let (code, is_changed) = Node::new(bits).ask(&operation.request, user);
+                let mut node = Node::new(bits);
+                let (code, is_changed) = node.ask(&operation.request, user);
                 let expected = match (may, user) {
                     (true, _) => 1,
                     (false, None) => 402,
@@ -522,9 +531,46 @@ fn operation_succeeds_exactly_with_the_permissions_of_the_table() {
                 let what = format!("{} with {bits} by {user:?}", operation.name);
                 assert_eq!(code, expected, "{what}");
                 assert!(may || !is_changed, "{what}");
+                if let (true, Some(warrant)) = (is_changed, &node.warrant) {
+                    check_warrant(warrant, &operation, user, &what);
+                }
             }
         }
     }
+}
+
+/// The warrant names who asks, the value that names him or his group, and one of the sets of
+/// permissions that do.
+#[track_caller]
+fn check_warrant(warrant: &Warrant, operation: &Operation, user: Option<&str>, what: &str) {
+    let by = warrant.by.as_ref().map(|by| by.handle.as_str());
+    assert_eq!(by, user, "{what}");
+    let Right::Administrator(used) = &warrant.right else {
+        panic!("{what}: {warrant:?}")
+    };
+    let is_member = user == Some("88.118.5/member");
+    for used in used {
+        let through: Vec<String> = used.through.iter().map(Reference::to_string).collect();
+        match is_member {
+            true => assert_eq!(
+                (used.index, &through[..]),
+                (101, &["200:88.118.5/group".to_owned()][..])
+            ),
+            false => assert_eq!((used.index, &through[..]), (100, &[][..]), "{what}"),
+        }
+        let of_prefix = Bits::ADD_HANDLE.union(Bits::ADD_DERIVED_PREFIX);
+        let record = match of_prefix.contains(used.permissions) {
+            true => PREFIX,
+            false => RECORD,
+        };
+        assert_eq!(used.record.as_str(), record, "{what}");
+    }
+    let permissions = union(&used.iter().map(|used| used.permissions).collect::<Vec<_>>());
+    let mut sets = operation.needs.iter();
+    assert!(
+        sets.any(|needs| union(needs) == permissions),
+        "{what}: {permissions}"
+    );
 }
 
 #[test]
@@ -539,6 +585,9 @@ fn server_administrator_with_full_access_needs_no_permission() {
         assert_eq!(code, 400, "{}", operation.name);
         let (code, _) = node.ask(&operation.request, Some("88.118.5/other"));
         assert_eq!(code, 1, "{}", operation.name);
+        if let Some(warrant) = node.warrant {
+            assert_eq!(warrant.right, Right::FullAccess, "{}", operation.name);
+        }
     }
 }
 
@@ -557,6 +606,9 @@ fn open_node_asks_nobody_who_he_is_but_for_what_is_not_public() {
             _ => 1,
         };
         assert_eq!(code, expected, "{}", operation.name);
+        if let Some(Warrant { by, right }) = node.warrant {
+            assert_eq!((by, right), (None, Right::OpenNode), "{}", operation.name);
+        }
     }
 }
 
@@ -577,6 +629,8 @@ fn value_that_is_open_to_all_is_changed_without_a_proof() {
     assert_eq!(node.ask(&modify(2), None), (402, false));
     assert_eq!(node.ask(&modify(77), None), (402, false));
     assert_eq!(node.ask(&modify(1), None), (1, true));
+    let warrant = node.warrant.take().unwrap();
+    assert_eq!((warrant.by, warrant.right), (None, Right::OpenValues));
     // The new value is not open any more.
     assert_eq!(node.ask(&modify(1), None), (402, false));
 }

@@ -180,7 +180,7 @@ pub(crate) struct ListedSoFar {
 
 /// The batch of orders of one sender.
 fn batch_of(orders: Vec<Order>, at_ms: u64) -> Batch {
-    let by = orders.first().and_then(|order| order.by.clone());
+    let by = orders.first().and_then(|order| order.warrant.by.clone());
     Batch {
         changes: orders
             .into_iter()

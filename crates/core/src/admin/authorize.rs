@@ -6,7 +6,9 @@
 use std::collections::{HashMap, HashSet};
 
 use guantong_proto::data::{Admin, AdminPermissions, List, State};
-use guantong_proto::{CaseRule, Handle, HandleRef, Reference, Value, ValueRef, Values, is_of_type};
+use guantong_proto::{
+    CaseRule, Handle, HandleRef, Key, Reference, Value, ValueRef, Values, is_of_type,
+};
 
 use super::authenticate::Identity;
 use super::plan::Change;
@@ -16,8 +18,8 @@ pub const GROUP_REFERENCES_MAX: usize = 4_096;
 
 //----------- authorize ------------------------------------------------------
 
-/// Whether one HS_ADMIN value of `record` gives `identity` all of `needed`: it names the identity
-/// itself, or a group (HS_VLIST) that leads to it.
+/// The HS_ADMIN value of `record` that gives `identity` all of `needed`, if one does: it names the
+/// identity itself, or a group (HS_VLIST) that leads to it.
 ///
 /// Groups may nest; what was looked at once is not looked at again, so a loop ends. A group that
 /// cannot be had gives nobody a right.
@@ -27,47 +29,103 @@ pub fn authorize<'r, E>(
     record: Values<'r>,
     rule: CaseRule,
     mut lookup: impl FnMut(HandleRef<'_>) -> Result<Option<Values<'r>>, E>,
-) -> Result<bool, E> {
-    let admins: Vec<Admin> = record
-        .iter()
-        .filter(|value| is_admin(value.kind))
-        .filter_map(|value| Admin::decode(value.data).ok())
-        .filter(|admin| admin.permissions.contains(needed))
-        .collect();
+) -> Result<Option<Grant>, E> {
     let key = identity.handle.key(rule);
-    let is_named = |reference: &Reference| {
-        let handle = HandleRef::parse(&reference.handle);
-        let same_index = reference.index == 0 || reference.index == identity.index;
-        same_index && handle.is_ok_and(|handle| handle.key(rule) == key)
-    };
-    if admins.iter().any(|admin| is_named(&admin.identity)) {
-        return Ok(true);
+    let is_named = |reference: &Reference| names(reference, &key, identity.index, rule);
+    let admins = admins(record).filter(|(_, admin)| admin.permissions.contains(needed));
+    let mut links: Vec<Link> = admins
+        .map(|(index, admin)| Link::new(index, admin))
+        .collect();
+    if let Some(direct) = links.iter().find(|link| is_named(&link.to)) {
+        return Ok(Some(direct.grant(Vec::new())));
     }
-    let mut groups: Vec<Reference> = admins.into_iter().map(|admin| admin.identity).collect();
+    let mut groups: Vec<usize> = (0..links.len()).collect();
     let mut seen = HashSet::new();
     let mut left = GROUP_REFERENCES_MAX;
-    while let Some(reference) = groups.pop() {
-        let Ok(handle) = Handle::parse(&reference.handle) else {
+    while let Some(at) = groups.pop() {
+        let index = links[at].to.index;
+        let Ok(handle) = Handle::parse(&links[at].to.handle) else {
             continue;
         };
-        if !seen.insert((handle.key(rule), reference.index)) {
+        if !seen.insert((handle.key(rule), index)) {
             continue;
         }
         let Some(values) = lookup(handle.borrow())? else {
             continue;
         };
-        for member in members(values, reference.index) {
+        for member in members(values, index) {
             if is_named(&member) {
-                return Ok(true);
+                return Ok(Some(links[at].grant(path(&links, at))));
             }
             match left.checked_sub(1) {
                 Some(fewer) => left = fewer,
-                None => return Ok(false),
+                None => return Ok(None),
             }
-            groups.push(member);
+            groups.push(links.len());
+            links.push(links[at].on_to(at, member));
         }
     }
-    Ok(false)
+    Ok(None)
+}
+
+/// A reference that an HS_ADMIN value leads to.
+struct Link {
+    to: Reference,
+    /// The group that has it as a member; `None` if the value itself names it.
+    from: Option<usize>,
+    /// The HS_ADMIN value.
+    index: i32,
+    permissions: AdminPermissions,
+}
+
+impl Link {
+    fn new(index: i32, admin: Admin) -> Self {
+        Self {
+            to: admin.identity,
+            from: None,
+            index,
+            permissions: admin.permissions,
+        }
+    }
+
+    /// The link to a member of the group that this one, at place `from`, leads to.
+    fn on_to(&self, from: usize, member: Reference) -> Self {
+        Self {
+            to: member,
+            from: Some(from),
+            ..*self
+        }
+    }
+
+    fn grant(&self, through: Vec<Reference>) -> Grant {
+        Grant {
+            index: self.index,
+            permissions: self.permissions,
+            through,
+        }
+    }
+}
+
+/// The groups that lead to the one at place `at`, and itself, outermost first.
+fn path(links: &[Link], at: usize) -> Vec<Reference> {
+    let mut path: Vec<Reference> = std::iter::successors(Some(at), |&at| links[at].from)
+        .map(|at| links[at].to.clone())
+        .collect();
+    path.reverse();
+    path
+}
+
+/// Whether a reference names the key of that folded handle and index.
+fn names(reference: &Reference, key: &Key, index: i32, rule: CaseRule) -> bool {
+    let handle = HandleRef::parse(&reference.handle);
+    let same_index = reference.index == 0 || reference.index == index;
+    same_index && handle.is_ok_and(|handle| handle.key(rule) == *key)
+}
+
+/// The HS_ADMIN values of a record, with their indexes.
+fn admins<'r>(record: Values<'r>) -> impl Iterator<Item = (i32, Admin)> + use<'r> {
+    let admins = record.iter().filter(|value| is_admin(value.kind));
+    admins.filter_map(|value| Some((value.index, Admin::decode(value.data).ok()?)))
 }
 
 //----------- grants ---------------------------------------------------------
@@ -93,23 +151,16 @@ pub fn grants<'r, E>(
     mut lookup: impl FnMut(HandleRef<'_>) -> Result<Option<Values<'r>>, E>,
 ) -> Result<Vec<Grant>, E> {
     let key = identity.handle.key(rule);
-    let is_named = |reference: &Reference| {
-        let handle = HandleRef::parse(&reference.handle);
-        let same_index = reference.index == 0 || reference.index == identity.index;
-        same_index && handle.is_ok_and(|handle| handle.key(rule) == key)
-    };
+    let is_named = |reference: &Reference| names(reference, &key, identity.index, rule);
     let mut grants = Vec::new();
     let mut left = GROUP_REFERENCES_MAX;
-    for value in record.iter().filter(|value| is_admin(value.kind)) {
-        let Ok(admin) = Admin::decode(value.data) else {
-            continue;
-        };
+    for (index, admin) in admins(record) {
         let mut seen = HashSet::new();
         let mut paths = vec![(admin.identity, Vec::new())];
         while let Some((reference, through)) = paths.pop() {
             if is_named(&reference) {
                 grants.push(Grant {
-                    index: value.index,
+                    index,
                     permissions: admin.permissions,
                     through,
                 });

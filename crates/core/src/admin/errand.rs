@@ -338,14 +338,14 @@ impl Errand {
             }
             Ok(Done::Write {
                 write,
-                by,
+                warrant,
                 body,
                 replaced,
             }) => {
                 self.prepared = Some(Prepared { body, replaced });
                 self.effect = Some(write.as_ref().map_or(Effect::Changed, Write::effect));
                 match write {
-                    Some(write) if !self.is_rehearsal => Next::Write(Order { write, by }),
+                    Some(write) if !self.is_rehearsal => Next::Write(Order { write, warrant }),
                     // There is nothing to write.
                     _ => {
                         self.written = Some(Written::Done);

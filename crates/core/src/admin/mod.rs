@@ -50,4 +50,4 @@ pub use rules::{Denied, OnDelete, Rules};
 pub use session::{Chance, NoTables, Tables};
 pub use stream::Stream;
 pub use validate::{Invalid, InvalidReason, RECORD_OCTETS_MAX, validate};
-pub use write::{Effect, Expected, Order, Write, Written};
+pub use write::{Effect, Expected, Order, Right, Used, Warrant, Write, Written};

@@ -23,7 +23,7 @@ use super::rules::{Denied, OnDelete};
 use super::session::{Rejected, agree};
 use super::stop::{Done, Stop};
 use super::validate::validate;
-use super::write::{Expected, Write};
+use super::write::{Expected, Right, Used, Warrant, Write};
 use crate::authority::{
     Lookup, Misdirected, Next, Outcome, Query, RecordView, STATUS, Selected, Selection, Site,
     Standing,
@@ -39,18 +39,21 @@ const NO_EXCHANGE: &str = "keys of sessions are agreed on by Diffie-Hellman, in 
 /// Who acts.
 #[derive(Clone, Copy, Debug)]
 enum Actor<'a> {
-    /// Anybody: the operator has opened the node, or the values are open to all.
-    Anybody,
+    /// Anybody: the operator has opened the node.
+    OpenNode,
+    /// Anybody: the values are open to all.
+    OpenValues,
     /// This identity, which is proven.
     Identity(&'a Identity),
 }
 
 impl Actor<'_> {
-    fn identity(self) -> Option<Identity> {
-        match self {
-            Self::Anybody => None,
+    fn with(self, right: Right) -> Warrant {
+        let by = match self {
+            Self::OpenNode | Self::OpenValues => None,
             Self::Identity(identity) => Some(identity.clone()),
-        }
+        };
+        Warrant { by, right }
     }
 }
 
@@ -169,7 +172,7 @@ impl Errand {
                     Standing::Withdrawn(data) => Outcome::Withdrawn(data).into(),
                 });
             }
-            allowed => allowed?,
+            allowed => drop(allowed?),
         }
         let selection = Selection::of(resolve);
         if selection.is_too_long() {
@@ -213,22 +216,22 @@ impl Errand {
         validate(&new).map_err(Conflict::from)?;
         let actor = self.actor(ground)?;
         let old = self.known.here(ground.site, handle)?;
-        let change = match old {
+        let (change, right) = match old {
             Some(old) if overwrites => {
                 let change = Change::Put(new);
-                self.require_overwriting(ground, actor, handle, old, &change)?;
+                let right = self.require_overwriting(ground, actor, handle, old, &change)?;
                 if is_withdrawn(&owned(old.values())?) && !puts_state(&change) {
                     return Err(Conflict::Withdrawn.into());
                 }
-                change
+                (change, right)
             }
             _ => {
-                self.require_adding(ground, actor, handle)?;
-                Change::Create(new)
+                let right = self.require_adding(ground, actor, handle)?;
+                (Change::Create(new), right)
             }
         };
         let body = Writer::to_vec(|w| w.bytes(name));
-        self.write(ground, actor, handle, old, &change, body)
+        self.write(ground, actor.with(right), handle, old, &change, body)
     }
 
     /// Changes a record that is there.
@@ -244,7 +247,7 @@ impl Errand {
                 let old = self.known.here(ground.site, handle)?;
                 let current = old.map_or(Ok(Vec::new()), |old| owned(old.values()))?;
                 match is_open_to_all(change, &current) {
-                    true => (Actor::Anybody, old),
+                    true => (Actor::OpenValues, old),
                     false => return Err(unknown),
                 }
             }
@@ -263,20 +266,20 @@ impl Errand {
         if let (Err(Stop::Refused(..)), Some(enough)) = (&allowed, enough(change)) {
             allowed = self.require(ground, actor, handle, old, enough);
         }
-        match allowed {
+        let right = match allowed {
             Err(Stop::Refused(..)) if Standing::of(record.values()) == Standing::Reserved => {
                 return Err(Conflict::NoRecord.into());
             }
             allowed => allowed?,
-        }
-        self.write(ground, actor, handle, old, change, Vec::new())
+        };
+        self.write(ground, actor.with(right), handle, old, change, Vec::new())
     }
 
     /// Plans the change and has it written, unless it changes nothing.
     fn write(
         &self,
         ground: &Ground<'_>,
-        actor: Actor<'_>,
+        warrant: Warrant,
         handle: HandleRef<'_>,
         old: Option<&StoredRecord>,
         change: &Change,
@@ -307,7 +310,7 @@ impl Errand {
         let replaced = matches!(change, Change::Put(_));
         Ok(Done::Write {
             write,
-            by: actor.identity(),
+            warrant,
             body,
             replaced,
         })
@@ -358,14 +361,14 @@ impl Errand {
         if !ground.site.is_primary() {
             return Err(Misdirected::NotPrimary.into());
         }
-        let actor = self.require_server(ground)?;
+        let warrant = self.require_server(ground)?;
         let write = match op {
             OpCode::HOME_PREFIX => Write::Home { prefix },
             _ => Write::Unhome { prefix },
         };
         Ok(Done::Write {
             write: Some(write),
-            by: actor.identity(),
+            warrant,
             body: Vec::new(),
             replaced: false,
         })
@@ -456,21 +459,23 @@ impl Errand {
     /// Who acts; without a proof, and unless the node is open, the errand ends in a challenge.
     fn actor(&self, ground: &Ground<'_>) -> Result<Actor<'_>, Stop> {
         match ground.rules.anonymous_admin_full_access {
-            true => Ok(Actor::Anybody),
+            true => Ok(Actor::OpenNode),
             false => self.identity().map(Actor::Identity),
         }
     }
 
-    /// The actor, if it may say what this node is responsible for.
-    fn require_server(&self, ground: &Ground<'_>) -> Result<Actor<'_>, Stop> {
+    /// The warrant of the actor, if it may say what this node is responsible for.
+    fn require_server(&self, ground: &Ground<'_>) -> Result<Warrant, Stop> {
         let actor = self.actor(ground)?;
-        if let Actor::Identity(identity) = actor {
-            ground.rules.server(identity, ground.site.case_rule())?;
-        }
-        Ok(actor)
+        let Actor::Identity(identity) = actor else {
+            return Ok(actor.with(Right::OpenNode));
+        };
+        ground.rules.server(identity, ground.site.case_rule())?;
+        Ok(actor.with(Right::ServerAdmin))
     }
 
-    /// Refuses an actor who has not the permissions by the record of `handle`.
+    /// Refuses an actor who has not the permissions by the record of `handle`; gives the right that
+    /// he uses.
     fn require(
         &self,
         ground: &Ground<'_>,
@@ -478,12 +483,13 @@ impl Errand {
         handle: HandleRef<'_>,
         record: Option<&StoredRecord>,
         needed: AdminPermissions,
-    ) -> Result<(), Stop> {
+    ) -> Result<Right, Stop> {
         let rule = ground.site.case_rule();
         let identity = match actor {
-            Actor::Anybody => return Ok(()),
+            Actor::OpenNode => return Ok(Right::OpenNode),
+            Actor::OpenValues => return Ok(Right::OpenValues),
             Actor::Identity(identity) if ground.rules.may_everything(identity, rule) => {
-                return Ok(());
+                return Ok(Right::FullAccess);
             }
             Actor::Identity(identity) => identity,
         };
@@ -500,8 +506,13 @@ impl Errand {
             Err(missing) => Err(missing),
         };
         match authorize(identity, needed, record.values(), rule, lookup)? {
-            true => Ok(()),
-            false => Err(Denied::NoPermission {
+            Some(grant) => Ok(Right::Administrator(vec![Used {
+                record: record.handle.clone(),
+                index: grant.index,
+                permissions: needed,
+                through: grant.through,
+            }])),
+            None => Err(Denied::NoPermission {
                 identity: identity.clone(),
                 needed: needed.names().collect::<Vec<_>>().join(" and "),
                 record: handle.to_owned(),
@@ -517,9 +528,9 @@ impl Errand {
         ground: &Ground<'_>,
         actor: Actor<'_>,
         handle: HandleRef<'_>,
-    ) -> Result<(), Stop> {
-        if let Actor::Anybody = actor {
-            return Ok(());
+    ) -> Result<Right, Stop> {
+        if let Actor::OpenNode = actor {
+            return Ok(Right::OpenNode);
         }
         let expanded = handle.expanded();
         let (above, needed) = match expanded.borrow().parent() {
@@ -542,7 +553,7 @@ impl Errand {
         handle: HandleRef<'_>,
         old: &StoredRecord,
         change: &Change,
-    ) -> Result<(), Stop> {
+    ) -> Result<Right, Stop> {
         let current = owned(old.values())?;
         let by_changes = match touches_read_only(change, &current) {
             Some(conflict) => Err(conflict.into()),
@@ -556,8 +567,12 @@ impl Errand {
             other => return other,
         };
         let delete = AdminPermissions::DELETE_HANDLE;
-        let replaced = self.require(ground, actor, handle, Some(old), delete);
-        match replaced.and_then(|()| self.require_adding(ground, actor, handle)) {
+        let deleted = self.require(ground, actor, handle, Some(old), delete);
+        let created = |deleted: Right| {
+            let created = self.require_adding(ground, actor, handle)?;
+            Ok(deleted.and(created))
+        };
+        match deleted.and_then(created) {
             Err(Stop::Refused(..)) => Err(denied),
             other => other,
         }

@@ -9,7 +9,7 @@ use super::listing::Listed;
 use super::plan::Conflict;
 use super::rules::Denied;
 use super::session::Rejected;
-use super::write::Write;
+use super::write::{Warrant, Write};
 use crate::authority::{Misdirected, Outcome};
 
 //----------- Stop -----------------------------------------------------------
@@ -33,7 +33,7 @@ pub(super) enum Done {
     Write {
         /// `None` if nothing would change.
         write: Option<Write>,
-        by: Option<Identity>,
+        warrant: Warrant,
         body: Vec<u8>,
         replaced: bool,
     },

@@ -1,7 +1,8 @@
 //! What an errand has written. The shell hands it to the store and tells the errand what came of
 //! it.
 
-use guantong_proto::Handle;
+use guantong_proto::data::AdminPermissions;
+use guantong_proto::{Handle, Reference};
 
 use super::authenticate::Identity;
 
@@ -74,13 +75,65 @@ pub enum Expected {
 
 //----------- Order ----------------------------------------------------------
 
-/// A write and who has it done; `None` is anybody, where the node or the value is open to all.
+/// A write, and on whose behalf and by which right it is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
     /// What is to be written.
     pub write: Write,
-    /// On whose behalf.
+    /// Why it may be.
+    pub warrant: Warrant,
+}
+
+/// Who has something written, and what lets him.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warrant {
+    /// Who has proven to be whom; `None` is anybody, where the node or the value is open to all.
     pub by: Option<Identity>,
+    /// What lets him.
+    pub right: Right,
+}
+
+/// What lets somebody make a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// The setting `administration.anonymous_admin_full_access`: anybody may everything.
+    OpenNode,
+    /// Every value that is touched may be written by anybody.
+    OpenValues,
+    /// The setting `administration.server_admins`.
+    ServerAdmin,
+    /// The setting `administration.server_admin_full_access`, and the one above.
+    FullAccess,
+    /// HS_ADMIN values: mostly one; two where a record may be written over since it could be
+    /// deleted and created again.
+    Administrator(Vec<Used>),
+}
+
+/// What was used of an HS_ADMIN value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Used {
+    /// The record that has the value.
+    pub record: Handle,
+    /// Its index.
+    pub index: i32,
+    /// The permissions that the change needs, which are not all that the value gives.
+    pub permissions: AdminPermissions,
+    /// The groups that lead from the value to the identity, outermost first; none if the value
+    /// names the identity itself.
+    pub through: Vec<Reference>,
+}
+
+impl Right {
+    /// Both rights, where a change needs two. Those by a setting are enough for all.
+    #[must_use]
+    pub(super) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Administrator(first), Self::Administrator(second)) => {
+                Self::Administrator([first, second].concat())
+            }
+            (right, _) => right,
+        }
+    }
 }
 
 /// What came of a write.

@@ -38,6 +38,12 @@ fn list(index: i32, members: &[(&str, i32)]) -> Value {
 /// Whether the record lets the identity add values, with these other records; and which of them
 /// were looked at.
 fn allowed(record: &[Value], others: &[(&str, Value)]) -> (bool, Vec<String>) {
+    let (grant, asked) = granted(record, others);
+    (grant.is_some(), asked)
+}
+
+/// What lets the identity add values, and which other records were looked at.
+fn granted(record: &[Value], others: &[(&str, Value)]) -> (Option<Grant>, Vec<String>) {
     let others: Vec<(&str, Vec<u8>)> = others
         .iter()
         .map(|(name, value)| (*name, wire(std::slice::from_ref(value))))
@@ -53,8 +59,8 @@ fn allowed(record: &[Value], others: &[(&str, Value)]) -> (bool, Vec<String>) {
     };
     let record = Values::from_wire(&record).unwrap();
     let needed = AdminPermissions::ADD_VALUE;
-    let Ok(allowed) = authorize(&identity(), needed, record, RULE, lookup);
-    (allowed, asked.into_inner())
+    let Ok(granted) = authorize(&identity(), needed, record, RULE, lookup);
+    (granted, asked.into_inner())
 }
 
 #[test]
@@ -92,6 +98,45 @@ fn member_of_a_group_of_a_group_has_the_permission() {
     assert!(allowed(&record, &others).0);
     let others = [others[0].clone(), ("g/b", list(201, &[("u/me", 300)]))];
     assert!(!allowed(&record, &others).0, "the list has another index");
+}
+
+#[test]
+fn right_names_the_value_that_gives_it_and_the_groups_on_the_way() {
+    let at = |index: i32, value: Value| Value { index, ..value };
+    let record = [
+        at(100, admin(AdminPermissions::READ_VALUE, "u/me", 300)),
+        at(101, admin(AdminPermissions::ALL, "g/other", 200)),
+        at(102, admin(AdminPermissions::ALL, "g/a", 200)),
+        at(103, admin(AdminPermissions::ALL, "g/empty", 200)),
+    ];
+    let others = [
+        ("g/other", list(200, &[("u/you", 300)])),
+        (
+            "g/a",
+            list(200, &[("u/you", 300), ("g/b", 201), ("g/c", 200)]),
+        ),
+        ("g/b", list(201, &[("u/me", 300)])),
+        ("g/c", list(200, &[("u/you", 300)])),
+    ];
+    let (grant, _) = granted(&record, &others);
+    let grant = grant.unwrap();
+    let through: Vec<String> = grant.through.iter().map(Reference::to_string).collect();
+    assert_eq!(
+        (grant.index, grant.permissions),
+        (102, AdminPermissions::ALL)
+    );
+    assert_eq!(through, ["200:g/a", "201:g/b"]);
+    let direct = at(104, admin(AdminPermissions::ADD_VALUE, "u/me", 0));
+    let (grant, asked) = granted(&[&record[..], &[direct]].concat(), &others);
+    assert_eq!(
+        grant,
+        Some(Grant {
+            index: 104,
+            permissions: AdminPermissions::ADD_VALUE,
+            through: vec![]
+        })
+    );
+    assert_eq!(asked, [""; 0], "who is named needs no group");
 }
 
 #[test]
