@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use guantong_proto::wire::Writer;
 use guantong_proto::{Handle, Value, Values};
-use guantong_store::{Batch, Change, Expect, Options, Origin, Store};
+use guantong_store::{Batch, Change, Expect, Options, Origin, Store, Trail};
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
@@ -209,6 +209,7 @@ impl Node {
             changes: changes.collect(),
             at_ms: 1_700_000_000_000,
             origin: Origin::Operator,
+            trail: Trail::default(),
         };
         store.submit(batch).wait().unwrap();
     }

@@ -39,7 +39,7 @@ use guantong_proto::wire::Writer;
 use guantong_proto::{CaseRule, Handle, Permissions, Value, Values};
 use guantong_server::config::Config;
 use guantong_server::{Running, key, start};
-use guantong_store::{Batch, Change, CreateOptions, Expect, Options, Origin, Store};
+use guantong_store::{Batch, Change, CreateOptions, Expect, Options, Origin, Store, Trail};
 
 const USER: &str = "88.118.5/admin";
 const SECRET: &[u8] = b"correct horse battery staple";
@@ -144,6 +144,7 @@ fn batch(changes: Vec<Change>) -> Batch {
         changes,
         at_ms: 1,
         origin: Origin::Operator,
+        trail: Trail::default(),
     }
 }
 

@@ -24,7 +24,9 @@ use guantong_core::authority::{Demand, Moment, Recursion};
 use guantong_proto::Handle;
 use guantong_proto::limits::NONCE_LEN;
 use guantong_proto::message::ResponseCode;
-use guantong_store::{Batch, Change, Expect, Origin, PageToken, Scope, StoreError, WriteError};
+use guantong_store::{
+    Batch, Change, Expect, Origin, PageToken, Scope, StoreError, Trail, WriteError,
+};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::http::Answers;
@@ -194,6 +196,7 @@ fn batch_of(orders: Vec<Order>, at_ms: u64) -> Batch {
             },
             None => Origin::Anybody,
         },
+        trail: Trail::default(),
     }
 }
 

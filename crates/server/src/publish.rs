@@ -8,7 +8,7 @@ use guantong_proto::data::admin::{Admin, AdminPermissions};
 use guantong_proto::data::key::PublicKey;
 use guantong_proto::wire::Writer;
 use guantong_proto::{Handle, Permissions, Ttl, Value};
-use guantong_store::{Batch, Change, Expect, Origin, WriteError};
+use guantong_store::{Batch, Change, Expect, Origin, Trail, WriteError};
 
 use crate::node::{Node, StartError};
 
@@ -178,6 +178,7 @@ fn submit(node: &Node, changes: Vec<Change>) -> Result<(), StartError> {
         changes,
         at_ms: node.now_ms(),
         origin: Origin::Node,
+        trail: Trail::default(),
     };
     match node.store.submit(batch).wait() {
         // A mirror's records are its primary's affair, and a primary without its standby may only

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use guantong_proto::wire::Writer;
 use guantong_proto::{CaseRule, Handle, Value, Values};
-use guantong_store::{Batch, Change, CreateOptions, Expect, Options, Origin, Scope, Store};
+use guantong_store::{Batch, Change, CreateOptions, Expect, Options, Origin, Scope, Store, Trail};
 
 /// Batches that wait for their tickets, so that the writer never has to wait for us.
 const IN_FLIGHT: usize = 4;
@@ -65,15 +65,12 @@ fn import(
     while n < records {
         let end = (n + batch).min(records);
         let changes: Vec<Change> = (n..end).map(|n| change(n, random)).collect();
-        for change in &changes {
-            if let Change::Put { handle, values, .. } = change {
-                octets += handle.as_str().len() + values.len();
-            }
-        }
+        octets += changes.iter().map(octets_of).sum::<usize>();
         tickets.push_back(store.submit(Batch {
             changes,
             at_ms: 1_780_000_000_000,
             origin: Origin::Import,
+            trail: Trail::default(),
         }));
         if tickets.len() > IN_FLIGHT
             && let Some(ticket) = tickets.pop_front()
@@ -114,6 +111,13 @@ fn import(
         disk / records.max(1)
     );
     Ok(())
+}
+
+fn octets_of(change: &Change) -> usize {
+    match change {
+        Change::Put { handle, values, .. } => handle.as_str().len() + values.len(),
+        _ => 0,
+    }
 }
 
 fn reopen(dir: &Path, options: &Options, records: u64, random: bool) -> Result<(), Failure> {

@@ -593,7 +593,7 @@ mod tests {
     use guantong_proto::Handle;
 
     use super::*;
-    use crate::{Batch, Change, CreateOptions, Expect, Options, Origin};
+    use crate::{Batch, Change, CreateOptions, Expect, Options, Origin, Trail};
 
     /// A backup all of whose checksums agree, of a log that is not the one that was written.
     #[test]
@@ -615,6 +615,7 @@ mod tests {
             changes: ["1/a", "1/b", "1/c"].map(put).to_vec(),
             at_ms: 1,
             origin: Origin::Import,
+            trail: Trail::default(),
         };
         store.submit(batch).wait().unwrap();
         let from = dir.path().join("backup");

@@ -4,6 +4,8 @@ use std::fmt;
 
 use guantong_proto::Handle;
 
+use crate::trail::Trail;
+
 //----------- Batch ----------------------------------------------------------
 
 /// Changes that are committed together or not at all, in their order.
@@ -15,6 +17,8 @@ pub struct Batch {
     pub at_ms: u64,
     /// Who asked; goes into the change log.
     pub origin: Origin,
+    /// From where and by which right; goes into the change log.
+    pub trail: Trail,
 }
 
 //----------- Change ---------------------------------------------------------

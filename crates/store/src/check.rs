@@ -566,7 +566,7 @@ mod tests {
 
     use super::*;
     use crate::format::removed_key;
-    use crate::{Batch, Change, CreateOptions, Expect, OnLoss, Options, Origin};
+    use crate::{Batch, Change, CreateOptions, Expect, OnLoss, Options, Origin, Trail};
 
     fn go_on(_: crate::Progress) -> ControlFlow<()> {
         ControlFlow::Continue(())
@@ -602,6 +602,7 @@ mod tests {
             changes,
             at_ms: 1,
             origin: Origin::Import,
+            trail: Trail::default(),
         };
         store.submit(batch).wait().unwrap();
         store

@@ -7,9 +7,10 @@ use crate::batch::Origin;
 use crate::error::FormError;
 use crate::format::digest32;
 use crate::record::{push_name, read_name};
+use crate::trail::Trail;
 
 /// Form of the change entry.
-const FORM: u8 = 3;
+const FORM: u8 = 4;
 
 /// A link of the chain over the log: SHA-256 over the link before it, the number and the entry.
 pub(crate) type Link = [u8; 32];
@@ -31,6 +32,8 @@ pub struct Entry {
     pub handle: Handle,
     /// Who asked.
     pub origin: Origin,
+    /// From where and by which right.
+    pub trail: Trail,
     /// What was replaced or deleted; `None` for the other actions.
     pub before: Option<Before>,
     /// For a creation: the deletion that ended the last life of a record of this name, if it had
@@ -121,20 +124,32 @@ impl Found<'_> {
     }
 }
 
+/// What all changes of a batch have in common.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) at_ms: u64,
+    pub(crate) origin: &'a Origin,
+    /// An encoded [`Trail`].
+    pub(crate) trail: &'a [u8],
+}
+
 /// Encodes an entry, without its number, which is its key.
-pub(crate) fn encode(
-    at_ms: u64,
-    origin: &Origin,
-    name: HandleRef<'_>,
-    found: Found<'_>,
-) -> Vec<u8> {
+///
+/// What the entries of a batch have in common comes first, so that the engine's compression finds
+/// one long match from entry to entry.
+pub(crate) fn encode(asked: &Asked<'_>, name: HandleRef<'_>, found: Found<'_>) -> Vec<u8> {
+    let &Asked {
+        at_ms,
+        origin,
+        trail,
+    } = asked;
     let name = name.as_str().as_bytes();
     let values_len = match found {
         Found::Replaced(_, values) | Found::Deleted(_, values) => values.len(),
         _ => 0,
     };
     // The link comes behind it.
-    let mut octets = Vec::with_capacity(53 + name.len() + values_len);
+    let mut octets = Vec::with_capacity(53 + trail.len() + name.len() + values_len);
     octets.push(FORM);
     octets.push(found.action() as u8);
     octets.push(match origin {
@@ -146,11 +161,12 @@ pub(crate) fn encode(
         Origin::Anybody => 6,
     });
     octets.extend_from_slice(&at_ms.to_be_bytes());
-    push_name(&mut octets, name);
     if let Origin::Administrator { handle, index } = origin {
         push_name(&mut octets, handle.as_str().as_bytes());
         Writer::new(&mut octets).i32(*index);
     }
+    octets.extend_from_slice(trail);
+    push_name(&mut octets, name);
     match found {
         Found::Nothing { last_life } => octets.extend_from_slice(&last_life.to_be_bytes()),
         Found::Replaced(version, values) | Found::Deleted(version, values) => {
@@ -219,7 +235,6 @@ pub(crate) fn decode(number: u64, octets: &[u8]) -> Result<Entry, FormError> {
     let action = Action::from_code(r.u8("action")?)?;
     let origin = r.u8("origin")?;
     let at_ms = read_u64(&mut r, "time")?;
-    let handle = read_name(&mut r)?.to_owned();
     let origin = match origin {
         1 => Origin::Node,
         2 => Origin::Operator,
@@ -237,6 +252,8 @@ pub(crate) fn decode(number: u64, octets: &[u8]) -> Result<Entry, FormError> {
             });
         }
     };
+    let trail = Trail::decode(&mut r)?;
+    let handle = read_name(&mut r)?.to_owned();
     let (before, last_life) = match action {
         Action::Create => {
             let last_life = earlier(number, read_u64(&mut r, "last life")?)?;
@@ -262,6 +279,7 @@ pub(crate) fn decode(number: u64, octets: &[u8]) -> Result<Entry, FormError> {
         action,
         handle,
         origin,
+        trail,
         before,
         last_life,
     })
@@ -286,9 +304,43 @@ mod tests {
 
     const NEW: Found<'_> = Found::Nothing { last_life: 0 };
 
+    /// An entry of a name at a time, without a link.
+    fn draft(name: &Handle, at_ms: u64, origin: &Origin, found: Found<'_>) -> Vec<u8> {
+        let trail = &Trail::default().encode();
+        let asked = Asked {
+            at_ms,
+            origin,
+            trail,
+        };
+        encode(&asked, name.borrow(), found)
+    }
+
+    #[test]
+    fn each_source_and_right_is_kept_and_its_entry_refused_where_it_is_cut() {
+        let name = Handle::parse("88.118.5/a").unwrap();
+        let origin = Origin::Administrator {
+            handle: name.clone(),
+            index: 300,
+        };
+        for trail in crate::trail::tests::trails() {
+            let asked = Asked {
+                at_ms: 1,
+                origin: &origin,
+                trail: &trail.encode(),
+            };
+            let mut octets = encode(&asked, name.borrow(), Found::Deleted(3, &[0; 4]));
+            seal(&FIRST_LINK, 9, &mut octets);
+            for len in 0..octets.len() {
+                assert!(decode(9, &octets[..len]).is_err(), "{trail:?} cut at {len}");
+            }
+            let entry = decode(9, &octets).unwrap();
+            assert_eq!((entry.trail, &entry.origin), (trail, &origin));
+        }
+    }
+
     fn round_trip(origin: &Origin, found: Found<'_>) -> Entry {
         let name = Handle::parse("88.118.5/a").unwrap();
-        let mut octets = encode(1_700_000_000_123, origin, name.borrow(), found);
+        let mut octets = draft(&name, 1_700_000_000_123, origin, found);
         seal(&FIRST_LINK, 9, &mut octets);
         for len in 0..octets.len() {
             assert!(decode(9, &octets[..len]).is_err(), "{len}");
@@ -335,7 +387,7 @@ mod tests {
     fn entry_that_names_itself_or_a_later_one_as_the_one_before_is_refused() {
         let name = Handle::parse("88.118.5/a").unwrap();
         let at = |number, found| {
-            let mut octets = encode(0, &Origin::Node, name.borrow(), found);
+            let mut octets = draft(&name, 0, &Origin::Node, found);
             seal(&FIRST_LINK, number, &mut octets);
             decode(number, &octets)
         };
@@ -351,7 +403,7 @@ mod tests {
     #[test]
     fn trailing_octets_and_unknown_codes_are_refused() {
         let name = Handle::parse("0.NA/88.118.5").unwrap();
-        let mut octets = encode(0, &Origin::Node, name.borrow(), Found::NotHomed);
+        let mut octets = draft(&name, 0, &Origin::Node, Found::NotHomed);
         seal(&FIRST_LINK, 1, &mut octets);
         let mut longer = octets.clone();
         longer.push(0);
@@ -369,7 +421,7 @@ mod tests {
         let mut log = Vec::new();
         let mut last = FIRST_LINK;
         for number in 1..=4 {
-            let mut entry = encode(number, &Origin::Import, name.borrow(), NEW);
+            let mut entry = draft(&name, number, &Origin::Import, NEW);
             last = seal(&last, number, &mut entry);
             log.push((number, entry));
         }
@@ -395,7 +447,7 @@ mod tests {
         assert!(breaks_at(&moved).is_some());
         // Rewritten with a link of its own: the next does not follow.
         let mut rewritten = log;
-        let mut entry = encode(3, &Origin::Import, name.borrow(), NEW);
+        let mut entry = draft(&name, 3, &Origin::Import, NEW);
         let first = rewritten[0].1.last_chunk().unwrap();
         seal(first, 2, &mut entry);
         rewritten[1].1 = entry;

@@ -9,7 +9,7 @@ use guantong_proto::{Handle, Values};
 
 use crate::batch::{Committed, Expect};
 use crate::engine::{Engine, Slice, Space};
-use crate::entry;
+use crate::entry::{self, Asked};
 use crate::error::{Cause, Found, StoreError, WriteError};
 use crate::format::{Homed, State, decode_u64, prefix_of, removed_key};
 use crate::index::{self, IndexDef};
@@ -98,11 +98,16 @@ impl<'a> Group<'a> {
     pub(crate) fn admit(&mut self, batch: Prepared) -> Result<Committed, WriteError> {
         let olds = self.judge(&batch)?;
         let first = self.state.last_change + 1;
+        let asked = Asked {
+            at_ms: batch.at_ms,
+            origin: &batch.origin,
+            trail: &batch.trail,
+        };
         for note in batch.notes {
             self.notes.insert(note.name, note.octets);
         }
         for (change, old) in batch.changes.into_iter().zip(olds) {
-            self.stage(change, &old, batch.at_ms, &batch.origin);
+            self.stage(change, &old, &asked);
         }
         Ok(Committed {
             first,
@@ -180,13 +185,7 @@ impl<'a> Group<'a> {
         })
     }
 
-    fn stage(
-        &mut self,
-        change: PreparedChange,
-        old: &Old,
-        at_ms: u64,
-        origin: &crate::batch::Origin,
-    ) {
+    fn stage(&mut self, change: PreparedChange, old: &Old, asked: &Asked<'_>) {
         let PreparedChange { key, handle, kind } = change;
         let number = self.state.last_change + 1;
         let replaced;
@@ -222,7 +221,7 @@ impl<'a> Group<'a> {
             }
             Kind::Home | Kind::Unhome => return,
         };
-        let mut entry = entry::encode(at_ms, origin, handle.borrow(), found);
+        let mut entry = entry::encode(asked, handle.borrow(), found);
         self.state.last_change = number;
         self.state.link = entry::seal(&self.state.link, number, &mut entry);
         self.entries.push(entry);

@@ -16,7 +16,7 @@
 //! ```
 //! use guantong_proto::wire::Writer;
 //! use guantong_proto::{CaseRule, Handle, Value, Values};
-//! use guantong_store::{Batch, Change, CreateOptions, Expect, Options, Origin, Store};
+//! use guantong_store::{Batch, Change, CreateOptions, Expect, Options, Origin, Store, Trail};
 //!
 //! # let dir = tempfile::tempdir()?;
 //! # let dir = dir.path();
@@ -33,6 +33,7 @@
 //!     }],
 //!     at_ms: 1_780_000_000_000,
 //!     origin: Origin::Operator,
+//!     trail: Trail::default(),
 //! });
 //! assert_eq!(ticket.wait()?.last, 1);
 //!
@@ -73,6 +74,7 @@ mod snapshot;
 mod store;
 mod tail;
 mod ticket;
+mod trail;
 mod watch;
 mod writer;
 
@@ -93,4 +95,5 @@ pub use record::StoredRecord;
 pub use snapshot::Snapshot;
 pub use store::{Scan, Stats, Store};
 pub use ticket::{Outcome, Ticket};
+pub use trail::{Right, Source, Trail, Used, Way};
 pub use watch::Admission;

@@ -2,8 +2,23 @@
 
 /// Most changes of one batch. A batch is atomic and is kept in memory whole.
 pub const BATCH_CHANGES_MAX: usize = 16_384;
-/// Most octets of names and values of one batch.
+/// Most octets of names, values and trails of one batch.
 pub const BATCH_OCTETS_MAX: usize = 32 * 1024 * 1024;
+/// Most HS_ADMIN values that a right in the change log names: a record is written over by one, or
+/// by one to delete it and another to create it.
+pub const RIGHT_VALUES_MAX: usize = 2;
+/// Most groups that a right in the change log names for each value; people nest two or three.
+pub const RIGHT_GROUPS_MAX: usize = 8;
+/// Most octets of the address of a primary in the change log: the longest name of a host and a port
+/// fit.
+pub const PRIMARY_LEN_MAX: usize = 272;
+/// Most octets that the change log keeps of where a change came from and of its right: as much as
+/// the longest handles make of the limits above. Mostly there are a few dozen.
+pub const TRAIL_LEN_MAX: usize = {
+    let name = 2 + guantong_proto::limits::HANDLE_LEN_MAX;
+    let value = name + 4 + 2 + 1 + RIGHT_GROUPS_MAX * (name + 4) + 2;
+    3 + PRIMARY_LEN_MAX + 2 + RIGHT_VALUES_MAX * value
+};
 /// Most octets of the values of one record. Four times what fits into one protocol message, so that
 /// a record can be larger than what one answer carries, and small enough to be read whole.
 pub const RECORD_VALUES_OCTETS_MAX: usize = 1024 * 1024;
@@ -50,4 +65,6 @@ pub const FINDINGS_MAX: usize = 1_000;
 // A full batch must fit into an empty queue.
 const _: () = assert!(BATCH_CHANGES_MAX <= QUEUE_CHANGES_MAX);
 const _: () = assert!(BATCH_OCTETS_MAX <= QUEUE_OCTETS_MAX);
+// Counts of a right are kept in one octet.
+const _: () = assert!(RIGHT_VALUES_MAX < 256 && RIGHT_GROUPS_MAX < 256);
 const _: () = assert!(BACKUP_BLOCK_OCTETS <= 16 * 1024 * 1024);

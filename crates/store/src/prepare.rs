@@ -18,9 +18,11 @@ pub(crate) struct Prepared {
     pub(crate) changes: Vec<PreparedChange>,
     pub(crate) at_ms: u64,
     pub(crate) origin: Origin,
+    /// From where and by which right, as each entry of the change log has it.
+    pub(crate) trail: Vec<u8>,
     /// Notes to be written with it.
     pub(crate) notes: Vec<Note>,
-    /// Octets of names and values.
+    /// Octets of names, values and trails.
     pub(crate) octets: usize,
 }
 
@@ -55,7 +57,9 @@ pub(crate) fn prepare(
         changes,
         at_ms,
         origin,
+        trail,
     } = batch;
+    let trail = trail.encode();
     if changes.len() > BATCH_CHANGES_MAX {
         return Err(WriteError::TooLarge {
             found: changes.len(),
@@ -68,7 +72,7 @@ pub(crate) fn prepare(
     let mut prepared = Vec::with_capacity(changes.len());
     for (position, change) in changes.into_iter().enumerate() {
         let change = prepare_change(position, change, rule)?;
-        octets += change.handle.as_str().len();
+        octets += change.handle.as_str().len() + trail.len();
         if let Kind::Put { record, .. } = &change.kind {
             octets += record.len();
         }
@@ -85,6 +89,7 @@ pub(crate) fn prepare(
         changes: prepared,
         at_ms,
         origin,
+        trail,
         notes,
         octets,
     })

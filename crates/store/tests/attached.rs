@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::{create, handle, options, scratch, url};
 use guantong_store::{
-    Admission, Batch, Change, Committed, Expect, Note, Origin, Scope, Store, Ticket, WriteError,
-    check, restore,
+    Admission, Batch, Change, Committed, Expect, Note, Origin, Scope, Store, Ticket, Trail,
+    WriteError, check, restore,
 };
 
 fn put(name: &str, expect: Expect) -> Change {
@@ -26,6 +26,7 @@ fn batch(changes: Vec<Change>, origin: Origin) -> Batch {
         changes,
         at_ms: 1,
         origin,
+        trail: Trail::default(),
     }
 }
 

@@ -12,7 +12,7 @@ use guantong_proto::message::{Envelope, OpFlags, RequestBuilder, Version};
 use guantong_proto::wire::Writer;
 use guantong_proto::{CaseRule, Handle, Permissions, Ttl, Value};
 use guantong_server::config::Config;
-use guantong_store::{Batch, Change, CreateOptions, Expect, Options, Origin, Store};
+use guantong_store::{Batch, Change, CreateOptions, Expect, Options, Origin, Store, Trail};
 use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg};
 
 /// The prefix of all records.
@@ -67,6 +67,7 @@ pub(crate) fn submit(store: &Store, mut changes: Vec<Change>) {
             changes,
             at_ms: 1,
             origin: Origin::Node,
+            trail: Trail::default(),
         };
         store.submit(batch).wait().unwrap();
         changes = rest;

@@ -18,7 +18,7 @@ use guantong_proto::json;
 use guantong_proto::wire::Writer;
 use guantong_proto::{Handle, Value, Values};
 use guantong_store::{
-    Batch, Change, Expect, IndexState, Origin, Scope, Store, StoredRecord, WriteError,
+    Batch, Change, Expect, IndexState, Origin, Scope, Store, StoredRecord, Trail, WriteError,
 };
 
 use super::import::{Import, secs};
@@ -384,6 +384,7 @@ impl Desk {
             changes: vec![change],
             at_ms: self.now_ms(),
             origin: Origin::Operator,
+            trail: Trail::default(),
         };
         Ok(self.store.submit(batch).wait()?.last)
     }

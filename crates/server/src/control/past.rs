@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use guantong_api::control::{Changed, Mode, Outcome, Past, Refusal, Reply, Undone};
 use guantong_proto::{Handle, Key, Values};
-use guantong_store::{Action, Batch, Change, Entry, Expect, Origin};
+use guantong_store::{Action, Batch, Change, Entry, Expect, Origin, Trail};
 
 use super::desk::Desk;
 use super::record::to_json;
@@ -126,6 +126,7 @@ impl Desk {
                 changes,
                 at_ms: self.now_ms(),
                 origin: Origin::Operator,
+                trail: Trail::default(),
             };
             let written = self.store().submit(batch).wait();
             written.map_err(|error| refusal::of_write(&error))?;

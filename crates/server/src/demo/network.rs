@@ -10,7 +10,7 @@ use guantong_core::admin::{self, Administrator, Delegation, Timestamps};
 use guantong_proto::data::{AdminPermissions, Site};
 use guantong_proto::file::encode_root_info;
 use guantong_proto::{Handle, Value};
-use guantong_store::{Batch, Change, Expect, Origin};
+use guantong_store::{Batch, Change, Expect, Origin, Trail};
 
 use super::DemoError;
 use super::figures::records;
@@ -404,6 +404,7 @@ fn submit(node: &Node, changes: Vec<Change>) -> Result<(), DemoError> {
         changes,
         at_ms: node.now_ms(),
         origin: Origin::Operator,
+        trail: Trail::default(),
     };
     node.store.submit(batch).wait()?;
     Ok(())

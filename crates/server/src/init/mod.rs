@@ -14,7 +14,7 @@ use guantong_core::admin::Identity;
 use guantong_proto::data::PublicKey;
 use guantong_proto::{CaseRule, Handle, NameError};
 use guantong_store::{
-    Batch, Change, CreateOptions, Expect, OpenError, Options, Origin, Store, WriteError,
+    Batch, Change, CreateOptions, Expect, OpenError, Options, Origin, Store, Trail, WriteError,
 };
 use ring::rand::{SecureRandom, SystemRandom};
 
@@ -261,6 +261,7 @@ fn write_prefix(
         ],
         at_ms: u64::from(now_secs()) * 1_000,
         origin: Origin::Operator,
+        trail: Trail::default(),
     };
     store.submit(batch).wait()?;
     Ok(())

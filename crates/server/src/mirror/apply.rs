@@ -5,7 +5,8 @@ use std::collections::{BTreeSet, VecDeque};
 use guantong_core::replicate::{Leftover, Local, Portion, RecordChange, Work, merge};
 use guantong_proto::Handle;
 use guantong_store::{
-    Batch, Change, Committed, Expect, Note, Origin, Scope, Store, StoreError, Ticket, WriteError,
+    Batch, Change, Committed, Expect, Note, Origin, Scope, Store, StoreError, Ticket, Trail,
+    WriteError,
 };
 use tokio::sync::oneshot;
 
@@ -196,6 +197,7 @@ impl Batches<'_> {
             changes: std::mem::take(&mut self.changes),
             at_ms: self.at_ms,
             origin: Origin::Replication,
+            trail: Trail::default(),
         };
         self.tickets.push(self.store.submit_noted(batch, notes));
     }

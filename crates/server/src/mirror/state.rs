@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use guantong_core::replicate::{Claim, Lease, LogId, Position, Role, Standing};
 use guantong_proto::DecodeError;
 use guantong_proto::data::Site;
-use guantong_store::{Batch, Note, Origin, Store, StoreError, Ticket, WriteError};
+use guantong_store::{Batch, Note, Origin, Store, StoreError, Ticket, Trail, WriteError};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use super::gate::Gate;
@@ -263,6 +263,7 @@ impl Node {
             changes: Vec::new(),
             at_ms: wall_clock_ms(),
             origin: Origin::Node,
+            trail: Trail::default(),
         };
         written(self.store.submit_noted(nothing, notes)).await?;
         let mirroring = &self.mirroring;

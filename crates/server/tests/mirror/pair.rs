@@ -15,7 +15,7 @@ use guantong_server::key::ServerKey;
 use guantong_server::mirror::{Promote, PromoteError, Promoted};
 use guantong_server::{Running, key, start};
 use guantong_store::{
-    Batch, Change, CreateOptions, Expect, Options, Origin, Scope, Store, WriteError,
+    Batch, Change, CreateOptions, Expect, Options, Origin, Scope, Store, Trail, WriteError,
 };
 
 /// Bounds a test that waits for what never comes. It decides nothing else.
@@ -150,6 +150,7 @@ impl Side {
             changes,
             at_ms: self.running().node().now_ms(),
             origin: Origin::Operator,
+            trail: Trail::default(),
         };
         Ok(self.store().submit(batch).wait()?.last)
     }

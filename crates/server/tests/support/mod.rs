@@ -21,7 +21,7 @@ use guantong_proto::{CaseRule, Handle, Permissions, Ttl, Value};
 use guantong_server::config::Config;
 use guantong_server::metrics::Drop as Dropped;
 use guantong_server::{Running, key, start};
-use guantong_store::{Batch, Change, CreateOptions, Expect, Options, Origin, Store};
+use guantong_store::{Batch, Change, CreateOptions, Expect, Options, Origin, Store, Trail};
 
 /// Bounds a test that waits for what never comes. It decides nothing else.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -81,6 +81,7 @@ pub(crate) fn submit(store: &Store, changes: Vec<Change>) {
         changes,
         at_ms: 1,
         origin: Origin::Node,
+        trail: Trail::default(),
     };
     store.submit(batch).wait().unwrap();
 }

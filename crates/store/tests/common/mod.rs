@@ -8,7 +8,7 @@ use std::path::Path;
 use guantong_proto::wire::Writer;
 use guantong_proto::{CaseRule, Handle, Value, Values};
 use guantong_store::{
-    Batch, Change, Committed, CreateOptions, Expect, Options, Origin, Store, WriteError,
+    Batch, Change, Committed, CreateOptions, Expect, Options, Origin, Store, Trail, WriteError,
 };
 
 /// Options that make small stores quick to open.
@@ -66,6 +66,7 @@ pub(crate) fn batch(changes: Vec<Change>) -> Batch {
         changes,
         at_ms: 1_780_000_000_000,
         origin: Origin::Operator,
+        trail: Trail::default(),
     }
 }
 

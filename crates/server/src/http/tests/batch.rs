@@ -4,7 +4,7 @@ use axum::http::Method;
 use guantong_proto::data::{Admin, AdminPermissions};
 use guantong_proto::wire::Writer;
 use guantong_proto::{Handle, Permissions, Value, Values};
-use guantong_store::{Batch, Change, Expect, Origin};
+use guantong_store::{Batch, Change, Expect, Origin, Trail};
 use serde_json::{Value as Json, json};
 
 use super::change::{basic, send};
@@ -43,6 +43,7 @@ fn prepare(records: &[&str]) -> String {
         changes,
         at_ms: 0,
         origin: Origin::Operator,
+        trail: Trail::default(),
     };
     node().store.submit(batch).wait().unwrap();
     basic(USER, SECRET)
@@ -301,6 +302,7 @@ async fn dry_run_does_not_tell_whether_a_secret_was_guessed() {
         changes: vec![put(&name, &[admin(write_only), secret])],
         at_ms: 0,
         origin: Origin::Operator,
+        trail: Trail::default(),
     };
     node().store.submit(batch).wait().unwrap();
     let guess = async |data: &str| {

@@ -8,7 +8,7 @@ use guantong_proto::crypto::Hash;
 use guantong_proto::data::{Admin, AdminPermissions, PublicKey};
 use guantong_proto::wire::Writer;
 use guantong_proto::{Handle, Permissions, Value, Values};
-use guantong_store::{Batch, Change, Expect, Origin};
+use guantong_store::{Batch, Change, Expect, Origin, Trail};
 use ring::hmac;
 use ring::rand::SystemRandom;
 
@@ -48,6 +48,7 @@ pub(super) fn user(thing: &str) {
         ],
         at_ms: 0,
         origin: Origin::Operator,
+        trail: Trail::default(),
     };
     node().store.submit(batch).wait().unwrap();
 }
@@ -490,6 +491,7 @@ async fn client_certificate_proves_the_key_that_its_subject_names() {
             changes,
             at_ms: 0,
             origin: Origin::Operator,
+            trail: Trail::default(),
         };
         node().store.submit(batch).wait().unwrap();
     };

@@ -18,7 +18,7 @@ use guantong_proto::data::{Admin, AdminPermissions as Bits, List};
 use guantong_proto::json::ValueForm;
 use guantong_proto::wire::Writer;
 use guantong_proto::{Handle, Permissions, Reference, Value, Values};
-use guantong_store::{Batch, Change, Expect, Origin};
+use guantong_store::{Batch, Change, Expect, Origin, Trail};
 use tower::ServiceExt;
 
 use crate::config;
@@ -115,6 +115,7 @@ impl Place {
             changes,
             at_ms: 0,
             origin: Origin::Operator,
+            trail: Trail::default(),
         };
         self.node.store.submit(batch).wait().unwrap();
     }

@@ -16,7 +16,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use guantong_proto::wire::Writer;
 use guantong_proto::{Handle, Value, Values};
-use guantong_store::{Batch, Change, Expect, Origin};
+use guantong_store::{Batch, Change, Expect, Origin, Trail};
 use tower::ServiceExt;
 
 use crate::config;
@@ -77,6 +77,7 @@ static SHARED: LazyLock<Shared> = LazyLock::new(|| {
         changes,
         at_ms: 0,
         origin: Origin::Operator,
+        trail: Trail::default(),
     };
     node.store.submit(batch).wait().unwrap();
     node.refresh_site().unwrap();

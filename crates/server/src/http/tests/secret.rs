@@ -8,7 +8,7 @@ use guantong_proto::crypto::Hash;
 use guantong_proto::data::{Admin, AdminPermissions};
 use guantong_proto::wire::Writer;
 use guantong_proto::{Handle, Permissions, Value, Values};
-use guantong_store::{Batch, Change, Expect, Origin};
+use guantong_store::{Batch, Change, Expect, Origin, Trail};
 
 use super::{Answer, ask, node, secure};
 
@@ -46,6 +46,7 @@ fn put_secrets() {
         changes: changes.into(),
         at_ms: 0,
         origin: Origin::Operator,
+        trail: Trail::default(),
     };
     node().store.submit(batch).wait().unwrap();
 }

@@ -19,6 +19,7 @@ fn put(name: &str, values: &[Value]) {
         }],
         at_ms: 0,
         origin: Origin::Operator,
+        trail: Trail::default(),
     };
     node().store.submit(batch).wait().unwrap();
 }
