@@ -1,6 +1,12 @@
 //! The life of a record, and prefixes, through the program.
 
-use super::{Node, with_and_without_a_running_node};
+use std::os::unix::fs::MetadataExt;
+
+use guantong_proto::Handle;
+use guantong_proto::data::AdminPermissions;
+use guantong_store::{Batch, Change, Expect, Origin, Right, Source, Trail, Used, Way};
+
+use super::{Node, line, with_and_without_a_running_node};
 
 #[test]
 fn record_is_put_changed_compared_and_deleted() {
@@ -246,4 +252,104 @@ fn handles_are_found_by_value() {
         {}
         assert_eq!(node.run(&find, 0).0, "88.118.5/a\n");
     });
+}
+
+/// The changes of a record, newest first, as lines of JSON tell them.
+fn history(node: &Node, handle: &str) -> Vec<serde_json::Value> {
+    let (told, _) = node.run(&["record", "history", handle, "--json"], 0);
+    let change = |line: &str| serde_json::from_str(line).unwrap();
+    told.lines().map(change).collect()
+}
+
+#[test]
+fn history_tells_whether_the_operator_came_over_the_control_socket() {
+    with_and_without_a_running_node(|node| {
+        let file = node.write("one.jsonl", &line(1, "x"));
+        let handle = "88.118.5/SN0000001";
+        node.run(&["import", &file], 0);
+        node.run(&["record", "modify", handle, "--value", "1 URL y"], 0);
+        let is_running = node.running.is_some();
+        let owner = std::fs::metadata(node.folder()).unwrap().uid();
+        let from = match is_running {
+            true => serde_json::json!({"way": "control", "user": owner}),
+            false => serde_json::json!({"way": "here"}),
+        };
+        let changes = history(node, handle);
+        for (change, by) in changes.iter().zip(["operator", "import"]) {
+            assert_eq!(change["by"], by);
+            assert_eq!(change["from"], from);
+            assert_eq!(change["right"], serde_json::json!({"by": "own"}));
+        }
+        let (told, _) = node.run(&["record", "history", handle], 0);
+        let words = match is_running {
+            true => "  over the control socket, by user ",
+            false => "  with the store open on this machine",
+        };
+        assert_eq!(told.matches(words).count(), 2, "{told}");
+    });
+}
+
+#[test]
+fn history_tells_the_right_and_the_groups_in_words_and_as_json() {
+    let node = Node::stopped();
+    let used = Used {
+        record: Handle::of_prefix("88.118.5").unwrap(),
+        index: 100,
+        permissions: AdminPermissions::ADD_HANDLE,
+        through: vec![(Handle::parse("88.118.5/staff").unwrap(), 200)],
+        more_groups: 0,
+    };
+    let rights = [
+        Right::Administrator(vec![used]),
+        Right::FullAccess,
+        Right::OpenValues,
+    ];
+    let store = node.store();
+    for right in rights {
+        let batch = Batch {
+            changes: vec![Change::Put {
+                handle: Handle::parse("88.118.5/a").unwrap(),
+                values: vec![0; 4],
+                expect: Expect::Anything,
+            }],
+            at_ms: 1,
+            origin: Origin::Administrator {
+                handle: Handle::parse("88.118.5/alice").unwrap(),
+                index: 300,
+            },
+            trail: Trail {
+                from: Source::Peer {
+                    way: Way::Tcp,
+                    address: "192.0.2.1:4711".parse().unwrap(),
+                },
+                right,
+            },
+        };
+        store.submit(batch).wait().unwrap();
+    }
+    drop(store);
+    let (told, _) = node.run(&["record", "history", "88.118.5/a"], 0);
+    let from = "  from 192.0.2.1:4711 over tcp";
+    for words in [
+        "create by 300:88.118.5/alice".to_owned(),
+        format!("{from}, to values that anybody may write"),
+        format!("{from}, by the setting administration.server_admin_full_access"),
+        format!(
+            "{from}, by HS_ADMIN value 100 of 0.NA/88.118.5 through 200:88.118.5/staff (add handle)"
+        ),
+    ] {
+        assert!(told.contains(&words), "{words}\n{told}");
+    }
+    let right = &history(&node, "88.118.5/a")[2]["right"];
+    let expected = serde_json::json!({
+        "by": "administrator",
+        "values": [{
+            "record": "0.NA/88.118.5",
+            "index": 100,
+            "permissions": ["add handle"],
+            "through": ["200:88.118.5/staff"],
+            "more_groups": 0,
+        }],
+    });
+    assert_eq!(*right, expected);
 }

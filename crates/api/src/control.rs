@@ -526,8 +526,64 @@ pub struct ChangeEntry {
     /// Who asked for it: `node`, `operator`, `import`, `replication`, or the key of an
     /// administrator as `index:handle`.
     pub origin: String,
+    /// From where it came.
+    pub from: Source,
+    /// By which right it was made.
+    pub right: Right,
     /// The record that was replaced or deleted.
     pub before: Option<Stored>,
+}
+
+/// From where a change came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// `here` (whoever had the store open: the node, or a command while it did not run), `control`
+    /// (the control socket), `udp`, `tcp`, `http`, `https`, or `primary` (what is mirrored).
+    pub way: String,
+    /// The other end, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// The number of the user at the other end of the control socket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<u32>,
+}
+
+/// By which right a change was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Right {
+    /// The one that its origin has by itself: the node, the operator of the machine, the primary.
+    Own,
+    /// A setting of the node.
+    Setting {
+        /// Its name.
+        setting: String,
+    },
+    /// The values let anybody write them.
+    OpenValues,
+    /// HS_ADMIN values.
+    Administrator {
+        /// Mostly one; two where a record was written over that could be deleted and created again.
+        values: Vec<AdminValue>,
+    },
+    /// One that has no words here.
+    Unknown,
+}
+
+/// An HS_ADMIN value that gave a right.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdminValue {
+    /// The record that had the value.
+    pub record: String,
+    /// Its index.
+    pub index: i32,
+    /// The permissions that the change needed, by their names.
+    pub permissions: Vec<String>,
+    /// The groups that led to the administrator, outermost first, as `index:handle`.
+    pub through: Vec<String>,
+    /// How many groups there were behind them.
+    pub more_groups: u16,
 }
 
 /// Changes of one record, newest first.

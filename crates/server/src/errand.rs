@@ -4,6 +4,7 @@
 //! outlive a packet (challenges, wrong answers), the fetching, and the bound on how many errands
 //! are under way.
 
+mod order;
 mod together;
 
 use std::collections::HashMap;
@@ -24,11 +25,10 @@ use guantong_core::authority::{Demand, Moment, Recursion};
 use guantong_proto::Handle;
 use guantong_proto::limits::NONCE_LEN;
 use guantong_proto::message::ResponseCode;
-use guantong_store::{
-    Batch, Change, Expect, Origin, PageToken, Scope, StoreError, Trail, WriteError,
-};
+use guantong_store::{PageToken, Scope, StoreError};
 use tokio::sync::{Semaphore, oneshot};
 
+use self::order::{batch_of, written_of};
 use crate::http::Answers;
 use crate::limit::{Meter, host_of};
 use crate::log::Alarm;
@@ -178,68 +178,6 @@ pub(crate) struct ListedSoFar {
     count: usize,
     /// Where the next page of a prefix begins.
     token: Option<PageToken>,
-}
-
-/// The batch of orders of one sender.
-fn batch_of(orders: Vec<Order>, at_ms: u64) -> Batch {
-    let by = orders.first().and_then(|order| order.warrant.by.clone());
-    Batch {
-        changes: orders
-            .into_iter()
-            .map(|order| change_of(order.write))
-            .collect(),
-        at_ms,
-        origin: match by {
-            Some(identity) => Origin::Administrator {
-                handle: identity.handle,
-                index: identity.index,
-            },
-            None => Origin::Anybody,
-        },
-        trail: Trail::default(),
-    }
-}
-
-fn change_of(write: Write) -> Change {
-    let expect_of = |expected| match expected {
-        Expected::Absent => Expect::Absent,
-        Expected::Version(version) => Expect::Version(version),
-    };
-    match write {
-        Write::Put {
-            handle,
-            values,
-            expect,
-        } => Change::Put {
-            handle,
-            values,
-            expect: expect_of(expect),
-        },
-        Write::Delete { handle, expect } => Change::Delete {
-            handle,
-            expect: expect_of(expect),
-        },
-        Write::Home { prefix } => Change::Home { prefix },
-        Write::Unhome { prefix } => Change::Unhome { prefix },
-    }
-}
-
-/// What the store's outcome means to an errand.
-fn written_of(outcome: Result<(), WriteError>) -> Written {
-    match outcome {
-        Ok(()) => Written::Done,
-        Err(WriteError::Conflict { .. }) => Written::Conflict,
-        Err(WriteError::Busy) => Written::Busy,
-        Err(error @ WriteError::NotAdmitted { .. }) => Written::NotAdmitted(error.to_string()),
-        Err(error @ WriteError::Unconfirmed { .. }) => Written::Unconfirmed(error.to_string()),
-        Err(error @ (WriteError::Unfit { .. } | WriteError::TooLarge { .. })) => {
-            Written::Unfit(error.to_string())
-        }
-        Err(error) => {
-            tracing::error!(%error, "a change could not be written");
-            Written::Failed
-        }
-    }
 }
 
 //----------- Logins ---------------------------------------------------------
@@ -529,7 +467,7 @@ impl Node {
     async fn drive(&self, errand: &mut Errand, tables: &TablesOf<'_>, out: &mut Vec<u8>) -> Rest {
         loop {
             match self.decide(errand, tables, out).await {
-                Decided::Order(order) => errand.written(self.write(order).await),
+                Decided::Order(order) => errand.written(self.write(order, tables.via).await),
                 Decided::End(rest) => return rest,
             }
         }
@@ -593,12 +531,12 @@ impl Node {
     }
 
     /// Has an order written; returns when it is on the medium, or why it is not.
-    async fn write(&self, order: Order) -> Written {
-        self.write_all(vec![order]).await
+    async fn write(&self, order: Order, via: Via) -> Written {
+        self.write_all(vec![order], via).await
     }
 
     /// Has orders of one sender written, all of them or none.
-    async fn write_all(&self, mut orders: Vec<Order>) -> Written {
+    async fn write_all(&self, mut orders: Vec<Order>, via: Via) -> Written {
         if let Some(signer) = self.record_signer() {
             for order in &mut orders {
                 if let Write::Put { handle, values, .. } = &mut order.write {
@@ -609,7 +547,7 @@ impl Node {
         let mut writes = orders.iter().map(|order| &order.write);
         let is_homing = writes.any(|w| matches!(w, Write::Home { .. } | Write::Unhome { .. }));
         let (tell, told) = oneshot::channel();
-        let ticket = self.store.try_submit(batch_of(orders, self.now_ms()));
+        let ticket = self.store.try_submit(batch_of(orders, via, self.now_ms()));
         ticket.on_done(move |outcome| {
             // An error means that the connection is gone and nobody wants to know.
             let _ = tell.send(outcome);

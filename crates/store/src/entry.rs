@@ -11,6 +11,8 @@ use crate::trail::Trail;
 
 /// Form of the change entry.
 const FORM: u8 = 4;
+/// Octets of an entry, about, without its name, its trail and what it replaced.
+const FIXED_LEN: usize = 128;
 
 /// A link of the chain over the log: SHA-256 over the link before it, the number and the entry.
 pub(crate) type Link = [u8; 32];
@@ -47,6 +49,12 @@ impl Entry {
     pub fn previous(&self) -> Option<u64> {
         let replaced = self.before.as_ref().map(|before| before.version);
         replaced.or(self.last_life)
+    }
+
+    /// About how many octets it has, for whoever keeps an answer within bounds. Never 0.
+    pub fn size(&self) -> usize {
+        let before = self.before.as_ref().map_or(0, |before| before.values.len());
+        FIXED_LEN + self.trail.encode().len() + self.handle.as_str().len() + before
     }
 }
 

@@ -1,7 +1,9 @@
 //! `guantong record history`, `guantong record undo`: what has happened, and making it not have
 //! happened.
 
-use guantong_api::control::{Ask, ChangeEntry, Mode, Outcome, Past, Reply, Undone};
+use guantong_api::control::{
+    AdminValue, Ask, ChangeEntry, Mode, Outcome, Past, Reply, Right, Source, Undone,
+};
 use guantong_proto::{Handle, Value, is_of_type};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -17,8 +19,8 @@ Examples:
   guantong record history 88.118.5/SN1
   guantong record history 88.118.5/SN1 --limit 3 --json
 
-Newest first: when, who, and what it changed. Also of records that are gone. Secret keys are not
-shown.";
+Newest first: when, who, from where, by which right, and what it changed. Also of records that are
+gone. Secret keys are not shown.";
 
 pub(super) const UNDO_EXAMPLES: &str = "\
 Examples:
@@ -112,6 +114,8 @@ fn show(
             "at": moment(change.at_ms),
             "action": change.action,
             "by": change.origin,
+            "from": change.from,
+            "right": change.right,
             "handle": change.handle,
             "before": before.as_deref().map(record),
         }))?;
@@ -124,6 +128,7 @@ fn show(
         change.action,
         change.origin
     ))?;
+    output.line(format_args!("  {}", how(change)))?;
     let hidden = |values: Option<&[Value]>| -> Vec<Value> {
         values.unwrap_or_default().iter().map(hide).collect()
     };
@@ -141,6 +146,48 @@ fn show(
         ))?;
     }
     Ok(before)
+}
+
+/// From where a change came, and by which right.
+fn how(change: &ChangeEntry) -> String {
+    let from = from(&change.from);
+    match &change.right {
+        Right::Own => from,
+        Right::Setting { setting } => format!("{from}, by the setting {setting}"),
+        Right::OpenValues => format!("{from}, to values that anybody may write"),
+        Right::Administrator { values } => {
+            let values: Vec<String> = values.iter().map(admin_value).collect();
+            format!("{from}, by {}", values.join(" and "))
+        }
+        _ => format!("{from}, by a right that this version does not know"),
+    }
+}
+
+fn from(source: &Source) -> String {
+    let address = source.address.as_deref().unwrap_or("an unknown address");
+    match (source.way.as_str(), source.user) {
+        ("here", _) => "with the store open on this machine".to_owned(),
+        ("control", Some(user)) => format!("over the control socket, by user {user}"),
+        ("primary", _) => format!("from the primary {address}"),
+        (way, _) => format!("from {address} over {way}"),
+    }
+}
+
+fn admin_value(value: &AdminValue) -> String {
+    let more = match value.more_groups {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let through = match value.through.is_empty() {
+        true => String::new(),
+        false => format!(" through {}{more}", value.through.join(", ")),
+    };
+    format!(
+        "HS_ADMIN value {} of {}{through} ({})",
+        value.index,
+        value.record,
+        value.permissions.join(", ")
+    )
 }
 
 /// The value, without what must not be seen.

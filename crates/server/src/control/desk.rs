@@ -18,7 +18,8 @@ use guantong_proto::json;
 use guantong_proto::wire::Writer;
 use guantong_proto::{Handle, Value, Values};
 use guantong_store::{
-    Batch, Change, Expect, IndexState, Origin, Scope, Store, StoredRecord, Trail, WriteError,
+    Batch, Change, Expect, IndexState, Origin, Right, Scope, Source, Store, StoredRecord, Trail,
+    WriteError,
 };
 
 use super::import::{Import, secs};
@@ -48,13 +49,16 @@ pub struct Gone;
 
 //----------- Desk -----------------------------------------------------------
 
-/// Answers an operator's questions about a store.
+/// Answers an operator's questions about a store. A copy answers about the same store.
+#[derive(Clone)]
 pub struct Desk {
     store: Store,
     now_ms: fn() -> u64,
-    on_homing: Box<dyn Fn() + Send + Sync>,
-    mirrors: Option<Box<dyn Mirrors>>,
+    on_homing: Arc<dyn Fn() + Send + Sync>,
+    mirrors: Option<Arc<dyn Mirrors>>,
     signer: Option<Arc<RecordSigner>>,
+    /// From where the questions come.
+    from: Source,
 }
 
 /// What a running node can say and do about its mirrors.
@@ -77,9 +81,24 @@ impl Desk {
         Self {
             store,
             now_ms,
-            on_homing: Box::new(on_homing),
+            on_homing: Arc::new(on_homing),
             mirrors: None,
             signer: None,
+            from: Source::Here,
+        }
+    }
+
+    /// The same desk, for questions that come from there.
+    #[must_use]
+    pub fn asked_from(self, from: Source) -> Self {
+        Self { from, ..self }
+    }
+
+    /// What the change log is to say of changes: an operator needs no other right.
+    pub(super) fn trail(&self) -> Trail {
+        Trail {
+            from: self.from.clone(),
+            right: Right::Own,
         }
     }
 
@@ -100,7 +119,7 @@ impl Desk {
     /// The same desk, for a node that runs.
     #[must_use]
     pub fn with_mirrors(self, mirrors: impl Mirrors + 'static) -> Self {
-        let mirrors: Option<Box<dyn Mirrors>> = Some(Box::new(mirrors));
+        let mirrors: Option<Arc<dyn Mirrors>> = Some(Arc::new(mirrors));
         Self { mirrors, ..self }
     }
 
@@ -284,7 +303,7 @@ impl Desk {
         let within = entries.into_iter().take_while(|entry| {
             // The first one goes through however large it is, so that the caller gets on.
             let fits = octets == 0 || octets < CHANGES_OCTETS;
-            octets += 1 + entry.before.as_ref().map_or(0, |b| b.values.len());
+            octets += entry.size();
             fits
         });
         Ok(Reply::Changes(
@@ -384,7 +403,7 @@ impl Desk {
             changes: vec![change],
             at_ms: self.now_ms(),
             origin: Origin::Operator,
-            trail: Trail::default(),
+            trail: self.trail(),
         };
         Ok(self.store.submit(batch).wait()?.last)
     }

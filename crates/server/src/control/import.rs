@@ -14,7 +14,7 @@ use std::collections::{HashMap, VecDeque};
 
 use guantong_api::control::{Imported, Mode, OnConflict, Outcome, Refusal};
 use guantong_proto::Key;
-use guantong_store::{Batch, Change, Expect, Origin, Ticket, Trail, WriteError};
+use guantong_store::{Batch, Change, Expect, Origin, Ticket, WriteError};
 
 use super::desk::Desk;
 use super::record::{NewRecord, judge};
@@ -197,7 +197,7 @@ impl<'a> Import<'a> {
             changes,
             at_ms,
             origin: Origin::Import,
-            trail: Trail::default(),
+            trail: self.desk.trail(),
         })
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use guantong_api::control::{Changed, Mode, Outcome, Past, Refusal, Reply, Undone};
 use guantong_proto::{Handle, Key, Values};
-use guantong_store::{Action, Batch, Change, Entry, Expect, Origin, Trail};
+use guantong_store::{Action, Batch, Change, Entry, Expect, Origin};
 
 use super::desk::Desk;
 use super::record::to_json;
@@ -16,17 +16,10 @@ use super::words::{change_entry, parse_handle};
 
 /// Octets of changes that one answer carries, about.
 const OCTETS_MAX: usize = 4 * 1024 * 1024;
-/// Octets of a change in an answer, about, without its name and what it replaced.
-const ENTRY_OCTETS: usize = 256;
 /// Most changes that are undone together.
 const UNDO_MAX: u64 = 1_000;
 
 //----------- History --------------------------------------------------------
-
-fn octets_of(entry: &Entry) -> usize {
-    let before = entry.before.as_ref();
-    ENTRY_OCTETS + entry.handle.as_str().len() + before.map_or(0, |before| before.values.len())
-}
 
 impl Desk {
     /// The changes of a record, newest first, from change `from` downwards.
@@ -54,7 +47,7 @@ impl Desk {
                      the log is damaged"
                 )));
             };
-            octets += octets_of(&entry);
+            octets += entry.size();
             next = entry.previous();
             changes.push(change_entry(&entry));
         }
@@ -126,7 +119,7 @@ impl Desk {
                 changes,
                 at_ms: self.now_ms(),
                 origin: Origin::Operator,
-                trail: Trail::default(),
+                trail: self.trail(),
             };
             let written = self.store().submit(batch).wait();
             written.map_err(|error| refusal::of_write(&error))?;

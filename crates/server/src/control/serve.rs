@@ -17,6 +17,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use guantong_api::control::{Answer, Ask, Body, Question, Reason, Refusal, Reply, VERSION};
+use guantong_store::Source;
 use serde::Deserialize;
 
 use super::desk::{Desk, Gone};
@@ -148,11 +149,14 @@ impl Shared {
 
     /// Gives a connection its thread, or tells it why not.
     fn start(self: &Arc<Self>, id: u64, stream: UnixStream) -> Option<JoinHandle<()>> {
-        if let Err(refusal) = check_peer(&stream) {
-            tracing::warn!(reason = refusal.message, "control connection refused");
-            say_and_close(&stream, refusal);
-            return None;
-        }
+        let uid = match check_peer(&stream) {
+            Ok(uid) => uid,
+            Err(refusal) => {
+                tracing::warn!(reason = refusal.message, "control connection refused");
+                say_and_close(&stream, refusal);
+                return None;
+            }
+        };
         let kept = stream.try_clone().ok()?;
         {
             let mut connections = self.connections();
@@ -168,8 +172,9 @@ impl Shared {
         let thread = thread::Builder::new().name("control".to_owned()).spawn({
             let shared = self.clone();
             move || {
+                let desk = Desk::clone(&shared.desk).asked_from(Source::Control { uid });
                 // A connection that fails has a client that has gone.
-                let _ = Connection::new(&shared, &stream).run();
+                let _ = Connection::new(&desk, &shared.import_turn, &stream).run();
                 shared.connections().remove(&id);
             }
         });
@@ -210,10 +215,10 @@ struct Connection<'a> {
 }
 
 impl<'a> Connection<'a> {
-    fn new(shared: &'a Shared, stream: &'a UnixStream) -> Self {
+    fn new(desk: &'a Desk, import_turn: &'a Mutex<()>, stream: &'a UnixStream) -> Self {
         Self {
-            desk: &shared.desk,
-            import_turn: &shared.import_turn,
+            desk,
+            import_turn,
             turn: None,
             input: BufReader::with_capacity(READ_AHEAD, stream),
             output: BufWriter::new(stream),
@@ -376,8 +381,8 @@ fn parse_question(text: &[u8]) -> Result<Question, (u64, Refusal)> {
 
 //----------- Access ---------------------------------------------------------
 
-/// The user id at the other end must be ours or root's.
-fn check_peer(stream: &UnixStream) -> Result<(), Refusal> {
+/// The user id at the other end, which must be ours or root's.
+fn check_peer(stream: &UnixStream) -> Result<u32, Refusal> {
     let ours = nix::unistd::geteuid().as_raw();
     let denied = |who: String| {
         refusal(
@@ -388,7 +393,7 @@ fn check_peer(stream: &UnixStream) -> Result<(), Refusal> {
     let peer = peer_uid(stream);
     let peer = peer.map_err(|error| denied(format!("it cannot be known who you are ({error})")))?;
     match peer == ours || peer == 0 {
-        true => Ok(()),
+        true => Ok(peer),
         false => Err(denied(format!("you are user {peer}"))),
     }
 }

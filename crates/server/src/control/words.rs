@@ -4,14 +4,16 @@
 use std::ops::ControlFlow;
 
 use guantong_api::control::{
-    Body, ChangeEntry, Checked, Condition, Finding, Json, Page, Progress, RecordChange, Refusal,
-    Reply, Stored,
+    AdminValue, Body, ChangeEntry, Checked, Condition, Finding, Json, Page, Progress, RecordChange,
+    Refusal, Reply, Right, Source, Stored,
 };
 use guantong_core::admin::{self, Conflict};
 use guantong_proto::data::{State, StateData};
 use guantong_proto::json::{self, Record};
 use guantong_proto::{Handle, Values};
-use guantong_store::{Action, Entry, Expect, Origin, PageToken, Scope, StoredRecord};
+use guantong_store::{
+    self as store, Action, Entry, Expect, Origin, PageToken, Scope, StoredRecord, Way,
+};
 
 use super::desk::{Gone, Say};
 use super::import::Item;
@@ -210,8 +212,61 @@ pub(super) fn change_entry(entry: &Entry) -> ChangeEntry {
             Origin::Administrator { handle, index } => format!("{index}:{handle}"),
             _ => "unknown".to_owned(),
         },
+        from: source(&entry.trail.from),
+        right: right(&entry.trail.right),
         handle: entry.handle.as_str().to_owned(),
         before,
+    }
+}
+
+fn source(source: &store::Source) -> Source {
+    let (way, address, user) = match source {
+        store::Source::Here => ("here", None, None),
+        store::Source::Control { uid } => ("control", None, Some(*uid)),
+        store::Source::Peer { way, address } => {
+            let way = match way {
+                Way::Udp => "udp",
+                Way::Tcp => "tcp",
+                Way::Http => "http",
+                Way::Https => "https",
+            };
+            (way, Some(address.to_string()), None)
+        }
+        store::Source::Primary { address } => ("primary", Some(address.clone()), None),
+        _ => ("unknown", None, None),
+    };
+    Source {
+        way: way.to_owned(),
+        address,
+        user,
+    }
+}
+
+fn right(right: &store::Right) -> Right {
+    let setting = |name: &str| Right::Setting {
+        setting: format!("administration.{name}"),
+    };
+    match right {
+        store::Right::Own => Right::Own,
+        store::Right::OpenNode => setting("anonymous_admin_full_access"),
+        store::Right::OpenValues => Right::OpenValues,
+        store::Right::ServerAdmin => setting("server_admins"),
+        store::Right::FullAccess => setting("server_admin_full_access"),
+        store::Right::Administrator(used) => Right::Administrator {
+            values: used.iter().map(admin_value).collect(),
+        },
+        _ => Right::Unknown,
+    }
+}
+
+fn admin_value(used: &store::Used) -> AdminValue {
+    let group = |(handle, index): &(Handle, i32)| format!("{index}:{handle}");
+    AdminValue {
+        record: used.record.as_str().to_owned(),
+        index: used.index,
+        permissions: used.permissions.names().map(str::to_owned).collect(),
+        through: used.through.iter().map(group).collect(),
+        more_groups: used.more_groups,
     }
 }
 

@@ -71,7 +71,7 @@ impl Node {
             let written = match members.iter().any(Member::has_failed) {
                 // Its reply is prepared as in a rehearsal.
                 true => Written::Done,
-                false => self.write_all(orders).await,
+                false => self.write_all(orders, via).await,
             };
             for member in &mut members {
                 if member.rest.is_none() || written == Written::Conflict {

@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, VecDeque};
 use guantong_core::replicate::{Leftover, Local, Portion, RecordChange, Work, merge};
 use guantong_proto::Handle;
 use guantong_store::{
-    Batch, Change, Committed, Expect, Note, Origin, Scope, Store, StoreError, Ticket, Trail,
-    WriteError,
+    Batch, Change, Committed, Expect, Note, Origin, Right, Scope, Source, Store, StoreError,
+    Ticket, Trail, WriteError,
 };
 use tokio::sync::oneshot;
 
@@ -24,6 +24,8 @@ const BATCH_CHANGES_MAX: usize = 4_000;
 #[derive(Debug)]
 pub(super) struct Applier {
     store: Store,
+    /// Where the primary was reached.
+    primary: String,
     under_way: VecDeque<oneshot::Receiver<Result<Committed, WriteError>>>,
 }
 
@@ -43,9 +45,10 @@ pub(super) enum ApplyError {
 }
 
 impl Applier {
-    pub(super) fn new(store: Store) -> Self {
+    pub(super) fn new(store: Store, primary: String) -> Self {
         Self {
             store,
+            primary,
             under_way: VecDeque::new(),
         }
     }
@@ -59,7 +62,10 @@ impl Applier {
             self.flush().await?;
         }
         let store = self.store.clone();
-        let submitting = tokio::task::spawn_blocking(move || submit(&store, portion));
+        let from = Source::Primary {
+            address: self.primary.clone(),
+        };
+        let submitting = tokio::task::spawn_blocking(move || submit(&store, from, portion));
         let tickets = submitting.await.map_err(|_| ApplyError::Interrupted)??;
         for ticket in tickets {
             let (sender, outcome) = oneshot::channel();
@@ -107,10 +113,11 @@ struct Batches<'a> {
     store: &'a Store,
     changes: Vec<Change>,
     at_ms: u64,
+    trail: Trail,
     tickets: Vec<Ticket>,
 }
 
-fn submit(store: &Store, portion: Portion) -> Result<Vec<Ticket>, ApplyError> {
+fn submit(store: &Store, from: Source, portion: Portion) -> Result<Vec<Ticket>, ApplyError> {
     let position = Note {
         name: POSITION.to_owned(),
         octets: portion.position.encode(),
@@ -121,6 +128,10 @@ fn submit(store: &Store, portion: Portion) -> Result<Vec<Ticket>, ApplyError> {
         at_ms: match portion.at_ms {
             0 => wall_clock_ms(),
             at_ms => at_ms,
+        },
+        trail: Trail {
+            from,
+            right: Right::Own,
         },
         tickets: Vec::new(),
     };
@@ -197,7 +208,7 @@ impl Batches<'_> {
             changes: std::mem::take(&mut self.changes),
             at_ms: self.at_ms,
             origin: Origin::Replication,
-            trail: Trail::default(),
+            trail: self.trail.clone(),
         };
         self.tickets.push(self.store.submit_noted(batch, notes));
     }

@@ -294,7 +294,7 @@ impl Job {
         let (link, answer) = Link::open(peer, &credentials, op, &body).await?;
         let session = Session {
             follower,
-            applier: Applier::new(self.node.store.clone()),
+            applier: Applier::new(self.node.store.clone(), peer.address.clone()),
             link,
             key: peer.key.clone(),
         };

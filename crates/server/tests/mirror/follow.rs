@@ -4,7 +4,7 @@ use guantong_core::replicate::Role;
 use guantong_proto::Handle;
 use guantong_proto::data::Site;
 use guantong_proto::message::{Message, OpCode, ResponseCode};
-use guantong_store::{Change, WriteError};
+use guantong_store::{Change, Origin, Source, WriteError};
 
 use crate::pair::{PREFIX, Side, builder, eventually, put, value};
 
@@ -28,6 +28,11 @@ fn fresh_mirror_receives_everything_and_then_every_change() {
     assert_eq!(mirror.content(), primary.content());
     let figures = mirror.running().node().mirroring.figures();
     assert_eq!((figures.lag_changes(), figures.faults), (0, 0));
+    let newest = mirror.store().changes(mirror.store().last_change() - 1, 1);
+    let newest = newest.unwrap().remove(0);
+    assert_eq!(newest.origin, Origin::Replication);
+    let address = primary.tcp().to_string();
+    assert_eq!(newest.trail.from, Source::Primary { address });
 }
 
 #[test]

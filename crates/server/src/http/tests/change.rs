@@ -8,7 +8,7 @@ use guantong_proto::crypto::Hash;
 use guantong_proto::data::{Admin, AdminPermissions, PublicKey};
 use guantong_proto::wire::Writer;
 use guantong_proto::{Handle, Permissions, Value, Values};
-use guantong_store::{Batch, Change, Expect, Origin, Trail};
+use guantong_store::{Batch, Change, Expect, Origin, Right, Source, Trail, Used, Way};
 use ring::hmac;
 use ring::rand::SystemRandom;
 
@@ -100,6 +100,33 @@ async fn values_are_written_and_removed_by_who_may() {
     let deleted = send(Method::DELETE, path, &[("authorization", &me)], "").await;
     assert_eq!(deleted.json()["handle"], "88.118.5/http-values");
     assert_eq!(super::get(path).await.status, 404);
+}
+
+#[tokio::test]
+async fn change_log_says_from_where_and_by_which_right_a_change_over_http_was_made() {
+    let thing = "88.118.5/http-trail";
+    user(thing);
+    let me = basic(USER, SECRET);
+    let value = r#"{"index":5,"type":"EMAIL","data":"a@b"}"#;
+    let added = put_json(&format!("/api/handles/{thing}?index=5"), &me, value).await;
+    assert_eq!(added.status, 201);
+    let handle = Handle::parse(thing).unwrap();
+    let store = &node().store;
+    let newest = store.last_change_of(handle.borrow()).unwrap().unwrap();
+    let entry = store.change(newest).unwrap().unwrap();
+    let from = Source::Peer {
+        way: Way::Https,
+        address: secure().address,
+    };
+    let used = Used {
+        record: handle,
+        index: 100,
+        permissions: AdminPermissions::ADD_VALUE,
+        through: Vec::new(),
+        more_groups: 0,
+    };
+    let right = Right::Administrator(vec![used]);
+    assert_eq!(entry.trail, Trail { from, right });
 }
 
 #[tokio::test]

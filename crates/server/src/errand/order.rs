@@ -1,0 +1,114 @@
+//! What an errand orders, in the words of the store, and what the store's answer means to it.
+
+use std::net::SocketAddr;
+
+use guantong_core::admin::{self, Expected, Order, Write, Written};
+use guantong_proto::{Handle, Reference};
+use guantong_store::{Batch, Change, Expect, Origin, Right, Source, Trail, Used, Way, WriteError};
+
+use crate::metrics::Transport;
+use crate::node::Via;
+
+/// The batch of orders of one sender.
+pub(super) fn batch_of(orders: Vec<Order>, via: Via, at_ms: u64) -> Batch {
+    let warrant = orders.first().map(|order| order.warrant.clone());
+    let (by, right) = warrant.map_or((None, None), |warrant| (warrant.by, Some(warrant.right)));
+    Batch {
+        changes: orders
+            .into_iter()
+            .map(|order| change_of(order.write))
+            .collect(),
+        at_ms,
+        origin: match by {
+            Some(identity) => Origin::Administrator {
+                handle: identity.handle,
+                index: identity.index,
+            },
+            None => Origin::Anybody,
+        },
+        trail: Trail {
+            from: source_of(via),
+            right: right.map_or_else(Right::default, right_of),
+        },
+    }
+}
+
+fn change_of(write: Write) -> Change {
+    let expect_of = |expected| match expected {
+        Expected::Absent => Expect::Absent,
+        Expected::Version(version) => Expect::Version(version),
+    };
+    match write {
+        Write::Put {
+            handle,
+            values,
+            expect,
+        } => Change::Put {
+            handle,
+            values,
+            expect: expect_of(expect),
+        },
+        Write::Delete { handle, expect } => Change::Delete {
+            handle,
+            expect: expect_of(expect),
+        },
+        Write::Home { prefix } => Change::Home { prefix },
+        Write::Unhome { prefix } => Change::Unhome { prefix },
+    }
+}
+
+/// What the store's outcome means to an errand.
+pub(super) fn written_of(outcome: Result<(), WriteError>) -> Written {
+    match outcome {
+        Ok(()) => Written::Done,
+        Err(WriteError::Conflict { .. }) => Written::Conflict,
+        Err(WriteError::Busy) => Written::Busy,
+        Err(error @ WriteError::NotAdmitted { .. }) => Written::NotAdmitted(error.to_string()),
+        Err(error @ WriteError::Unconfirmed { .. }) => Written::Unconfirmed(error.to_string()),
+        Err(error @ (WriteError::Unfit { .. } | WriteError::TooLarge { .. })) => {
+            Written::Unfit(error.to_string())
+        }
+        Err(error) => {
+            tracing::error!(%error, "a change could not be written");
+            Written::Failed
+        }
+    }
+}
+
+/// From where an order comes, as the change log says it.
+fn source_of(via: Via) -> Source {
+    Source::Peer {
+        way: match via.transport {
+            Transport::Udp => Way::Udp,
+            Transport::Tcp => Way::Tcp,
+            Transport::Http => Way::Http,
+            Transport::Https => Way::Https,
+        },
+        address: SocketAddr::new(via.peer.ip().to_canonical(), via.peer.port()),
+    }
+}
+
+/// By which right an order is given, as the change log says it.
+fn right_of(right: admin::Right) -> Right {
+    match right {
+        admin::Right::OpenNode => Right::OpenNode,
+        admin::Right::OpenValues => Right::OpenValues,
+        admin::Right::ServerAdmin => Right::ServerAdmin,
+        admin::Right::FullAccess => Right::FullAccess,
+        admin::Right::Administrator(used) => {
+            Right::Administrator(used.into_iter().map(used_of).collect())
+        }
+    }
+}
+
+fn used_of(used: admin::Used) -> Used {
+    // A group that was looked at has a name.
+    let group = |group: &Reference| Some((Handle::parse(&group.handle).ok()?, group.index));
+    Used {
+        record: used.record,
+        index: used.index,
+        permissions: used.permissions,
+        through: used.through.iter().filter_map(group).collect(),
+        more_groups: 0,
+    }
+}
