@@ -62,6 +62,7 @@ pub(crate) use reply::Reply;
 pub(crate) use site::Responsibility;
 pub use site::{Homed, Signer, Site, SiteError};
 pub(crate) use standing::Standing;
+pub use standing::was_known;
 
 use guantong_proto::Value;
 

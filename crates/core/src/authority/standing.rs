@@ -36,6 +36,11 @@ impl Standing {
     }
 }
 
+/// Whether the public knew of a record with these values, and may be told that it is gone.
+pub fn was_known(values: Values<'_>) -> bool {
+    Standing::of(values) != Standing::Reserved
+}
+
 #[cfg(test)]
 mod tests {
     use guantong_proto::Value;

@@ -107,6 +107,8 @@ pub(super) struct Failure {
     status: Option<u16>,
     is_inactive: bool,
     withdrawn: Option<Box<StateData>>,
+    /// When the record was removed, in seconds since 1970.
+    removed_secs: Option<i64>,
 }
 
 impl Failure {
@@ -119,6 +121,7 @@ impl Failure {
             status: None,
             is_inactive: false,
             withdrawn: None,
+            removed_secs: None,
         }
     }
 
@@ -144,6 +147,15 @@ impl Failure {
     pub(super) fn with_status(mut self, status: u16) -> Self {
         self.status = Some(status);
         self
+    }
+
+    /// There was such a record until it was removed then, in seconds since 1970.
+    pub(super) fn removed(handle: &str, at_secs: i64) -> Self {
+        let failure = Self::of_outcome(&Outcome::<()>::NotFound, handle);
+        Self {
+            removed_secs: Some(at_secs),
+            ..failure.with_status(410)
+        }
     }
 
     /// The namespace of the handle is switched off; the message is what its record says.
@@ -230,6 +242,9 @@ impl Failure {
                 since_secs: data.since_secs(),
             };
             return page(status, page::tombstone(&tombstone, &view));
+        }
+        if let (Some(at_secs), Some(handle)) = (self.removed_secs, &self.handle) {
+            return page(status, page::removed(handle, at_secs, &view));
         }
         let error = ErrorPage {
             code: self.code,

@@ -16,12 +16,13 @@ use axum::http::header::{
     ACCEPT, CACHE_CONTROL, EXPIRES, HeaderValue, LOCATION, REFERRER_POLICY, VARY,
 };
 use axum::response::Response;
-use guantong_core::authority::{Outcome, Query, Selection};
+use guantong_core::authority::{Outcome, Query, Selection, was_known};
 use guantong_core::location::{Shared, Visitor};
 use guantong_core::namespace::Namespace;
 use guantong_core::redirect::{Aliases, Redirect, Target, Wish, places, redirect};
 use guantong_proto::message::ResponseCode;
-use guantong_proto::{HandleRef, Value};
+use guantong_proto::{Handle, HandleRef, Value, Values};
+use guantong_store::Before;
 use maud::{Markup, PreEscaped, html};
 
 use super::answer::{self, Failure, with_source};
@@ -29,7 +30,7 @@ use super::asked::Asked;
 use super::page::{self, RecordPage};
 use super::{api, path};
 use crate::node::Node;
-use crate::recurse::Sourced;
+use crate::recurse::{Source, Sourced};
 
 /// Most `locatt` wishes of one request that are looked at.
 pub(super) const WISHES_MAX: usize = 16;
@@ -67,6 +68,7 @@ pub(super) async fn answer(node: &Node, asked: &Asked, encoded: &str) -> Result<
     let values = match &outcome {
         Outcome::Record(values) => values.as_slice(),
         Outcome::ValuesNotFound => &[],
+        Outcome::NotFound if source == Source::Ours => return Err(absent(node, &handle)?),
         other => return Err(Failure::of_outcome(other, name)),
     };
     let namespace = namespace(node, handle.borrow(), peer).await?;
@@ -81,11 +83,10 @@ pub(super) async fn answer(node: &Node, asked: &Asked, encoded: &str) -> Result<
         true => Shared::default(),
         false => shared(node, peer, handle.borrow(), values, namespace.as_ref()).await?,
     };
-    let wish = wish(node, asked, action);
     if action == "showurls" {
         return Ok(urls(handle.borrow(), values, &shared));
     }
-    let target = redirect(handle.borrow(), values, &shared, &wish);
+    let target = redirect(handle.borrow(), values, &shared, &wish(node, asked, action));
     if !shows {
         match &target {
             Redirect::To(target) => {
@@ -106,6 +107,29 @@ pub(super) async fn answer(node: &Node, asked: &Asked, encoded: &str) -> Result<
     let config = node.config();
     let markup = page::record(&record, &asked.view(&config.name));
     Ok(with_source(answer::page(StatusCode::OK, markup), source))
+}
+
+/// Says that a name that we answer for has no record, and when it had one last. The public may know
+/// that, but not who removed it. The log is not searched for it: two reads at most.
+fn absent(node: &Node, handle: &Handle) -> Result<Failure, Failure> {
+    let read = |error| {
+        node.on_store_error(&error);
+        Failure::from(error)
+    };
+    let name = handle.as_str();
+    let removal = node.store.removal(handle.borrow()).map_err(read)?;
+    let entry = match removal {
+        Some(number) => node.store.change(number).map_err(read)?,
+        None => None,
+    };
+    let was_known = |before: &Before| Values::from_wire(&before.values).is_ok_and(was_known);
+    Ok(match entry {
+        Some(entry) if entry.before.as_ref().is_some_and(was_known) => {
+            let secs = i64::try_from(entry.at_ms / 1_000).unwrap_or(i64::MAX);
+            Failure::removed(name, secs)
+        }
+        _ => Failure::of_outcome(&Outcome::<()>::NotFound, name),
+    })
 }
 
 /// What the prefix record says of all names under the prefix, if it can be had.

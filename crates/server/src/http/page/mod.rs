@@ -3,7 +3,7 @@
 //! ```text
 //! view    language, links, frame of the document
 //! record  a record: title, series, values, facts      start   the start page     error  failures
-//! tombstone  what is left of a withdrawn record
+//! tombstone  what is left of a record that was withdrawn or removed
 //! value   one value in words   series  figures        chart   SVG of a series    qr     SVG code
 //! text    the catalogues       vocabulary  units, topics       number  numbers, dates
 //! ```
@@ -29,7 +29,7 @@ pub(super) use error::{ErrorPage, error};
 pub(super) use record::{RecordPage, record};
 pub(super) use start::{Sample, StartPage, start};
 pub(super) use text::Lang;
-pub(super) use tombstone::{Tombstone, tombstone};
+pub(super) use tombstone::{Tombstone, removed, tombstone};
 pub(super) use view::View;
 
 /// What a page may load and do: its own style sheet and images, its own forms, no script.

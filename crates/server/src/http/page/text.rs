@@ -264,6 +264,11 @@ catalogue! {
     withdrawn_reason: "Reason", "原因";
     withdrawn_since: "Since", "注销时间";
     withdrawn_successor: "Successor", "替代标识";
+    removed: "This record was removed", "此记录已删除";
+    removed_lead:
+        "It was here once. Now the name means nothing, and it may be given again.",
+        "该标识曾登记于此，现已不指向任何内容，将来可能重新分配。";
+    removed_when: "Removed", "删除时间";
     inactive: "This namespace is not active", "此命名空间未启用";
     busy: "The node has too much to do", "节点繁忙";
     busy_lead: "Try again in a few seconds.", "请几秒后重试。";

@@ -56,10 +56,42 @@ pub(in crate::http) fn tombstone(page: &Tombstone<'_>, view: &View<'_>) -> Marku
     document(view, text.withdrawn, Some(page.handle), &content)
 }
 
+/// The page of a record that was removed then, in seconds since 1970: that, and nothing else of it.
+pub(in crate::http) fn removed(handle: &str, at_secs: i64, view: &View<'_>) -> Markup {
+    let text = view.text();
+    let content = html! {
+        article class="error tombstone" {
+            p class="eyebrow" { "410" }
+            h1 { (text.removed) }
+            p class="name" { code { (handle) } }
+            p class="lead-text" { (text.removed_lead) }
+            @if let Some(at) = number::moment(at_secs) {
+                dl class="facts" { div { dt { (text.removed_when) } dd { (at) } } }
+            }
+            p { a href=(view.start_href()) { (text.to_start) } }
+        }
+    };
+    document(view, text.removed, Some(handle), &content)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::text::Lang;
     use super::*;
+
+    #[test]
+    fn page_of_a_removed_record_says_when_and_escapes_its_name() {
+        for (lang, words) in [(Lang::En, "was removed"), (Lang::Zh, "已删除")] {
+            let html = removed("88.118.5/<b>", 1_772_323_200, &View::sample(lang)).into_string();
+            assert!(
+                html.contains("2026-03-01") && html.contains(words),
+                "{html}"
+            );
+            assert!(!html.contains("<b>"), "{html}");
+            // A time that no calendar has is left out.
+            removed("88.118.5/a", i64::MAX, &View::sample(lang));
+        }
+    }
 
     #[test]
     fn page_says_what_there_is_to_say_and_escapes_it() {

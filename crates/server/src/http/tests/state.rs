@@ -196,3 +196,64 @@ async fn record_is_withdrawn_published_and_removed_by_who_may() {
     assert_eq!(get(path).await.status, 404);
     assert_eq!(says(delete("?reason=x").await), (404, 100.into()));
 }
+
+fn remove(name: &str) {
+    let batch = Batch {
+        changes: vec![Change::Delete {
+            handle: Handle::parse(name).unwrap(),
+            expect: Expect::Present,
+        }],
+        at_ms: 1_772_323_200_000,
+        origin: Origin::Administrator {
+            handle: Handle::parse("88.118.5/remover").unwrap(),
+            index: 300,
+        },
+        trail: Trail::default(),
+    };
+    node().store.submit(batch).wait().unwrap();
+}
+
+#[tokio::test]
+async fn page_of_a_removed_record_says_since_when_and_nothing_else_of_it() {
+    let mut public = telling(WITHDRAWN);
+    public.pop();
+    for (name, values) in [
+        ("88.118.5/removed", public),
+        ("88.118.5/removed-withdrawn", telling(WITHDRAWN)),
+    ] {
+        put(name, &values);
+        remove(name);
+        for query in ["", "?noredirect", "?type=URL", "?action=showurls"] {
+            let answer = get(&format!("/{name}{query}")).await;
+            let text = answer.text();
+            assert_eq!(answer.status, 410, "{name}{query}: {text}");
+            assert!(text.contains("This record was removed"), "{text}");
+            assert!(text.contains("2026-03-01 00:00:00 UTC"), "{text}");
+            for hidden in [SECRET_TEXT, "remover", "scrapped"] {
+                assert!(!text.contains(hidden), "{hidden}: {text}");
+            }
+        }
+        // Programs are told what they always were: the name is free.
+        for path in [
+            format!("/api/handles/{name}"),
+            format!("/{name}?action=api"),
+        ] {
+            let answer = get(&path).await;
+            assert_eq!(answer.status, 404, "{path}");
+            assert_eq!(answer.json()["responseCode"], 100);
+        }
+        put(name, &[Value::new(1, "NAME", "again")]);
+        assert_eq!(get(&format!("/{name}")).await.status, 200);
+    }
+    assert_eq!(get("/88.118.5/never-there").await.status, 404);
+}
+
+#[tokio::test]
+async fn removed_record_that_was_reserved_was_never_there() {
+    let name = "88.118.5/removed-reserved";
+    put(name, &telling(RESERVED));
+    remove(name);
+    let answer = get(&format!("/{name}")).await;
+    assert_eq!(answer.status, 404);
+    assert!(!answer.text().contains("2026-03-01"), "{}", answer.text());
+}
