@@ -547,7 +547,8 @@ impl Node {
         let mut writes = orders.iter().map(|order| &order.write);
         let is_homing = writes.any(|w| matches!(w, Write::Home { .. } | Write::Unhome { .. }));
         let (tell, told) = oneshot::channel();
-        let ticket = self.store.try_submit(batch_of(orders, via, self.now_ms()));
+        let (batch, rights) = batch_of(orders, via, self.now_ms());
+        let ticket = self.store.try_submit_by(batch, rights);
         ticket.on_done(move |outcome| {
             // An error means that the connection is gone and nobody wants to know.
             let _ = tell.send(outcome);

@@ -132,7 +132,7 @@ impl Found<'_> {
     }
 }
 
-/// What all changes of a batch have in common.
+/// What the log says of a change beside what it did.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked<'a> {
     pub(crate) at_ms: u64,

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use guantong_proto::{Handle, Values};
 
-use crate::batch::{Committed, Expect};
+use crate::batch::{Committed, Expect, Origin};
 use crate::engine::{Engine, Slice, Space};
 use crate::entry::{self, Asked};
 use crate::error::{Cause, Found, StoreError, WriteError};
@@ -98,16 +98,11 @@ impl<'a> Group<'a> {
     pub(crate) fn admit(&mut self, batch: Prepared) -> Result<Committed, WriteError> {
         let olds = self.judge(&batch)?;
         let first = self.state.last_change + 1;
-        let asked = Asked {
-            at_ms: batch.at_ms,
-            origin: &batch.origin,
-            trail: &batch.trail,
-        };
         for note in batch.notes {
             self.notes.insert(note.name, note.octets);
         }
         for (change, old) in batch.changes.into_iter().zip(olds) {
-            self.stage(change, &old, &asked);
+            self.stage(change, &old, batch.at_ms, &batch.origin);
         }
         Ok(Committed {
             first,
@@ -185,8 +180,13 @@ impl<'a> Group<'a> {
         })
     }
 
-    fn stage(&mut self, change: PreparedChange, old: &Old, asked: &Asked<'_>) {
-        let PreparedChange { key, handle, kind } = change;
+    fn stage(&mut self, change: PreparedChange, old: &Old, at_ms: u64, origin: &Origin) {
+        let PreparedChange {
+            key,
+            handle,
+            kind,
+            trail,
+        } = change;
         let number = self.state.last_change + 1;
         let replaced;
         let found = match kind {
@@ -221,7 +221,12 @@ impl<'a> Group<'a> {
             }
             Kind::Home | Kind::Unhome => return,
         };
-        let mut entry = entry::encode(asked, handle.borrow(), found);
+        let asked = Asked {
+            at_ms,
+            origin,
+            trail: &trail,
+        };
+        let mut entry = entry::encode(&asked, handle.borrow(), found);
         self.state.last_change = number;
         self.state.link = entry::seal(&self.state.link, number, &mut entry);
         self.entries.push(entry);

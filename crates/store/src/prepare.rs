@@ -2,6 +2,8 @@
 //!
 //! It happens on the caller's thread, so that the one writer has as little to do as possible.
 
+use std::sync::Arc;
+
 use guantong_proto::{CaseRule, Handle, Values};
 
 use crate::batch::{Batch, Change, Expect, Origin};
@@ -10,6 +12,7 @@ use crate::error::{Unfit, WriteError};
 use crate::limits::{BATCH_CHANGES_MAX, BATCH_OCTETS_MAX, RECORD_VALUES_OCTETS_MAX};
 use crate::note::Note;
 use crate::record;
+use crate::trail::{Right, Trail};
 
 //----------- Prepared -------------------------------------------------------
 
@@ -18,8 +21,6 @@ pub(crate) struct Prepared {
     pub(crate) changes: Vec<PreparedChange>,
     pub(crate) at_ms: u64,
     pub(crate) origin: Origin,
-    /// From where and by which right, as each entry of the change log has it.
-    pub(crate) trail: Vec<u8>,
     /// Notes to be written with it.
     pub(crate) notes: Vec<Note>,
     /// Octets of names, values and trails.
@@ -31,6 +32,8 @@ pub(crate) struct PreparedChange {
     pub(crate) key: Slice,
     pub(crate) handle: Handle,
     pub(crate) kind: Kind,
+    /// From where and by which right, as the entry of the change log has it.
+    pub(crate) trail: Arc<[u8]>,
 }
 
 /// What a change does.
@@ -47,9 +50,10 @@ pub(crate) enum Kind {
     Unhome,
 }
 
-/// Checks and encodes a batch.
+/// Checks and encodes a batch. `rights` may say for each change what the trail says for all.
 pub(crate) fn prepare(
     batch: Batch,
+    rights: Vec<Right>,
     notes: Vec<Note>,
     rule: CaseRule,
 ) -> Result<Prepared, WriteError> {
@@ -59,7 +63,8 @@ pub(crate) fn prepare(
         origin,
         trail,
     } = batch;
-    let trail = trail.encode();
+    let common: Arc<[u8]> = trail.encode().into();
+    let mut rights = rights.into_iter();
     if changes.len() > BATCH_CHANGES_MAX {
         return Err(WriteError::TooLarge {
             found: changes.len(),
@@ -71,8 +76,15 @@ pub(crate) fn prepare(
     let mut octets = notes.iter().map(|note| note.octets.len()).sum();
     let mut prepared = Vec::with_capacity(changes.len());
     for (position, change) in changes.into_iter().enumerate() {
-        let change = prepare_change(position, change, rule)?;
-        octets += change.handle.as_str().len() + trail.len();
+        let trail = match rights.next() {
+            None => common.clone(),
+            Some(right) => {
+                let from = trail.from.clone();
+                Trail { from, right }.encode().into()
+            }
+        };
+        let change = prepare_change(position, change, trail, rule)?;
+        octets += change.handle.as_str().len() + change.trail.len();
         if let Kind::Put { record, .. } = &change.kind {
             octets += record.len();
         }
@@ -89,7 +101,6 @@ pub(crate) fn prepare(
         changes: prepared,
         at_ms,
         origin,
-        trail,
         notes,
         octets,
     })
@@ -98,6 +109,7 @@ pub(crate) fn prepare(
 fn prepare_change(
     position: usize,
     change: Change,
+    trail: Arc<[u8]>,
     rule: CaseRule,
 ) -> Result<PreparedChange, WriteError> {
     let (handle, kind) = match change {
@@ -121,6 +133,7 @@ fn prepare_change(
         key: handle.key(rule).as_bytes().into(),
         handle,
         kind,
+        trail,
     })
 }
 

@@ -29,6 +29,7 @@ use crate::record::StoredRecord;
 use crate::shared::Shared;
 use crate::snapshot;
 use crate::ticket::{Stub, Ticket, settled, ticket};
+use crate::trail::Right;
 use crate::watch::Admission;
 use crate::writer::{Job, Writer};
 
@@ -274,7 +275,7 @@ impl Store {
     /// [`Store::submit`] with notes that are written in the same transaction. A batch without
     /// changes writes the notes alone.
     pub fn submit_noted(&self, batch: Batch, notes: Vec<Note>) -> Ticket {
-        self.submit_with(batch, notes, |job| {
+        self.submit_with(batch, Vec::new(), notes, |job| {
             self.shared()
                 .queue
                 .push(job)
@@ -287,7 +288,13 @@ impl Store {
     /// Hands a batch to the writer if its queue has room; otherwise the ticket fails with
     /// [`WriteError::Busy`].
     pub fn try_submit(&self, batch: Batch) -> Ticket {
-        self.submit_with(batch, Vec::new(), |job| {
+        self.try_submit_by(batch, Vec::new())
+    }
+
+    /// [`Store::try_submit`] of changes that different rights allow: `rights` has one for each, in
+    /// place of the one in the trail of the batch.
+    pub fn try_submit_by(&self, batch: Batch, rights: Vec<Right>) -> Ticket {
+        self.submit_with(batch, rights, Vec::new(), |job| {
             match self.shared().queue.try_push(job) {
                 Ok(()) => Ok(()),
                 Err(Refused::Closed(job)) => Err(job),
@@ -308,13 +315,14 @@ impl Store {
     fn submit_with(
         &self,
         batch: Batch,
+        rights: Vec<Right>,
         notes: Vec<Note>,
         push: impl FnOnce(Job) -> Result<(), Job>,
     ) -> Ticket {
         if let Some(cause) = self.shared().stopped.get() {
             return settled(Err(WriteError::Stopped(cause.clone())));
         }
-        match prepare(batch, notes, self.case_rule()) {
+        match prepare(batch, rights, notes, self.case_rule()) {
             Ok(prepared) => self.send(|stub| Job::Batch(prepared, stub), push),
             Err(error) => settled(Err(error)),
         }

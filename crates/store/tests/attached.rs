@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::{create, handle, options, scratch, url};
 use guantong_store::{
-    Admission, Batch, Change, Committed, Expect, Note, Origin, Scope, Store, Ticket, Trail,
+    Admission, Batch, Change, Committed, Expect, Note, Origin, Right, Scope, Store, Ticket, Trail,
     WriteError, check, restore,
 };
 
@@ -196,4 +196,17 @@ fn listener_hears_of_every_change() {
     store.on_change(move |last| told.send(last).unwrap());
     write(&store, "88.118.5/a").wait().unwrap();
     assert_eq!(heard.recv().unwrap(), 1);
+}
+
+#[test]
+fn each_change_of_a_batch_keeps_the_right_that_allows_it() {
+    let dir = scratch();
+    let store = create(dir.path());
+    let changes = ["a", "b", "c"].map(|name| put(&format!("88.118.5/{name}"), Expect::Absent));
+    let rights = vec![Right::ServerAdmin, Right::OpenValues];
+    let ticket = store.try_submit_by(batch(changes.into(), Origin::Anybody), rights.clone());
+    ticket.wait().unwrap();
+    let page = store.changes(0, 10).unwrap();
+    let found: Vec<_> = page.iter().map(|entry| entry.trail.right.clone()).collect();
+    assert_eq!(found, [rights, vec![Right::Own]].concat());
 }

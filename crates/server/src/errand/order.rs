@@ -9,15 +9,15 @@ use guantong_store::{Batch, Change, Expect, Origin, Right, Source, Trail, Used, 
 use crate::metrics::Transport;
 use crate::node::Via;
 
-/// The batch of orders of one sender.
-pub(super) fn batch_of(orders: Vec<Order>, via: Via, at_ms: u64) -> Batch {
-    let warrant = orders.first().map(|order| order.warrant.clone());
-    let (by, right) = warrant.map_or((None, None), |warrant| (warrant.by, Some(warrant.right)));
-    Batch {
-        changes: orders
-            .into_iter()
-            .map(|order| change_of(order.write))
-            .collect(),
+/// The batch of orders of one sender, and the right by which each is given.
+pub(super) fn batch_of(orders: Vec<Order>, via: Via, at_ms: u64) -> (Batch, Vec<Right>) {
+    let by = orders.first().and_then(|order| order.warrant.by.clone());
+    let (changes, rights) = orders
+        .into_iter()
+        .map(|order| (change_of(order.write), right_of(order.warrant.right)))
+        .unzip();
+    let batch = Batch {
+        changes,
         at_ms,
         origin: match by {
             Some(identity) => Origin::Administrator {
@@ -28,9 +28,10 @@ pub(super) fn batch_of(orders: Vec<Order>, via: Via, at_ms: u64) -> Batch {
         },
         trail: Trail {
             from: source_of(via),
-            right: right.map_or_else(Right::default, right_of),
+            right: Right::default(),
         },
-    }
+    };
+    (batch, rights)
 }
 
 fn change_of(write: Write) -> Change {

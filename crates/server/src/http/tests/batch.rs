@@ -4,7 +4,7 @@ use axum::http::Method;
 use guantong_proto::data::{Admin, AdminPermissions};
 use guantong_proto::wire::Writer;
 use guantong_proto::{Handle, Permissions, Value, Values};
-use guantong_store::{Batch, Change, Expect, Origin, Trail};
+use guantong_store::{Batch, Change, Expect, Origin, Right, Trail};
 use serde_json::{Value as Json, json};
 
 use super::change::{basic, send};
@@ -157,6 +157,30 @@ async fn atomic_batch_is_one_batch_of_the_change_log() {
         tag.parse::<u64>().unwrap()
     };
     assert_eq!(version(299).await - version(0).await, 299);
+}
+
+#[tokio::test]
+async fn each_change_of_an_atomic_batch_keeps_its_own_right() {
+    let mine = format!("{PREFIX}/right-mine");
+    let new = format!("{PREFIX}/right-new");
+    let me = prepare(&[&mine]);
+    let operations = json!([
+        {"op": "write", "handle": mine, "values": url("new")},
+        {"op": "create", "handle": new, "values": url("new")},
+    ]);
+    let answer = post(&me, &json!({"atomic": true, "operations": operations})).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let right_of = |name: &str| {
+        let handle = Handle::parse(name).unwrap();
+        let record = node().store.record(handle.borrow()).unwrap().unwrap();
+        let change = node().store.change(record.version()).unwrap().unwrap();
+        match change.trail.right {
+            Right::Administrator(used) => used[0].record.to_string(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(right_of(&mine), mine);
+    assert_eq!(right_of(&new), format!("0.NA/{PREFIX}"));
 }
 
 #[tokio::test]
