@@ -7,7 +7,7 @@ use clap::Subcommand;
 use guantong_api::control::{Ask, Checked, Reply};
 use guantong_server::control::{Control, Remote, in_words};
 use guantong_store::limits::MEMORY_BYTES_DEFAULT;
-use guantong_store::{OpenError, check};
+use guantong_store::{OnLoss, OpenError, Options, Store, check};
 
 use super::{NodeArgs, ask};
 use crate::failed::{Exit, Failed, Report};
@@ -32,6 +32,15 @@ Examples:
 An index lets `guantong record find` find handles by the data of their values. It costs disk and
 time with every change. It is built in the background, and `list` says when it is ready.";
 
+const ACCEPT_LOSS_EXAMPLES: &str = "\
+Examples:
+  guantong store accept-loss
+  guantong store accept-loss --yes
+
+A node does not start if changes that it has acknowledged are missing from its store, or are not
+those that it wrote. A backup brings them back; this command gives them up. Stop the node first,
+keep a copy of the folder, and look at `guantong store check`.";
+
 /// Check the store, or switch on reverse look-up.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -43,6 +52,7 @@ pub(crate) struct Args {
 enum Command {
     Check(CheckArgs),
     Index(IndexArgs),
+    AcceptLoss(AcceptLossArgs),
 }
 
 /// Read everything and say what is wrong.
@@ -56,6 +66,18 @@ struct CheckArgs {
     /// Print what was found as JSON
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    node: NodeArgs,
+}
+
+/// Give up acknowledged changes that are missing, so that the node starts again.
+#[derive(Debug, clap::Args)]
+#[command(after_help = ACCEPT_LOSS_EXAMPLES)]
+struct AcceptLossArgs {
+    /// Do it; without this, only say what is lost
+    #[arg(long)]
+    yes: bool,
 
     #[command(flatten)]
     node: NodeArgs,
@@ -90,6 +112,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failed> {
     match &args.command {
         Command::Check(args) => run_check(args),
         Command::Index(args) => run_index(args),
+        Command::AcceptLoss(args) => run_accept_loss(args),
     }
 }
 
@@ -124,15 +147,17 @@ fn check_folder(dir: &Path, memory_bytes: u64, meter: &mut Meter) -> Result<Chec
         meter.set(progress.done, progress.total, progress.done);
         ControlFlow::Continue(())
     });
-    checked.map(in_words).map_err(|error| {
-        let exit = match error {
-            OpenError::NotAStore { .. } | OpenError::Locked { .. } => Exit::Usage,
-            _ => Exit::Refused,
-        };
-        Report::new(exit, "the store could not be opened")
-            .causes_of(&error)
-            .fail()
-    })
+    checked.map(in_words).map_err(|error| not_opened(&error))
+}
+
+fn not_opened(error: &OpenError) -> Failed {
+    let exit = match error {
+        OpenError::NotAStore { .. } | OpenError::Locked { .. } => Exit::Usage,
+        _ => Exit::Refused,
+    };
+    Report::new(exit, "the store could not be opened")
+        .causes_of(error)
+        .fail()
 }
 
 fn tell(args: &CheckArgs, checked: &Checked, time: &str) -> Result<(), Failed> {
@@ -193,5 +218,46 @@ fn run_index(args: &IndexArgs) -> Result<(), Failed> {
         Reply::Done => {}
         _ => return Err(ask::strange()),
     }
+    output.finish()
+}
+
+//----------- accept-loss ----------------------------------------------------
+
+fn run_accept_loss(args: &AcceptLossArgs) -> Result<(), Failed> {
+    let config = args.node.load()?;
+    let open = |on_loss| {
+        let options = Options {
+            memory_bytes: config.store.memory.0,
+            on_loss,
+        };
+        Store::open(&config.data, &options)
+    };
+    let lost = match open(OnLoss::Refuse) {
+        Ok(_) => return say("nothing is lost: the node starts as it is"),
+        Err(
+            error @ (OpenError::LostChanges { .. }
+            | OpenError::Rewritten { .. }
+            | OpenError::Damaged { .. }),
+        ) => error,
+        Err(error) => return Err(not_opened(&error)),
+    };
+    if !args.yes {
+        return Err(
+            Report::new(Exit::Refused, "acknowledged changes are lost, or may be")
+                .causes_of(&lost)
+                .hint("with `--yes` they are given up")
+                .fail(),
+        );
+    }
+    let store = open(OnLoss::Accept).map_err(|error| not_opened(&error))?;
+    say(&format!(
+        "{lost}\nThe loss is accepted: the node goes on behind change {}.",
+        store.last_change()
+    ))
+}
+
+fn say(text: &str) -> Result<(), Failed> {
+    let mut output = Output::new();
+    output.line(text)?;
     output.finish()
 }

@@ -115,3 +115,25 @@ fn homing_is_undone_and_takes_effect() {
     );
     assert!(!run(&node, &["prefix", "list"]).out.contains("88.118.9"));
 }
+
+#[test]
+fn loss_is_accepted_only_on_demand() {
+    let mut node = Node::start();
+    run(&node, &["record", "put", THING, "--value", "1 NAME x"]);
+    assert_eq!(node.stop(), Some(0));
+    let nothing = run(&node, &["store", "accept-loss"]);
+    assert!(nothing.out.contains("nothing is lost"), "{}", nothing.out);
+    std::fs::remove_file(node.folder().join("store/HEAD")).unwrap();
+    let refused = guantong_in(node.folder(), &["record", "get", THING]);
+    assert!(refused.err.contains("accept-loss"), "{}", refused.err);
+    let told = guantong_in(node.folder(), &["store", "accept-loss"]);
+    assert_eq!(told.code, 1, "{}", told.err);
+    assert!(told.err.contains("--yes"), "{}", told.err);
+    let accepted = run(&node, &["store", "accept-loss", "--yes"]);
+    assert!(
+        accepted.out.contains("the node goes on behind"),
+        "{}",
+        accepted.out
+    );
+    assert_eq!(name(&node), "x");
+}

@@ -92,7 +92,7 @@ pub enum OpenError {
     },
     /// Changes that were acknowledged are not there any more.
     #[error(
-        "{dir} has lost acknowledged changes {first} to {last}: restore a backup, or open it once with the loss accepted"
+        "{dir} has lost acknowledged changes {first} to {last}: restore a backup, or accept the loss (`guantong store accept-loss`)"
     )]
     LostChanges {
         /// The directory.
@@ -104,7 +104,7 @@ pub enum OpenError {
     },
     /// The change log is not the one that was written.
     #[error(
-        "the change log of {dir} was rewritten: change {change} is not the one that this node acknowledged: run `store check`, restore a backup, or open it once with the loss accepted"
+        "the change log of {dir} was rewritten: change {change} is not the one that this node acknowledged: run `store check`, restore a backup, or accept the loss (`guantong store accept-loss`)"
     )]
     Rewritten {
         /// The directory.

@@ -274,14 +274,21 @@ impl Drop for Lock {
 /// Compares the change log with the state and with `HEAD`: all must know the same changes. Gives
 /// the open file and the lowest change that may be in a journal only.
 pub(crate) fn read_head(dir: &Path, found: &Found) -> Result<(Head, u64), OpenError> {
-    let (head, mark) =
-        Head::open(&dir.join(HEAD_FILE)).map_err(|error| engine_error(dir, error.into()))?;
-    let Some(mark) = mark else {
-        return Err(OpenError::Damaged {
-            dir: dir.into(),
-            what: "neither slot of HEAD is valid, so it is not known what was acknowledged".into(),
-        });
+    let unknown = |what: &str| OpenError::Damaged {
+        dir: dir.into(),
+        what: format!(
+            "{what}, so it is not known what was acknowledged: restore a backup, or accept that \
+             changes may be lost (`guantong store accept-loss`)"
+        ),
     };
+    let (head, mark) = match Head::open(&dir.join(HEAD_FILE)) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(unknown("HEAD is missing"));
+        }
+        Err(error) => return Err(engine_error(dir, error.into())),
+    };
+    let mark = mark.ok_or_else(|| unknown("neither slot of HEAD is valid"))?;
     let view = found.engine.view();
     check_loss(dir, &view, &found.state, mark)?;
     check_links(dir, &view, &found.state, mark)?;
