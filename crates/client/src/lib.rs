@@ -6,6 +6,7 @@ mod administrator;
 mod answer;
 mod attempt;
 mod client;
+mod confirm;
 mod connection;
 mod error;
 mod exchange;
@@ -23,6 +24,7 @@ pub use administrator::{Administrator, Credential};
 pub use answer::Answer;
 pub use attempt::{Answered, Attempt, Outcome, Trace};
 pub use client::{Builder, Client};
+pub use confirm::SecretAnswer;
 pub use connection::Connection;
 pub use error::{Error, Fault, printable};
 #[cfg(feature = "https")]

@@ -175,7 +175,7 @@ impl Node {
                 Next::Fetch(wanted) => errand.learn(&self.site, &wanted, self.fetch(&wanted)),
                 Next::Write(order) => errand.written(self.write(order)),
                 // That there is a list is success.
-                Next::List(_) | Next::Stream(_) | Next::Done => break,
+                Next::Confirm(_) | Next::List(_) | Next::Stream(_) | Next::Done => break,
             }
         }
         self.pending = kept;

@@ -17,9 +17,9 @@ use guantong_core::admin::authenticate::{Attempts, Challenges, Pending, Proven, 
 use guantong_core::admin::session::{Rejected, SESSION_BIT, Session, Sessions, SharedSession};
 use guantong_core::admin::web::WebSessions;
 use guantong_core::admin::{
-    Challenge, Chance, Effect, Errand, Expected, Follow, Ground, Kept, LIST_PAGE_LEN, Listed,
-    Listing, Next, Order, Place, Presented, Refusal, StoredRecord, Stream, Tables, Wanted, Write,
-    Written,
+    Challenge, Chance, Confirm, Effect, Errand, Expected, Follow, Ground, Kept, LIST_PAGE_LEN,
+    Listed, Listing, Next, Order, Place, Presented, Refusal, StoredRecord, Stream, Tables, Wanted,
+    Write, Written,
 };
 use guantong_core::authority::{Demand, Moment, Recursion};
 use guantong_proto::Handle;
@@ -61,7 +61,13 @@ const NO_SOURCE: &str = "other servers answer for it, and this node does not ask
 pub trait KeySource: Send + Sync {
     /// The record of `handle`, `None` if there is none, or why it could not be had.
     fn record(&self, handle: Handle) -> FoundRecord;
+
+    /// Whether an answer by a secret key is right, as the server of the key says (6.5).
+    fn confirm(&self, confirm: Confirm) -> Confirmed;
 }
+
+/// What a server says of an answer by a secret key that it has, or why it could not be asked.
+pub type Confirmed = Pin<Box<dyn Future<Output = Result<bool, String>> + Send>>;
 
 /// A record that is being looked for.
 pub type FoundRecord = Pin<Box<dyn Future<Output = Result<Option<StoredRecord>, String>> + Send>>;
@@ -488,6 +494,14 @@ impl Node {
                         Ok(record) => errand.learn(&self.site(), &wanted, record),
                         Err(reason) => errand.fail(&self.site(), &wanted, reason),
                     }
+                    continue;
+                }
+                Some(Next::Confirm(confirm)) => {
+                    let said = match self.errands.source.get() {
+                        Some(source) => source.confirm(confirm).await,
+                        None => Err(NO_SOURCE.to_owned()),
+                    };
+                    errand.confirmed(said);
                     continue;
                 }
                 Some(Next::Write(order)) => return Decided::Order(order),

@@ -566,10 +566,53 @@ fn key_that_another_server_holds_is_found_by_signed_answers_and_believed() {
     assert!(!refused.contains(&reply.code), "{reply:?}");
 }
 
+/// Nobody but the server of a secret key can tell whether an answer by it is right.
+#[test]
+fn answer_by_secret_key_of_another_server_is_confirmed_by_that_server() {
+    let tree = Tree::grow();
+    let admin = "88.118.5/admin";
+    let secret = Value {
+        permissions: Permissions(Permissions::ADMIN_READ),
+        ..value(300, "HS_SECKEY", "correct horse")
+    };
+    put_values(tree.enterprise.node(), admin, &[secret]);
+    let mut place = Place::homing(&["77"]);
+    let identity = format!("300:{admin}").parse().unwrap();
+    place.config.administration.rules.replication_admins = vec![identity];
+    let file = place.dir.path().join("siteinfo.bin");
+    std::fs::write(&file, tree.root.node().node().site().record()).unwrap();
+    place.config.recurse.root = Some(Root::File(file));
+    let node = place.start();
+    let code = |index, secret: &str| prove_with(&node, admin, index, Some(secret)).code;
+    assert_eq!(code(300, "guess"), ResponseCode::AUTHENTICATION_FAILED);
+    // A key that is not there, and one that is not named.
+    assert_eq!(
+        code(301, "correct horse"),
+        ResponseCode::AUTHENTICATION_FAILED
+    );
+    assert_eq!(
+        code(0, "correct horse"),
+        ResponseCode::UNABLE_TO_AUTHENTICATE
+    );
+    let right = code(300, "correct horse");
+    let refused = [
+        ResponseCode::UNABLE_TO_AUTHENTICATE,
+        ResponseCode::AUTHENTICATION_FAILED,
+        ResponseCode::INVALID_ADMIN,
+    ];
+    assert!(!refused.contains(&right), "{right:?}");
+}
+
 /// Asks for what only a replication administrator gets, and proves to be `user` with the key that
 /// all nodes of the test share.
 fn prove(node: &Running, user: &str) -> Reply {
-    use guantong_proto::crypto::challenge::answer_with_key;
+    prove_with(node, user, 300, None)
+}
+
+/// The same with a secret key, if one is given.
+fn prove_with(node: &Running, user: &str, index: i32, secret: Option<&str>) -> Reply {
+    use guantong_proto::crypto::challenge::{answer_with_key, answer_with_secret};
+    use guantong_proto::data::SecretKey;
     use guantong_proto::message::OpCode;
     use guantong_proto::wire::Writer;
     let builder = |session_id| {
@@ -597,12 +640,23 @@ fn prove(node: &Running, user: &str) -> Reply {
     let digest = response.digest.unwrap();
     let key = node.node().key();
     let random = ring::rand::SystemRandom::new();
-    let signed = answer_with_key(key.signing(), nonce, digest.octets, &random);
+    let (kind, signed): (&[u8], _) = match secret {
+        None => {
+            let signed = answer_with_key(key.signing(), nonce, digest.octets, &random);
+            (b"HS_PUBKEY", signed.unwrap())
+        }
+        Some(secret) => {
+            let secret = SecretKey::new(secret.as_bytes());
+            let (version, salt) = (Version::OURS, [7; 16]);
+            let signed = answer_with_secret(version, &secret, nonce, digest.octets, &salt);
+            (b"HS_SECKEY", signed)
+        }
+    };
     let body = Writer::to_vec(|w| {
-        w.bytes(b"HS_PUBKEY");
+        w.bytes(kind);
         w.bytes(user.as_bytes());
-        w.i32(300);
-        w.bytes(&signed.unwrap());
+        w.i32(index);
+        w.bytes(&signed);
     });
     let session_id = message.envelope.session_id;
     connection.ask(&builder(session_id).packet(OpCode::CHALLENGE_ANSWER, &body))

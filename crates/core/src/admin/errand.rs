@@ -15,15 +15,16 @@
 //! is begun anew with each record, so it has no states that could be confused; how often that can
 //! be is bounded by [`FETCHES_MAX`](super::FETCHES_MAX).
 
-use guantong_proto::HandleRef;
-use guantong_proto::message::{OpCode, OpFlags, Request, ResponseCode};
+use guantong_proto::message::{OpCode, OpFlags, Request, ResponseCode, Version};
 use guantong_proto::wire::Writer;
+use guantong_proto::{Handle, HandleRef, Values};
 
 use super::authenticate::{
-    Challenge, Claim, Failed, Identity, KeyKind, Pending, Proven, Subject, VERSION_MIN, verify,
+    Asked, Challenge, Claim, Failed, Identity, KeyKind, Pending, Proven, Subject, VERSION_MIN,
+    verify,
 };
 use super::kept::Kept;
-use super::known::{Known, Missing, StoredRecord, Wanted};
+use super::known::{Confirm, Known, Missing, StoredRecord, Wanted};
 use super::listing::Listing;
 use super::open::{Refusal, open};
 use super::present::Presented;
@@ -32,7 +33,7 @@ use super::session::{Chance, Channel, Rejected, Session, SharedSession, Tables, 
 use super::stop::{Done, Stop};
 use super::stream::{Stream, reply};
 use super::write::{Effect, Expected, Order, Write, Written};
-use crate::authority::{Moment, Reply, Site};
+use crate::authority::{Moment, Reply, Responsibility, Site};
 
 /// How often a change is decided again because somebody else has changed the record meanwhile.
 const CONFLICTS_MAX: u8 = 16;
@@ -81,6 +82,8 @@ pub struct Errand {
     conflicts: u8,
     /// Whether an answer that was checked for another server was wrong.
     is_wrong_answer: bool,
+    /// What another server says of an answer by a secret key that it has.
+    confirmed: Option<Result<bool, String>>,
 }
 
 /// A successful reply.
@@ -113,6 +116,8 @@ enum Proof {
 pub enum Next {
     /// The record is needed; see [`Errand::learn`] and [`Errand::fail`].
     Fetch(Wanted),
+    /// Another server is to be asked about an answer; see [`Errand::confirmed`].
+    Confirm(Confirm),
     /// This is to be written; see [`Errand::written`].
     Write(Order),
     /// The shell sends a list, page by page.
@@ -146,6 +151,7 @@ impl Errand {
             written: None,
             conflicts: 0,
             is_wrong_answer: false,
+            confirmed: None,
         };
         let request = opened.request;
         if let Some(rejected) = opened.rejected {
@@ -194,6 +200,7 @@ impl Errand {
             written: None,
             conflicts: 0,
             is_wrong_answer: false,
+            confirmed: None,
         }
     }
 
@@ -286,6 +293,11 @@ impl Errand {
         self.known.fail(site, wanted, reason);
     }
 
+    /// Takes what the server of a secret key says of an answer, or why it said nothing.
+    pub fn confirmed(&mut self, said: Result<bool, String>) {
+        self.confirmed = Some(said);
+    }
+
     /// Takes the news of what was to be written.
     pub fn written(&mut self, written: Written) {
         if written == Written::Conflict && self.conflicts < CONFLICTS_MAX {
@@ -366,6 +378,7 @@ impl Errand {
                 identity,
             }),
             Err(Stop::Missing(Missing::Record(wanted))) => Next::Fetch(wanted),
+            Err(Stop::Missing(Missing::Confirmation(confirm))) => Next::Confirm(confirm),
             Err(stop) => {
                 self.say(ground, stop, moment, out);
                 Next::Done
@@ -495,35 +508,52 @@ impl Errand {
     fn identify(&mut self, site: &Site) -> Result<(), Stop> {
         if let Proof::Claimed(claimed) = &self.proof {
             let (claim, pending) = &**claimed;
-            let user = claim.user();
-            let proven = match self.known.record(site, user.borrow()) {
-                Ok(record) => verify(claim, pending, record.map(StoredRecord::values)),
-                Err(Missing::Record(wanted)) => return Err(Missing::Record(wanted).into()),
-                Err(other) => Err(Failed::KeyUnreachable {
-                    user: user.clone(),
-                    reason: other.to_string(),
-                }),
+            let digest = pending.digest();
+            let asked = Asked {
+                nonce: &pending.nonce,
+                digest: &digest,
+                version: pending.version(),
             };
+            let answer = (claim.kind() == KeyKind::Secret).then_some((claim, asked));
+            let verify = |record: Option<Values<'_>>| verify(claim, pending, record);
+            let proven = self.check_proof(site, (claim.user(), claim.index()), answer, verify)?;
             self.proof = match proven.and_then(|proven| self.admit(proven, site)) {
                 Ok(proven) => Proof::Identity(proven),
                 Err(failed) => Proof::Failed(failed),
             };
         }
         if let Proof::Presented(presented) = &self.proof {
-            let user = presented.user();
-            let proven = match self.known.record(site, user.borrow()) {
-                Ok(record) => presented.verify(record.map(StoredRecord::values)),
-                Err(Missing::Record(wanted)) => return Err(Missing::Record(wanted).into()),
-                Err(other) => Err(Failed::KeyUnreachable {
-                    user: user.clone(),
-                    reason: other.to_string(),
-                }),
+            let is_asked = self.confirmed.is_none() && self.is_foreign(site, presented.user())?;
+            let by_answer = match is_asked {
+                true => presented.to_answer(&self.chance),
+                false => None,
+            };
+            let answer = by_answer.as_ref().map(|(claim, nonce, digest)| {
+                let version = Version::OURS;
+                let asked = Asked {
+                    nonce,
+                    digest,
+                    version,
+                };
+                (claim, asked)
+            });
+            let verify = |record: Option<Values<'_>>| presented.verify(record);
+            let proven = match presented.foreign_session() {
+                Some(proven) => Ok(proven.clone()),
+                None => {
+                    let named = (presented.user(), presented.index());
+                    self.check_proof(site, named, answer, verify)?
+                }
             };
             self.proof = proven.map_or_else(Proof::Failed, Proof::Identity);
         }
         if let (Proof::None, Some(channel)) = (&self.proof, &self.channel) {
             let proven = locked(&channel.session).proven();
             if let Some(proven) = proven {
+                if proven.is_by_foreign_secret() {
+                    self.proof = Proof::Identity(proven);
+                    return Ok(());
+                }
                 let record = self.known.record(site, proven.identity.handle.borrow())?;
                 match proven.holds(record.map(StoredRecord::values)) {
                     true => self.proof = Proof::Identity(proven),
@@ -535,6 +565,46 @@ impl Errand {
             Proof::Failed(failed) => Err(failed.into()),
             Proof::Rejected(rejected) => Err(rejected.into()),
             _ => Ok(()),
+        }
+    }
+
+    /// Whether only another server can know the secret keys of the user.
+    fn is_foreign(&self, site: &Site, user: &Handle) -> Result<bool, Missing> {
+        Ok(match site.responsibility(user.borrow()) {
+            Ok(Responsibility::Homed) => false,
+            Ok(Responsibility::OwnPrefix) => self.known.here(site, user.borrow())?.is_none(),
+            Err(_) => true,
+        })
+    }
+
+    /// Has a proof checked: an answer by a secret key that another server has by that server, any
+    /// other by the record of the user.
+    fn check_proof(
+        &self,
+        site: &Site,
+        (user, index): (&Handle, i32),
+        answer: Option<(&Claim, Asked<'_>)>,
+        verify: impl FnOnce(Option<Values<'_>>) -> Result<Proven, Failed>,
+    ) -> Result<Result<Proven, Failed>, Stop> {
+        let unreachable = |reason: String| Failed::KeyUnreachable {
+            user: user.clone(),
+            reason,
+        };
+        match &self.confirmed {
+            Some(Ok(is_right)) => return Ok(Proven::said(user, index, *is_right)),
+            Some(Err(reason)) => return Ok(Err(unreachable(reason.clone()))),
+            None => {}
+        }
+        if let (Some((claim, asked)), true) = (answer, self.is_foreign(site, user)?) {
+            return match claim.confirm(&asked) {
+                Ok(confirm) => Err(Missing::Confirmation(confirm).into()),
+                Err(failed) => Ok(Err(failed)),
+            };
+        }
+        match self.known.record(site, user.borrow()) {
+            Ok(record) => Ok(verify(record.map(StoredRecord::values))),
+            Err(Missing::Record(wanted)) => Err(Missing::Record(wanted).into()),
+            Err(other) => Ok(Err(unreachable(other.to_string()))),
         }
     }
 

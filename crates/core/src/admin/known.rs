@@ -31,6 +31,31 @@ pub enum Place {
     Elsewhere,
 }
 
+//----------- Confirm --------------------------------------------------------
+
+/// An answer by a secret key that only another server knows: it is to be asked whether the answer
+/// is right (6.3, 6.5).
+#[derive(Clone, PartialEq, Eq)]
+pub struct Confirm {
+    /// The record with the key.
+    pub user: Handle,
+    /// Index of the key.
+    pub index: i32,
+    /// What was asked: a nonce of ours,
+    pub nonce: Vec<u8>,
+    /// and what it is bound to.
+    pub digest: Vec<u8>,
+    /// The answer.
+    pub signed: Vec<u8>,
+}
+
+impl std::fmt::Debug for Confirm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Whoever has nonce and answer can try secrets at leisure.
+        write!(f, "Confirm({}:{})", self.index, self.user)
+    }
+}
+
 //----------- StoredRecord ---------------------------------------------------
 
 /// A record as an errand holds it.
@@ -158,6 +183,9 @@ pub(super) enum Missing {
     /// It has not been looked for yet.
     #[error("the record of {} is needed", .0.handle)]
     Record(Wanted),
+    /// Another server has not been asked yet.
+    #[error("the server of {} is to be asked about an answer", .0.user)]
+    Confirmation(Confirm),
     /// It could not be had.
     #[error("the record of {handle} could not be read: {reason}")]
     Unreachable {

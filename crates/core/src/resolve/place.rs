@@ -99,7 +99,8 @@ pub struct Reach {
 }
 
 impl Reach {
-    pub(super) fn of(roots: &Roots) -> Self {
+    /// What can be asked by whoever begins at these roots.
+    pub fn of(roots: &Roots) -> Self {
         let mut reach = Self::default();
         reach.widen(roots);
         reach

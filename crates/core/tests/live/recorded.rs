@@ -277,6 +277,7 @@ impl Recorded {
         loop {
             match errand.step(&ground, moment, out) {
                 Next::Fetch(wanted) => errand.learn(&self.site, &wanted, self.fetch(&wanted)),
+                Next::Confirm(_) => errand.confirmed(Err("nobody is asked".to_owned())),
                 Next::Write(order) => return Some(order),
                 Next::List(listing) => {
                     for page in self.listed(listing.listed()).chunks(LIST_PAGE_LEN) {

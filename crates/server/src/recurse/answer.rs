@@ -13,7 +13,7 @@ use guantong_core::authority::{
     outcome_of_hit,
 };
 use guantong_core::resolve::{
-    Answer, Cache, Freshness, Hit, Lookup, Outcome as Resolved, Question, TraceWanted,
+    Answer, Cache, Freshness, Hit, Lookup, Outcome as Resolved, Question, Reach, TraceWanted,
 };
 use guantong_proto::data::{STATE_TYPE, State, StateData};
 use guantong_store::StoreError;
@@ -99,9 +99,11 @@ impl Node {
             return Ok(());
         };
         let root_info = config.run_folder().join(keep::ROOT_INFO);
+        let roots = newest_roots(root, &config)?;
+        let reach = Reach::of(&roots);
         let setup = Setup {
             settings: recurse.settings(),
-            roots: newest_roots(root, &config)?,
+            roots,
             cache: Arc::new(Cache::new(recurse.cache_settings())),
             clock: Clock::start(),
             root_info: Some(root_info),
@@ -112,7 +114,7 @@ impl Node {
             source,
         })?;
         tracing::info!(allow = ?recurse.allow, ?root, "the node resolves names of others");
-        self.set_key_source(Keys(courier.clone()));
+        self.set_key_source(Keys::new(courier.clone(), reach));
         self.set_courier(courier);
         Ok(())
     }

@@ -24,6 +24,8 @@ use guantong_proto::data::{PublicKey, SecretKey};
 use guantong_proto::message::{ResponseCode, Version};
 use guantong_proto::{CaseRule, Handle, HandleRef, NameError, ValueRef, Values, is_of_type};
 
+use super::known::Confirm;
+
 pub use attempts::{ATTEMPTS_SUBJECTS_MAX, Attempts, Subject};
 pub use challenges::{CHALLENGES_MAX, CHALLENGES_OCTETS_MAX, Challenge, Challenges, Pending};
 
@@ -141,13 +143,44 @@ impl Claim {
                     handle: self.user.clone(),
                     index: value.index,
                 },
-                key: key_digest(&value),
+                key: ProvenKey::Digest(key_digest(&value)),
             }),
             None => Err(Failed::NotConfirmed {
                 user: self.user.clone(),
                 index: self.index,
             }),
         }
+    }
+
+    /// Index of the key; 0 for any.
+    pub(super) fn index(&self) -> i32 {
+        self.index
+    }
+
+    /// The question to the server that has the secret key. It must know which one is meant, since
+    /// rights are given to `index:handle`.
+    pub(super) fn confirm(&self, asked: &Asked<'_>) -> Result<Confirm, Failed> {
+        if self.is_too_weak(asked.version) {
+            return Err(Failed::WeakForm);
+        }
+        if self.index == 0 {
+            return Err(Failed::KeyUnreachable {
+                user: self.user.clone(),
+                reason: "the key is at another server, so the answer must name its index".into(),
+            });
+        }
+        Ok(Confirm {
+            user: self.user.clone(),
+            index: self.index,
+            nonce: asked.nonce.to_vec(),
+            digest: asked.digest.to_vec(),
+            signed: self.signed.to_vec(),
+        })
+    }
+
+    fn is_too_weak(&self, version: Version) -> bool {
+        let is_modern = version.at_least(VERSION_MIN.major, VERSION_MIN.minor);
+        !is_modern || self.kind == KeyKind::Secret && !is_strong_secret_form(&self.signed)
     }
 
     fn names(&self, value: &ValueRef<'_>) -> bool {
@@ -195,8 +228,7 @@ pub fn verify_over(
     asked: &Asked<'_>,
     record: Option<Values<'_>>,
 ) -> Result<Proven, Failed> {
-    let is_modern = asked.version.at_least(VERSION_MIN.major, VERSION_MIN.minor);
-    if !is_modern || claim.kind == KeyKind::Secret && !is_strong_secret_form(&claim.signed) {
+    if claim.is_too_weak(asked.version) {
         return Err(Failed::WeakForm);
     }
     let values = record.unwrap_or(Values::EMPTY);
@@ -265,15 +297,45 @@ pub fn verify_owner(
 pub struct Proven {
     /// Who it is.
     pub identity: Identity,
-    key: Vec<u8>,
+    key: ProvenKey,
+}
+
+/// The key that has proven an identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum ProvenKey {
+    /// The digest of its value.
+    Digest(Vec<u8>),
+    /// A secret that only another server knows. It was asked once; that the key was revoked since
+    /// then is not seen before the session ends.
+    Elsewhere,
 }
 
 impl Proven {
     /// An identity with a key that nobody has, for tests of what comes after a proof.
     #[cfg(test)]
     pub(crate) fn of(identity: Identity) -> Self {
-        let key = Vec::new();
+        let key = ProvenKey::Digest(Vec::new());
         Self { identity, key }
+    }
+
+    /// What follows from what the server says that has the secret key.
+    pub(super) fn said(user: &Handle, index: i32, is_right: bool) -> Result<Self, Failed> {
+        let user = user.clone();
+        match is_right {
+            true => Ok(Self {
+                identity: Identity {
+                    handle: user,
+                    index,
+                },
+                key: ProvenKey::Elsewhere,
+            }),
+            false => Err(Failed::NotConfirmed { user, index }),
+        }
+    }
+
+    /// Whether no record can tell whether the key is still there.
+    pub(super) fn is_by_foreign_secret(&self) -> bool {
+        self.key == ProvenKey::Elsewhere
     }
 
     /// Whether the key is still in the record of the identity. A proof is no better than its key:
@@ -283,7 +345,10 @@ impl Proven {
         let key = values
             .iter()
             .find(|value| value.index == self.identity.index);
-        key.is_some_and(|key| key_digest(&key) == self.key)
+        match &self.key {
+            ProvenKey::Elsewhere => true,
+            ProvenKey::Digest(digest) => key.is_some_and(|key| key_digest(&key) == *digest),
+        }
     }
 }
 
