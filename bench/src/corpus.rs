@@ -1,0 +1,191 @@
+//! The records that everything is measured with: always the same ones, each as every server needs
+//! it.
+//!
+//! A record is made from its number alone, so that server and client agree on it without talking.
+//! All records are equally long: four values, about 300 octets with the handle. That keeps tables
+//! of them in one allocation ([`Table`]), which matters to the floor and to the client alike.
+
+use guantong_proto::wire::Writer;
+use guantong_proto::{Ttl, Value, Values};
+
+/// The prefix of all records.
+pub const PREFIX: &str = "88.118.5";
+/// The zone of the records in the DNS.
+pub const ZONE: &str = "bench";
+/// Most records that a run may use; their numbers have eight digits.
+pub const RECORDS_MAX: u32 = 100_000_000;
+
+/// 2026-01-01T00:00:00Z, the time of every value.
+const TIMESTAMP: u32 = 1_767_225_600;
+const TIMESTAMP_TEXT: &str = "2026-01-01T00:00:00Z";
+const TTL_SECS: i32 = 86_400;
+/// Octets of the text of a record in the DNS, chosen so that a DNS answer is as long as a Handle
+/// answer: two strings, since one holds at most 255.
+const TXT_LEN: usize = 303;
+/// Octets that one string of a TXT record holds.
+pub const TXT_STRING_LEN_MAX: usize = 255;
+
+//----------- Record ---------------------------------------------------------
+
+/// The handle of record `n`.
+pub fn handle(n: u32) -> String {
+    format!("{PREFIX}/SN2026{n:08}")
+}
+
+/// The name of record `n` in the DNS, below [`ZONE`].
+pub fn label(n: u32) -> String {
+    format!("sn2026{n:08}")
+}
+
+/// Type and data of the values of record `n`, by index from 1.
+pub fn texts(n: u32) -> [(&'static str, String); 4] {
+    let random = mix(u64::from(n));
+    let part = |shift: u32, modulus: u64| (random >> shift) % modulus;
+    [
+        (
+            "URL",
+            format!("https://parts.example.org/item/{random:016x}"),
+        ),
+        (
+            "NAME",
+            format!(
+                "循环泵 pump {} stage {}",
+                part(0, 900) + 100,
+                part(10, 7) + 1
+            ),
+        ),
+        (
+            "MADE",
+            format!(
+                "2026-{:02}-{:02} line {:02} shift {} lot {n:08}",
+                part(20, 12) + 1,
+                part(24, 28) + 1,
+                part(29, 20),
+                part(34, 3) + 1
+            ),
+        ),
+        (
+            "TEST",
+            format!(
+                "passed; leak {:02} Pa, noise {:02} dB, {:08x}",
+                part(36, 97),
+                part(43, 40) + 30,
+                random >> 32
+            ),
+        ),
+    ]
+}
+
+/// The values of record `n`.
+pub fn values(n: u32) -> Vec<Value> {
+    let texts = texts(n).into_iter().zip(1..);
+    let values = texts.map(|((kind, text), index)| Value {
+        timestamp: TIMESTAMP,
+        ttl: Ttl::Relative(TTL_SECS),
+        ..Value::new(index, kind, text)
+    });
+    values.collect()
+}
+
+/// The values of record `n` as they travel.
+pub fn wire(n: u32) -> Vec<u8> {
+    Writer::to_vec(|w| Values::encode(&values(n), w))
+}
+
+/// Record `n` as a line of JSON, without the line's end.
+pub fn json_line(n: u32) -> String {
+    let mut line = format!(r#"{{"handle":"{}","values":["#, handle(n));
+    for ((kind, text), index) in texts(n).into_iter().zip(1..) {
+        let comma = if index == 1 { "" } else { "," };
+        line += &format!(
+            r#"{comma}{{"index":{index},"type":"{kind}","data":{{"format":"string","value":"{text}"}},"ttl":{TTL_SECS},"timestamp":"{TIMESTAMP_TEXT}"}}"#
+        );
+    }
+    line + "]}"
+}
+
+/// Record `n` as commands of a Handle.Net batch file, with an empty line after it.
+pub fn batch_lines(n: u32) -> String {
+    let mut lines = format!("CREATE {}\n", handle(n));
+    for ((kind, text), index) in texts(n).into_iter().zip(1..) {
+        lines += &format!("{index} {kind} {TTL_SECS} 1110 UTF8 {text}\n");
+    }
+    lines + "\n"
+}
+
+/// The text of record `n` in the DNS.
+pub fn txt(n: u32) -> String {
+    let [(_, url), _, (_, made), (_, test)] = texts(n);
+    let text = format!("{} {url}; {made}; {test};", handle(n));
+    format!("{text:x<TXT_LEN$}")
+}
+
+/// Looks random, and is the same in every run (the finaliser of SplitMix64).
+fn mix(n: u64) -> u64 {
+    let mut z = n.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+//----------- Table ----------------------------------------------------------
+
+/// Equally long pieces of octets, back to back.
+#[derive(Debug)]
+pub struct Table {
+    octets: Vec<u8>,
+    stride: usize,
+}
+
+impl Table {
+    /// A table of `count` pieces, made by number.
+    ///
+    /// # Panics
+    ///
+    /// If they are not equally long: records are made so that they are.
+    pub fn new(count: u32, make: impl Fn(u32) -> Vec<u8>) -> Self {
+        let stride = make(0).len();
+        let mut octets = Vec::with_capacity(stride * count as usize);
+        for n in 0..count {
+            octets.extend_from_slice(&make(n));
+            assert_eq!(octets.len(), stride * (n as usize + 1), "record {n}");
+        }
+        Self { octets, stride }
+    }
+
+    /// Piece `n`.
+    pub fn piece(&self, n: u32) -> &[u8] {
+        let start = n as usize * self.stride;
+        &self.octets[start..start + self.stride]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use guantong_proto::json::Record;
+
+    use super::{handle, json_line, txt, values, wire};
+
+    #[test]
+    fn records_are_equally_long_and_of_about_300_octets() {
+        for n in [0, 1, 9, 4_711, 99_999_999] {
+            assert_eq!(wire(n).len(), wire(0).len(), "record {n}");
+            assert_eq!(txt(n).len(), txt(0).len(), "record {n}");
+        }
+        let len = handle(0).len() + wire(0).len();
+        assert!((290..330).contains(&len), "{len}");
+    }
+
+    #[test]
+    fn json_line_holds_the_values_that_travel() {
+        let record = Record::parse(json_line(4_711).as_bytes()).unwrap();
+        assert_eq!(record.handle, Some(handle(4_711)));
+        assert_eq!(record.values, values(4_711));
+    }
+
+    #[test]
+    fn records_differ() {
+        assert_ne!(wire(1), wire(2));
+        assert_ne!(txt(1), txt(2));
+    }
+}

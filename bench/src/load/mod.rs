@@ -1,0 +1,83 @@
+//! The load generator: asks, checks every answer, and notes how long each took.
+//!
+//! One thread, pinned to a core of its own, without tasks and without allocation for a question, so
+//! that the server is the limit and not the client. A load runs for a time ([`Load::run`]) and may
+//! be run again; what is in flight in between stays in flight. The first run is the warm-up.
+
+mod draw;
+mod stream;
+mod udp;
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use hdrhistogram::Histogram;
+
+pub use draw::{Draw, Law};
+pub use stream::{Stream, StreamShape};
+pub use udp::Udp;
+
+/// A question without an answer for so long is given up.
+pub const PATIENCE: Duration = Duration::from_secs(1);
+/// Latencies are kept in nanoseconds with this many significant digits.
+const LATENCY_DIGITS: u8 = 3;
+/// Latencies above count as this.
+const LATENCY_MAX_NS: u64 = 10_000_000_000;
+
+/// Something that asks a server.
+pub trait Load {
+    /// Asks for `time`. Fails if the server cannot be reached at all.
+    fn run(&mut self, time: Duration) -> Result<Tally>;
+}
+
+//----------- Tally ----------------------------------------------------------
+
+/// What a run counted.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    /// Right answers.
+    pub answers: u64,
+    /// Answers that were not those to the question.
+    pub wrong: u64,
+    /// Answers to questions that had been given up, or had never been asked.
+    pub strays: u64,
+    /// Questions that were given up.
+    pub timeouts: u64,
+    /// Connections that the server ended while an answer was awaited.
+    pub broken: u64,
+    /// How long it took.
+    pub time: Duration,
+    latencies: Histogram<u64>,
+}
+
+impl Tally {
+    fn new() -> Self {
+        let latencies = Histogram::new_with_max(LATENCY_MAX_NS, LATENCY_DIGITS);
+        Self {
+            answers: 0,
+            wrong: 0,
+            strays: 0,
+            timeouts: 0,
+            broken: 0,
+            time: Duration::ZERO,
+            latencies: latencies.expect("the bounds are constant and valid"),
+        }
+    }
+
+    fn right(&mut self, asked: Instant, now: Instant) {
+        let took = now.saturating_duration_since(asked).as_nanos();
+        self.answers += 1;
+        self.latencies
+            .saturating_record(u64::try_from(took).unwrap_or(LATENCY_MAX_NS));
+    }
+
+    /// Right answers per second.
+    pub fn rate(&self) -> f64 {
+        self.answers as f64 / self.time.as_secs_f64()
+    }
+
+    /// The latency that a part of the answers stayed within, in microseconds.
+    pub fn latency_us(&self, part: f64) -> f64 {
+        self.latencies.value_at_quantile(part) as f64 / 1e3
+    }
+}

@@ -1,0 +1,259 @@
+//! Connections: many at a time, each with several questions on their way in order.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+
+use super::{Draw, Load, PATIENCE, Tally};
+use crate::dialect::{Dialect, Verdict};
+
+/// Octets that one read takes at most.
+const READ_LEN: usize = 256 * 1024;
+/// Milliseconds that the thread sleeps at most when nothing arrives.
+const SLEEP_MS: u8 = 50;
+/// Events that one wait takes.
+const EVENTS: usize = 256;
+
+/// How a server is asked over streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamShape {
+    /// Connections at a time.
+    pub connections: usize,
+    /// Questions on their way on each of them.
+    pub depth: usize,
+}
+
+/// A client with several connections.
+pub struct Stream<'a> {
+    dialect: &'a dyn Dialect,
+    draw: Draw,
+    address: SocketAddr,
+    epoll: Epoll,
+    connections: Vec<Connection>,
+    depth: usize,
+    read: Vec<u8>,
+}
+
+struct Connection {
+    stream: TcpStream,
+    /// What has arrived and is not yet an answer.
+    arrived: Vec<u8>,
+    /// What the system has not taken yet.
+    leaving: Vec<u8>,
+    /// Questions on their way, in order: record, id, time.
+    asked: VecDeque<(u32, u32, Instant)>,
+    wants_write: bool,
+}
+
+/// What became of a connection.
+enum Fate {
+    Lives,
+    Ended,
+}
+
+impl<'a> Stream<'a> {
+    /// Connects as often as `shape` says.
+    pub fn new(
+        dialect: &'a dyn Dialect,
+        draw: Draw,
+        address: SocketAddr,
+        shape: StreamShape,
+    ) -> Result<Self> {
+        let mut this = Self {
+            dialect,
+            draw,
+            address,
+            epoll: Epoll::new(EpollCreateFlags::empty())?,
+            connections: Vec::new(),
+            depth: shape.depth.max(1),
+            read: vec![0; READ_LEN],
+        };
+        for number in 0..shape.connections.max(1) {
+            let connection = this.connect(number)?;
+            this.connections.push(connection);
+        }
+        Ok(this)
+    }
+
+    fn connect(&self, number: usize) -> Result<Connection> {
+        let stream = TcpStream::connect(self.address)
+            .with_context(|| format!("no connection to {}", self.address))?;
+        stream.set_nodelay(true)?;
+        stream.set_nonblocking(true)?;
+        let event = EpollEvent::new(EpollFlags::EPOLLIN, number as u64);
+        self.epoll.add(&stream, event)?;
+        Ok(Connection {
+            stream,
+            arrived: Vec::new(),
+            leaving: Vec::new(),
+            asked: VecDeque::with_capacity(self.depth),
+            wants_write: false,
+        })
+    }
+
+    /// Fills the depth of a connection with questions and sends them.
+    fn ask(&mut self, number: usize) -> io::Result<Fate> {
+        let connection = &mut self.connections[number];
+        let now = Instant::now();
+        let id_bits = self.dialect.id_bits();
+        while connection.asked.len() < self.depth {
+            let record = self.draw.next();
+            let id = record & (u32::MAX.checked_shr(u32::BITS - id_bits).unwrap_or(0));
+            self.dialect.ask(record, id, &mut connection.leaving);
+            connection.asked.push_back((record, id, now));
+        }
+        let fate = connection.write()?;
+        let wants_write = !connection.leaving.is_empty();
+        if wants_write != connection.wants_write {
+            connection.wants_write = wants_write;
+            let flags = match wants_write {
+                true => EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT,
+                false => EpollFlags::EPOLLIN,
+            };
+            let mut event = EpollEvent::new(flags, number as u64);
+            self.epoll.modify(&connection.stream, &mut event)?;
+        }
+        Ok(fate)
+    }
+
+    /// Reads what is there once, and judges it.
+    fn receive(&mut self, number: usize, tally: &mut Tally) -> io::Result<Fate> {
+        let connection = &mut self.connections[number];
+        let len = match connection.stream.read(&mut self.read) {
+            Ok(0) => return Ok(Fate::Ended),
+            Ok(len) => len,
+            Err(error) if is_pause(&error) => return Ok(Fate::Lives),
+            Err(_) => return Ok(Fate::Ended),
+        };
+        let now = Instant::now();
+        // Most reads bring whole answers; only what is cut is copied.
+        let mut kept = std::mem::take(&mut connection.arrived);
+        let octets = match kept.is_empty() {
+            true => &self.read[..len],
+            false => {
+                kept.extend_from_slice(&self.read[..len]);
+                &kept[..]
+            }
+        };
+        let mut at = 0;
+        let mut fate = Fate::Lives;
+        while at < octets.len() {
+            let Some(&(record, id, asked)) = connection.asked.front() else {
+                tally.strays += 1;
+                fate = Fate::Ended;
+                break;
+            };
+            match self.dialect.judge(record, id, &octets[at..]) {
+                Verdict::Right(len) => {
+                    tally.right(asked, now);
+                    at += len;
+                }
+                Verdict::Incomplete => break,
+                Verdict::Wrong => {
+                    tally.wrong += 1;
+                    fate = Fate::Ended;
+                    break;
+                }
+            }
+            connection.asked.pop_front();
+        }
+        connection.arrived.extend_from_slice(&octets[at..]);
+        Ok(fate)
+    }
+
+    /// One event of a connection: answers in, questions out.
+    fn serve(&mut self, number: usize, tally: &mut Tally) -> Result<()> {
+        let mut fate = self.receive(number, tally)?;
+        if matches!(fate, Fate::Lives) {
+            fate = self.ask(number)?;
+        }
+        if matches!(fate, Fate::Ended) {
+            self.begin_again(number, tally)?;
+        }
+        Ok(())
+    }
+
+    /// Connects anew. A server that closes after each answer, as Handle.Net does, has been asked
+    /// again before the client sees it: that question was not answered, and does not count.
+    fn begin_again(&mut self, number: usize, tally: &mut Tally) -> Result<()> {
+        let ended = &self.connections[number];
+        let has_begun = !ended.arrived.is_empty();
+        if has_begun || ended.asked.len() > 1 {
+            tally.broken += 1;
+        }
+        let connection = self.connect(number)?;
+        self.connections[number] = connection;
+        self.ask(number)?;
+        Ok(())
+    }
+
+    /// Ends connections that have been silent for too long.
+    fn give_up(&mut self, now: Instant, tally: &mut Tally) -> Result<()> {
+        for number in 0..self.connections.len() {
+            let oldest = self.connections[number].asked.front();
+            let is_late = |asked: Instant| now.saturating_duration_since(asked) > PATIENCE;
+            if oldest.is_some_and(|&(_, _, asked)| is_late(asked)) {
+                tally.timeouts += self.connections[number].asked.len() as u64;
+                self.connections[number] = self.connect(number)?;
+                self.ask(number)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Connection {
+    fn write(&mut self) -> io::Result<Fate> {
+        let mut done = 0;
+        while done < self.leaving.len() {
+            match self.stream.write(&self.leaving[done..]) {
+                Ok(len) => done += len,
+                Err(error) if is_pause(&error) => break,
+                Err(_) => return Ok(Fate::Ended),
+            }
+        }
+        self.leaving.drain(..done);
+        Ok(Fate::Lives)
+    }
+}
+
+fn is_pause(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
+}
+
+impl Load for Stream<'_> {
+    fn run(&mut self, time: Duration) -> Result<Tally> {
+        let mut tally = Tally::new();
+        let mut events = vec![EpollEvent::empty(); EVENTS];
+        let begun = Instant::now();
+        let mut swept = begun;
+        for number in 0..self.connections.len() {
+            if self.connections[number].asked.is_empty() {
+                self.ask(number)?;
+            }
+        }
+        while begun.elapsed() < time {
+            let count = match self.epoll.wait(&mut events, EpollTimeout::from(SLEEP_MS)) {
+                Ok(count) => count,
+                Err(nix::errno::Errno::EINTR) => 0,
+                Err(error) => return Err(error).context("waiting for answers failed"),
+            };
+            for event in &events[..count] {
+                self.serve(event.data() as usize, &mut tally)?;
+            }
+            if swept.elapsed() > PATIENCE {
+                swept = Instant::now();
+                self.give_up(swept, &mut tally)?;
+            }
+        }
+        tally.time = begun.elapsed();
+        Ok(tally)
+    }
+}
