@@ -1,14 +1,201 @@
-//! The machine: its cores.
+//! The machine: its cores, what a process took of them, who else was busy.
+
+use std::fs;
+use std::process::{Child, Command};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
+use serde::Serialize;
+
+/// Ticks of `/proc` in a second, the same on all Linux systems.
+const TICKS_PER_SEC: f64 = 100.0;
+
+//----------- Cores ----------------------------------------------------------
 
 /// Keeps this thread, and what it starts from now on, on one core.
 pub fn pin(core: usize) -> Result<()> {
     let mut set = CpuSet::new();
     set.set(core)
         .with_context(|| format!("{core} is no number of a core"))?;
-    let done = sched_setaffinity(Pid::from_raw(0), &set);
-    done.with_context(|| format!("core {core} cannot be used"))
+    set_affinity(&set).with_context(|| format!("core {core} cannot be used"))
+}
+
+/// Starts a program that keeps to one core.
+pub fn spawn_pinned(command: &mut Command, core: usize) -> Result<Child> {
+    let before = sched_getaffinity(Pid::from_raw(0))?;
+    // What is started inherits the affinity of the thread that starts it.
+    pin(core)?;
+    let child = command.spawn();
+    set_affinity(&before)?;
+    let name = command.get_program().display().to_string();
+    child.with_context(|| format!("{name} cannot be started"))
+}
+
+fn set_affinity(set: &CpuSet) -> nix::Result<()> {
+    sched_setaffinity(Pid::from_raw(0), set)
+}
+
+//----------- Taken ----------------------------------------------------------
+
+/// Processor time, in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Taken {
+    /// In the program itself.
+    pub user: f64,
+    /// In the system on its behalf.
+    pub system: f64,
+}
+
+impl Taken {
+    /// Of a process and everything that it started and that still lives. Nothing, if it is gone.
+    pub fn by_family(pid: u32) -> Self {
+        let mut sum = Self::default();
+        for stat in family(pid) {
+            sum.user += stat.user_ticks / TICKS_PER_SEC;
+            sum.system += stat.system_ticks / TICKS_PER_SEC;
+        }
+        sum
+    }
+
+    /// Of all cores, by everybody, without idling. What the host takes away counts too.
+    pub fn by_all() -> f64 {
+        let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+        let fields = stat.lines().next().unwrap_or_default().split_whitespace();
+        let ticks: Vec<f64> = fields
+            .skip(1)
+            .map(|field| field.parse().unwrap_or(0.0))
+            .collect();
+        // user nice system (idle iowait) irq softirq steal
+        let busy = [0, 1, 2, 5, 6, 7];
+        let sum: f64 = busy.iter().filter_map(|&at| ticks.get(at)).sum();
+        sum / TICKS_PER_SEC
+    }
+
+    /// What was taken since an earlier moment.
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            user: self.user - before.user,
+            system: self.system - before.system,
+        }
+    }
+}
+
+struct Stat {
+    pid: u32,
+    parent: u32,
+    user_ticks: f64,
+    system_ticks: f64,
+}
+
+impl Stat {
+    fn read(pid: u32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name stands in brackets and may hold spaces.
+        let (_, tail) = stat.rsplit_once(')')?;
+        let fields: Vec<&str> = tail.split_whitespace().collect();
+        Some(Self {
+            pid,
+            parent: fields.get(1)?.parse().ok()?,
+            user_ticks: fields.get(11)?.parse().ok()?,
+            system_ticks: fields.get(12)?.parse().ok()?,
+        })
+    }
+}
+
+/// The process and all its descendants.
+fn family(pid: u32) -> Vec<Stat> {
+    let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut others: Vec<Stat> = all
+        .filter_map(|entry| Stat::read(entry.file_name().to_str()?.parse().ok()?))
+        .collect();
+    let mut found: Vec<Stat> = Vec::new();
+    let mut known = vec![pid];
+    loop {
+        let (new, rest) = others
+            .into_iter()
+            .partition(|stat| known.contains(&stat.pid) || known.contains(&stat.parent));
+        let new: Vec<Stat> = new;
+        others = rest;
+        if new.is_empty() {
+            return found;
+        }
+        known.extend(new.iter().map(|stat| stat.pid));
+        found.extend(new);
+    }
+}
+
+/// Memory of a process and its descendants, in bytes: the resident set of one alone, of several the
+/// sum in which what they share counts once.
+pub fn resident(pid: u32) -> u64 {
+    let members = family(pid);
+    if let [only] = &members[..] {
+        return kib(&format!("/proc/{}/status", only.pid), "VmRSS:") * 1024;
+    }
+    let shares = members
+        .iter()
+        .map(|member| kib(&format!("/proc/{}/smaps_rollup", member.pid), "Pss:"));
+    shares.sum::<u64>() * 1024
+}
+
+fn kib(file: &str, field: &str) -> u64 {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let line = text.lines().find(|line| line.starts_with(field));
+    let number = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
+    number.unwrap_or(0)
+}
+
+//----------- Description ----------------------------------------------------
+
+/// What the machine is, in one line.
+pub fn describe() -> String {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let cpus = read("/proc/cpuinfo");
+    let model = cpus.lines().find(|line| line.starts_with("model name"));
+    let model = model.and_then(|line| line.split_once(": "));
+    let cores = cpus
+        .lines()
+        .filter(|line| line.starts_with("processor"))
+        .count();
+    let kernel = read("/proc/sys/kernel/osrelease");
+    let memory_gib = kib("/proc/meminfo", "MemTotal:") as f64 / f64::from(1 << 20);
+    format!(
+        "{cores} cores of {}, {memory_gib:.0} GiB, Linux {}",
+        model.map_or("an unknown kind", |(_, name)| name),
+        kernel.trim()
+    )
+}
+
+/// How busy the machine was over the last minute.
+pub fn load_average() -> f64 {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let first = text.split_whitespace().next();
+    first.and_then(|first| first.parse().ok()).unwrap_or(0.0)
+}
+
+/// The share of all cores that others took while `taken` of the time was ours.
+pub fn others_share(all_before: f64, ours: f64, time: Duration) -> f64 {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
+    let others = Taken::by_all() - all_before - ours;
+    (others / time.as_secs_f64() / cores).max(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Stat, family, resident};
+
+    #[test]
+    fn family_holds_the_process_itself_and_its_child() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let pids: Vec<u32> = family(std::process::id()).iter().map(|s| s.pid).collect();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(pids.contains(&std::process::id()) && pids.contains(&child.id()));
+        assert!(Stat::read(std::process::id()).is_some());
+        assert!(resident(std::process::id()) > 100_000);
+    }
 }

@@ -3,11 +3,14 @@
 //! Arguments come in here; each command is a module. What is measured and why is in README.md, the
 //! results are in docs/performance.md.
 
+mod all;
 mod corpus;
 mod dialect;
 mod floor;
 mod load;
 mod machine;
+mod round;
+mod server;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -31,6 +34,8 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measure a node, the floors and other servers in turns, and print one table
+    All(all::AllArgs),
     /// Ask a server and check every answer
     Load(LoadArgs),
     /// Be the least that a server can be, until the process is ended
@@ -98,7 +103,7 @@ enum Protocol {
 }
 
 /// Length of an echo: that of an answer.
-const ECHO_LEN: usize = 350;
+pub(crate) const ECHO_LEN: usize = 350;
 
 fn load(args: &LoadArgs) -> Result<()> {
     ensure!(
@@ -234,6 +239,7 @@ fn records(args: &RecordsArgs) -> Result<()> {
 
 fn main() -> ExitCode {
     let done = match Args::parse().command {
+        Command::All(args) => all::all(&args),
         Command::Load(args) => load(&args),
         Command::Floor(args) => floor(&args),
         Command::Records(args) => records(&args),

@@ -18,6 +18,7 @@ const TEXT_ENDINGS: &[&str] = &[
 const SCRIPTS: &[&str] = &[
     "test",
     ".ci/run",
+    "bench/run",
     "fuzz/run",
     "tests/interop/run",
     "tests/interop/with-node",

@@ -11,6 +11,9 @@ const HEADER_LEN: usize = 12;
 const TXT_IN: [u8; 4] = [0, 16, 0, 1];
 /// What stands in front of the data in an answer: name as a pointer, type, class, TTL, length.
 const FRONT_LEN: usize = 12;
+/// Seconds that the zone says.
+pub const TTL_SECS: u32 = 3_600;
+
 /// Questions for TXT records.
 #[derive(Debug)]
 pub struct Dns {
@@ -87,6 +90,13 @@ fn data(n: u32) -> Vec<u8> {
         data.extend_from_slice(piece);
     }
     data
+}
+
+/// The lines of record `n` in the file of the zone.
+pub fn zone_line(n: u32) -> String {
+    let text = corpus::txt(n);
+    let (first, second) = text.split_at(corpus::TXT_STRING_LEN_MAX);
+    format!("{} TXT \"{first}\" \"{second}\"", corpus::label(n))
 }
 
 #[cfg(test)]

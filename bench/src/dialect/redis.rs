@@ -46,6 +46,11 @@ impl Dialect for Redis {
     }
 }
 
+/// The command that stores record `n`.
+pub fn set(n: u32) -> Vec<u8> {
+    command(&[b"SET", corpus::handle(n).as_bytes(), &corpus::wire(n)])
+}
+
 fn command(words: &[&[u8]]) -> Vec<u8> {
     let mut out = format!("*{}\r\n", words.len()).into_bytes();
     for word in words {

@@ -80,4 +80,9 @@ impl Tally {
     pub fn latency_us(&self, part: f64) -> f64 {
         self.latencies.value_at_quantile(part) as f64 / 1e3
     }
+
+    /// Everything that went wrong.
+    pub fn errors(&self) -> u64 {
+        self.wrong + self.strays + self.timeouts + self.broken
+    }
 }

@@ -1,0 +1,196 @@
+//! Measuring many servers in turns: every round asks each of them once, so that what the machine
+//! does meanwhile hits all of them alike. What counts is the median over the rounds, and of two
+//! servers the median of their ratios within a round.
+
+mod report;
+mod target;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use crate::dialect::Dialect;
+use crate::load::{Draw, Load, Stream, StreamShape, Udp};
+use crate::machine::{Taken, others_share};
+
+pub use report::report;
+pub use target::{Facts, NODE, targets};
+
+/// The share of all cores that others may take; above, a measurement is made again.
+const OTHERS_MAX: f64 = 0.05;
+/// How often it is made again at most. What is disturbed even then counts, and the table shows it.
+const AGAIN_MAX: usize = 3;
+
+//----------- Row ------------------------------------------------------------
+
+/// How a server is asked.
+#[derive(Clone, Copy, Debug)]
+pub enum Shape {
+    /// Datagrams, so many in flight.
+    Datagrams(usize),
+    /// Connections.
+    Streams(StreamShape),
+}
+
+/// One line of the table: a server, asked in one way.
+pub struct Row<'a> {
+    /// What is measured, such as `udp`; rows of one group are compared.
+    pub group: &'static str,
+    /// Who is measured.
+    pub server: String,
+    /// Where it is asked.
+    pub address: SocketAddr,
+    /// Its process, if it is ours.
+    pub pid: Option<u32>,
+    /// In which protocol.
+    pub dialect: &'a dyn Dialect,
+    /// In which manner.
+    pub shape: Shape,
+}
+
+/// How long it is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// How often each is measured.
+    pub rounds: usize,
+    /// Before the first round, for caches and compilers.
+    pub first_warm_up: Duration,
+    /// Before every measurement.
+    pub warm_up: Duration,
+    /// What is counted.
+    pub time: Duration,
+}
+
+//----------- Measurement ----------------------------------------------------
+
+/// What one row gave in one round.
+#[derive(Clone, Debug, Serialize)]
+pub struct Measurement {
+    /// What was measured.
+    pub group: &'static str,
+    /// Who.
+    pub server: String,
+    /// From 0.
+    pub round: usize,
+    /// Right answers per second.
+    pub rate: f64,
+    /// Latencies that half, 99 and 99.9 of a hundred answers stayed within, in microseconds.
+    pub p50_us: f64,
+    /// See above.
+    pub p99_us: f64,
+    /// See above.
+    pub p999_us: f64,
+    /// Everything that was not a right answer.
+    pub errors: u64,
+    /// Processor time of the server for each answer, in microseconds; of a server that is not ours
+    /// nothing is known.
+    pub user_us: Option<f64>,
+    /// The same, in the system.
+    pub system_us: Option<f64>,
+    /// The share of all cores that neither client nor server took.
+    pub others: f64,
+}
+
+/// Measures all rows in turns. Each measurement goes to `log` at once, as a line of JSON.
+pub fn measure(
+    rows: &[Row<'_>],
+    draw: &Draw,
+    plan: Plan,
+    log: &mut dyn Write,
+) -> Result<Vec<Measurement>> {
+    let mut all = Vec::new();
+    for round in 0..plan.rounds {
+        eprintln!("round {} of {}", round + 1, plan.rounds);
+        for row in rows {
+            let what = format!("{} of {}", row.group, row.server);
+            let mut one = measure_row(row, draw.clone(), plan, round).context(what.clone())?;
+            for _ in 0..AGAIN_MAX {
+                if one.others <= OTHERS_MAX {
+                    break;
+                }
+                eprintln!("others took {:.0} %: again, {what}", one.others * 100.0);
+                one = measure_row(row, draw.clone(), plan, round).context(what.clone())?;
+            }
+            serde_json::to_writer(&mut *log, &one)?;
+            writeln!(log)?;
+            all.push(one);
+        }
+    }
+    Ok(all)
+}
+
+fn measure_row(row: &Row<'_>, draw: Draw, plan: Plan, round: usize) -> Result<Measurement> {
+    let mut client: Box<dyn Load + '_> = match row.shape {
+        Shape::Datagrams(window) => Box::new(Udp::new(row.dialect, draw, row.address, window)?),
+        Shape::Streams(shape) => Box::new(Stream::new(row.dialect, draw, row.address, shape)?),
+    };
+    client.run(match round {
+        0 => plan.first_warm_up,
+        _ => plan.warm_up,
+    })?;
+    let client_before = Taken::by_family(std::process::id());
+    let (server_before, all_before) = (row.taken(), Taken::by_all());
+    let tally = client.run(plan.time)?;
+    let server = row.taken().since(server_before);
+    // The servers that we started are our family, so that their time is among ours.
+    let ours = Taken::by_family(std::process::id()).since(client_before);
+    let others = others_share(all_before, ours.user + ours.system, tally.time);
+    let each = |seconds: f64| seconds * 1e6 / (tally.answers.max(1)) as f64;
+    Ok(Measurement {
+        group: row.group,
+        server: row.server.clone(),
+        round,
+        rate: tally.rate(),
+        p50_us: tally.latency_us(0.5),
+        p99_us: tally.latency_us(0.99),
+        p999_us: tally.latency_us(0.999),
+        errors: tally.errors(),
+        user_us: row.pid.map(|_| each(server.user)),
+        system_us: row.pid.map(|_| each(server.system)),
+        others,
+    })
+}
+
+impl Row<'_> {
+    fn taken(&self) -> Taken {
+        self.pid.map(Taken::by_family).unwrap_or_default()
+    }
+}
+
+//----------- Median ---------------------------------------------------------
+
+/// The middle one; 0 of none.
+pub fn median(numbers: impl IntoIterator<Item = f64>) -> f64 {
+    let mut numbers: Vec<f64> = numbers.into_iter().collect();
+    numbers.sort_by(f64::total_cmp);
+    match numbers.len() {
+        0 => 0.0,
+        len if len.is_multiple_of(2) => f64::midpoint(numbers[len / 2 - 1], numbers[len / 2]),
+        len => numbers[len / 2],
+    }
+}
+
+/// The measurements of one row, by round.
+pub fn of_row<'m>(
+    all: &'m [Measurement],
+    group: &'m str,
+    server: &'m str,
+) -> impl Iterator<Item = &'m Measurement> {
+    all.iter()
+        .filter(move |one| one.group == group && one.server == server)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::median;
+
+    #[test]
+    fn median_is_the_middle_one() {
+        assert_eq!(median([]), 0.0);
+        assert_eq!(median([3.0, 9.0, 1.0]), 3.0);
+        assert_eq!(median([4.0, 1.0, 2.0, 100.0]), 3.0);
+    }
+}
