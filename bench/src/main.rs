@@ -7,10 +7,12 @@ mod all;
 mod corpus;
 mod dialect;
 mod floor;
+mod instructions;
 mod load;
 mod machine;
 mod round;
 mod server;
+mod write;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -36,6 +38,13 @@ struct Args {
 enum Command {
     /// Measure a node, the floors and other servers in turns, and print one table
     All(all::AllArgs),
+    /// Measure durable creates, and what it costs to know who asks
+    Writes(write::WriteArgs),
+    /// Count the instructions of an answer and compare them with the figures of the repository
+    Instructions(instructions::InstructionArgs),
+    /// Answer from memory and do nothing else; what `instructions` runs below valgrind
+    #[command(hide = true)]
+    Answers(instructions::AnswerArgs),
     /// Ask a server and check every answer
     Load(LoadArgs),
     /// Be the least that a server can be, until the process is ended
@@ -240,6 +249,9 @@ fn records(args: &RecordsArgs) -> Result<()> {
 fn main() -> ExitCode {
     let done = match Args::parse().command {
         Command::All(args) => all::all(&args),
+        Command::Writes(args) => write::writes(&args),
+        Command::Instructions(args) => instructions::instructions(&args),
+        Command::Answers(args) => instructions::answers(&args),
         Command::Load(args) => load(&args),
         Command::Floor(args) => floor(&args),
         Command::Records(args) => records(&args),

@@ -5,6 +5,7 @@ use std::io::{BufWriter, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
@@ -90,6 +91,11 @@ impl NodeSetup {
         self.folder.join("guantong.toml")
     }
 
+    /// The private key of its administrator.
+    pub fn admin_key(&self) -> PathBuf {
+        self.folder.join("admin_key.pem")
+    }
+
     /// Gives a setting, which the file holds as a comment with its default, another value.
     pub fn set(&self, setting: &str, value: &str) -> Result<()> {
         let path = self.config();
@@ -111,8 +117,8 @@ impl NodeSetup {
         Ok(fs::write(&path, lines.collect::<String>())?)
     }
 
-    /// Imports the records.
-    pub fn import(&self, records: u32) -> Result<()> {
+    /// Imports the records, in order of their names; says how long the command took.
+    pub fn import(&self, records: u32) -> Result<Duration> {
         let path = self.folder.join("records.jsonl");
         let mut out = BufWriter::new(File::create(&path)?);
         for n in 0..records {
@@ -126,8 +132,11 @@ impl NodeSetup {
             .arg(&path)
             .arg("--config")
             .arg(self.config());
+        let begun = Instant::now();
         run(&mut command)?;
-        Ok(fs::remove_file(&path)?)
+        let took = begun.elapsed();
+        fs::remove_file(&path)?;
+        Ok(took)
     }
 
     /// Starts it and waits for its first answer in `dialect`.

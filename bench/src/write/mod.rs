@@ -1,0 +1,349 @@
+//! `bench writes`: what an acknowledged change costs, beside what the disk and the store by
+//! themselves can do; and what it costs to find out who asks for it.
+//!
+//! Every create is on the disk before it is answered: that is what the node promises, so it is the
+//! only figure. The node has one core, all clients share the other.
+
+mod disk;
+mod session;
+mod tls;
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use guantong_proto::{CaseRule, Handle};
+use guantong_store::{Batch, Change, CreateOptions, Expect, Options, Origin, Store, Trail};
+
+use crate::corpus::{self, PREFIX};
+use crate::dialect::{Exactness, Handles};
+use crate::machine::{self, Taken};
+use crate::round::{NODE, median};
+use crate::server::{NodeSetup, Setting};
+use disk::Disk;
+use session::{Administrator, Session};
+
+/// Creates that are on their way at a time.
+const IN_FLIGHT: [usize; 3] = [1, 16, 64];
+/// Changes of one batch.
+const BATCH: u32 = 1_000;
+/// Batches that wait, so that the store always has the next one.
+const BATCHES_WAITING: usize = 4;
+/// The disk's rate in groups of 64 on the machine that the targets were set on, per second.
+const REFERENCE_GROUPED: f64 = 139_000.0;
+/// Authenticated creates with 64 in flight that were wanted there, per second.
+const REFERENCE_CREATES: f64 = 25_000.0;
+/// Records that are imported at once, per second.
+const IMPORT_WANTED: f64 = 150_000.0;
+
+#[derive(clap::Args)]
+pub struct WriteArgs {
+    /// The node's program
+    #[arg(long, default_value = "../target/release/guantong")]
+    node: PathBuf,
+    /// How often each is measured
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Seconds of each measurement
+    #[arg(long, default_value_t = 2.0)]
+    time: f64,
+    /// Records that are imported
+    #[arg(long, default_value_t = 500_000)]
+    import: u32,
+    /// Folder for the data, on the disk that is to be measured
+    #[arg(long)]
+    folder: Option<PathBuf>,
+    /// Core of the clients
+    #[arg(long, default_value_t = 0)]
+    client_core: usize,
+    /// Core of the node
+    #[arg(long, default_value_t = 1)]
+    server_core: usize,
+}
+
+/// Measures changes.
+pub fn writes(args: &WriteArgs) -> Result<()> {
+    let folder = args.folder.clone().unwrap_or_else(std::env::temp_dir);
+    let folder = folder.join(format!("guantong-bench-{}", std::process::id()));
+    std::fs::create_dir(&folder).with_context(|| folder.display().to_string())?;
+    println!("{}", machine::describe());
+    let result = writes_in(args, &folder);
+    std::fs::remove_dir_all(&folder)?;
+    result
+}
+
+fn writes_in(args: &WriteArgs, folder: &Path) -> Result<()> {
+    let setting = Setting {
+        folder: folder.to_owned(),
+        records: args.import.max(1),
+        core: args.server_core,
+    };
+    let setup = NodeSetup::authoritative(&setting, &args.node, "node")?;
+    let import = f64::from(setting.records) / setup.import(setting.records)?.as_secs_f64();
+    let store = open_store(&folder.join("store"))?;
+    let node = setup.serve(NODE, &Handles::new(1, Exactness::Octets))?;
+    let bench = Bench {
+        disk: Disk::new(&folder.join("disk"))?,
+        store,
+        pid: node.server.pid(),
+        administrator: Administrator::new(setup.native, &setup.admin_key())?,
+        http: setup.http,
+        time: Duration::from_secs_f64(args.time),
+        next: AtomicU64::new(0),
+    };
+    machine::pin(args.client_core)?;
+    let mut rounds = Vec::new();
+    for round in 0..args.rounds.max(1) {
+        eprintln!("round {} of {}", round + 1, args.rounds.max(1));
+        rounds.push(bench.round()?);
+    }
+    print(&rounds, import);
+    Ok(())
+}
+
+fn open_store(dir: &Path) -> Result<Store> {
+    let create = CreateOptions {
+        case_rule: CaseRule::Insensitive,
+        id: [7; 16],
+    };
+    let store = Store::create(dir, &create, &Options::default())?;
+    let prefix = Handle::of_prefix(PREFIX)?;
+    submit(&store, vec![Change::Home { prefix }])?;
+    Ok(store)
+}
+
+//----------- Round ----------------------------------------------------------
+
+struct Bench {
+    disk: Disk,
+    store: Store,
+    pid: u32,
+    administrator: Administrator,
+    http: std::net::SocketAddr,
+    time: Duration,
+    /// The next record that nobody has created yet.
+    next: AtomicU64,
+}
+
+/// What one round gave: rates per second, by number in flight where there are several.
+struct Round {
+    disk: f64,
+    disk_grouped: f64,
+    store: [f64; 3],
+    store_batched: f64,
+    creates: [Cost; 3],
+    proofs: Cost,
+    sessions: Cost,
+    handshakes: Cost,
+}
+
+/// A rate, and what it cost the node.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cost {
+    rate: f64,
+    user_us: f64,
+    system_us: f64,
+}
+
+impl Bench {
+    fn round(&self) -> Result<Round> {
+        let mut round = Round {
+            disk: self.disk.rate(1, self.time)?,
+            disk_grouped: self.disk.rate(64, self.time)?,
+            store: [0.0; 3],
+            store_batched: self.batched()?,
+            creates: [Cost::default(); 3],
+            proofs: self.alone(|| self.administrator.prove())?,
+            sessions: self.alone(|| self.administrator.begin().map(drop))?,
+            handshakes: self.alone(|| tls::handshake(self.http))?,
+        };
+        for (at, &threads) in IN_FLIGHT.iter().enumerate() {
+            round.store[at] = during(threads, self.time, |_| {
+                submit(&self.store, vec![put(self.next.fetch_add(1, Relaxed))])
+            })?;
+            round.creates[at] = self.creates(threads)?;
+        }
+        Ok(round)
+    }
+
+    /// Changes per second in batches, as an import makes them.
+    fn batched(&self) -> Result<f64> {
+        let begun = Instant::now();
+        let mut waiting = std::collections::VecDeque::new();
+        let mut count = 0;
+        while begun.elapsed() < self.time {
+            let first = self.next.fetch_add(u64::from(BATCH), Relaxed);
+            let changes = (first..first + u64::from(BATCH)).map(put).collect();
+            waiting.push_back(self.store.submit(batch(changes)));
+            count += BATCH;
+            if waiting.len() > BATCHES_WAITING
+                && let Some(ticket) = waiting.pop_front()
+            {
+                ticket.wait()?;
+            }
+        }
+        for ticket in waiting {
+            ticket.wait()?;
+        }
+        Ok(f64::from(count) / begun.elapsed().as_secs_f64())
+    }
+
+    /// Authenticated creates over the native protocol, one on its way for each client.
+    fn creates(&self, clients: usize) -> Result<Cost> {
+        let sessions: Result<Vec<Mutex<Session<'_>>>> = (0..clients)
+            .map(|_| {
+                let mut session = self.administrator.begin()?;
+                // Proves who asks, once for the session, outside of the measurement.
+                session.create(&fresh(self.next.fetch_add(1, Relaxed)))?;
+                Ok(Mutex::new(session))
+            })
+            .collect();
+        let sessions = sessions?;
+        self.costing(|| {
+            during(clients, self.time, |client| {
+                let Ok(mut session) = sessions[client].lock() else {
+                    bail!("a client has failed");
+                };
+                session.create(&fresh(self.next.fetch_add(1, Relaxed)))
+            })
+        })
+    }
+
+    /// One client that does one thing after the other.
+    fn alone(&self, act: impl Fn() -> Result<()> + Sync) -> Result<Cost> {
+        self.costing(|| during(1, self.time, |_| act()))
+    }
+
+    fn costing(&self, measure: impl FnOnce() -> Result<f64>) -> Result<Cost> {
+        let (before, begun) = (Taken::by_family(self.pid), Instant::now());
+        let rate = measure()?;
+        let taken = Taken::by_family(self.pid).since(before);
+        let count = rate * begun.elapsed().as_secs_f64();
+        Ok(Cost {
+            rate,
+            user_us: taken.user * 1e6 / count,
+            system_us: taken.system * 1e6 / count,
+        })
+    }
+}
+
+/// Does something again and again on each of `threads`; how often a second.
+fn during(threads: usize, time: Duration, act: impl Fn(usize) -> Result<()> + Sync) -> Result<f64> {
+    let (stop, total) = (AtomicBool::new(false), AtomicU64::new(0));
+    let begun = Instant::now();
+    let failed: Result<()> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads)
+            .map(|thread| {
+                let (stop, total, act) = (&stop, &total, &act);
+                scope.spawn(move || {
+                    while !stop.load(Relaxed) {
+                        act(thread)?;
+                        total.fetch_add(1, Relaxed);
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        std::thread::sleep(time);
+        stop.store(true, Relaxed);
+        let mut ends = threads.into_iter().map(|thread| thread.join());
+        ends.try_for_each(|end| end.unwrap_or_else(|_| bail!("a client has panicked")))
+    });
+    failed?;
+    Ok(total.load(Relaxed) as f64 / begun.elapsed().as_secs_f64())
+}
+
+//----------- Changes --------------------------------------------------------
+
+/// The name of a record that is only created here.
+fn fresh(n: u64) -> String {
+    format!("{PREFIX}/NEW{n:012}")
+}
+
+fn put(n: u64) -> Change {
+    Change::Put {
+        handle: Handle::parse(&fresh(n)).expect("the name is short and has a prefix"),
+        values: corpus::wire((n % 1_000_000) as u32),
+        expect: Expect::Absent,
+    }
+}
+
+fn batch(changes: Vec<Change>) -> Batch {
+    Batch {
+        changes,
+        at_ms: 1_780_000_000_000,
+        origin: Origin::Operator,
+        trail: Trail::default(),
+    }
+}
+
+fn submit(store: &Store, changes: Vec<Change>) -> Result<()> {
+    let len = changes.len();
+    let committed = store.submit(batch(changes)).wait();
+    committed.with_context(|| format!("the store refuses {len} changes"))?;
+    Ok(())
+}
+
+//----------- Table ----------------------------------------------------------
+
+fn print(rounds: &[Round], import: f64) {
+    let middle = |of: &dyn Fn(&Round) -> f64| median(rounds.iter().map(of));
+    let line = |what: &str, rate: f64, rest: &dyn Display| {
+        println!("{what:<42} {rate:>10.0}/s  {rest}");
+    };
+    let cost = |what: &str, of: &dyn Fn(&Round) -> Cost| {
+        let [user, system] = [
+            middle(&|round| of(round).user_us),
+            middle(&|round| of(round).system_us),
+        ];
+        let rest = format!("the node takes {user:.1} us + {system:.1} us of the system for each");
+        line(what, middle(&|round| of(round).rate), &rest);
+    };
+    println!("\nmedians of {} rounds\n", rounds.len());
+    line("disk: a write, a sync", middle(&|r| r.disk), &"");
+    line("disk: 64 writes, a sync", middle(&|r| r.disk_grouped), &"");
+    for (at, threads) in IN_FLIGHT.iter().enumerate() {
+        let what = format!("store: creates, {threads} on their way");
+        line(&what, middle(&|r| r.store[at]), &"");
+    }
+    line(
+        "store: creates in batches of 1,000",
+        middle(&|r| r.store_batched),
+        &"",
+    );
+    for (at, clients) in IN_FLIGHT.iter().enumerate() {
+        let what = format!("node: authenticated creates, {clients} clients");
+        cost(&what, &|r| r.creates[at]);
+    }
+    line(
+        "node: import, in order of names",
+        import,
+        &"by `guantong import`, not running",
+    );
+    cost("node: challenge and answer, RSA 2048", &|r| r.proofs);
+    cost("node: session, Diffie-Hellman", &|r| r.sessions);
+    cost("node: TLS handshake, not resumed", &|r| r.handshakes);
+    println!("\nbeside what is wanted: medians of the ratios within each round");
+    let judge = |what: &str, value: f64, wanted: f64| {
+        let word = if value >= wanted { "reached" } else { "MISSED" };
+        println!("{what:<42} {value:>10.2}  wanted >= {wanted:.2} {word}");
+    };
+    let single = middle(&|r| r.creates[0].rate / r.disk);
+    judge("creates, 1 client / disk", single, 0.5);
+    let wanted = |r: &Round| REFERENCE_CREATES * r.disk_grouped / REFERENCE_GROUPED;
+    let grouped = middle(&|r| r.creates[2].rate / wanted(r));
+    judge("creates, 64 clients / scaled reference", grouped, 1.0);
+    judge("import / 150,000 a second", import / IMPORT_WANTED, 1.0);
+}
+
+/// Fails unless the node said that all is well.
+fn expect_code(found: i32, wanted: i32, what: &str) -> Result<()> {
+    ensure!(
+        found == wanted,
+        "{what}: the node says {found} and not {wanted}"
+    );
+    Ok(())
+}
