@@ -150,10 +150,13 @@ fn load(args: &LoadArgs) -> Result<()> {
         }
     };
     client.run(Duration::from_secs_f64(args.warm_up))?;
-    let tally = client.run(Duration::from_secs_f64(args.time))?;
+    let mut tally = client.run(Duration::from_secs_f64(args.time))?;
+    client.settle(&mut tally)?;
     println!(
-        "{:.0} answers a second; latency {:.0} us (p50), {:.0} us (p99), {:.0} us (p99.9)",
+        "{:.0} answers a second; latency {:.0} us (mean), {:.0} us (p50), {:.0} us (p99), \
+         {:.0} us (p99.9)",
         tally.rate(),
+        tally.mean_us(),
         tally.latency_us(0.5),
         tally.latency_us(0.99),
         tally.latency_us(0.999)

@@ -58,10 +58,12 @@ impl Dialect for Dns {
         let Some(packet) = octets.get(..data_at + data.len()) else {
             return Verdict::Incomplete;
         };
-        // A response without error or truncation, one question, one answer.
+        // A response without error or truncation, one question, one answer and nothing else: what
+        // is longer than that is no fair comparison.
         let is_answer = packet[2] & 0x82 == 0x80
             && packet[3] & 0x0f == 0
-            && packet[4..8] == [0, 1, 0, 1]
+            && packet[4..HEADER_LEN] == [0, 1, 0, 1, 0, 0, 0, 0]
+            && octets.len() == packet.len()
             && self.id(packet) == Some(id);
         let is_right =
             is_answer && packet[HEADER_LEN..].starts_with(asked) && &packet[data_at..] == data;

@@ -14,9 +14,8 @@ pub struct Json {
     questions: Table,
     /// How the body names the handle.
     names: Table,
-    /// The data of the first and the last value.
-    first: Table,
-    last: Table,
+    /// The data of each value. They are a table each, since they differ in length.
+    data: [Table; 4],
 }
 
 impl Json {
@@ -27,8 +26,7 @@ impl Json {
         Self {
             questions: Table::new(count, question),
             names: Table::new(count, name),
-            first: Table::new(count, |n| text(n, 0)),
-            last: Table::new(count, |n| text(n, 3)),
+            data: [0, 1, 2, 3].map(|at| Table::new(count, |n| text(n, at))),
         }
     }
 }
@@ -48,9 +46,8 @@ impl Dialect for Json {
 
     fn judge(&self, n: u32, _: u32, octets: &[u8]) -> Verdict {
         judge(octets, |body| {
-            [&self.names, &self.first, &self.last]
-                .iter()
-                .all(|table| memmem::find(body, table.piece(n)).is_some())
+            let mut wanted = [&self.names].into_iter().chain(&self.data);
+            wanted.all(|table| memmem::find(body, table.piece(n)).is_some())
         })
     }
 }
@@ -62,7 +59,7 @@ pub(super) fn question(n: u32) -> Vec<u8> {
         .into_bytes()
 }
 
-/// Judges an answer with status 200 by its body. Bodies in chunks are not understood, and wrong.
+/// Judges an answer with status 200 by its body, which has a length or comes in chunks.
 pub(super) fn judge(octets: &[u8], is_body: impl FnOnce(&[u8]) -> bool) -> Verdict {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut head = httparse::Response::new(&mut headers);
@@ -84,6 +81,9 @@ pub(super) fn judge(octets: &[u8], is_body: impl FnOnce(&[u8]) -> bool) -> Verdi
                 .parse::<usize>()
                 .ok()
         });
+    if is_chunked(head.headers) {
+        return judge_chunks(octets, head_len, is_body);
+    }
     let Some(end) = body_len.and_then(|len| len.checked_add(head_len)) else {
         return Verdict::Wrong;
     };
@@ -91,6 +91,47 @@ pub(super) fn judge(octets: &[u8], is_body: impl FnOnce(&[u8]) -> bool) -> Verdi
         None => Verdict::Incomplete,
         Some(body) if is_body(body) => Verdict::Right(end),
         Some(_) => Verdict::Wrong,
+    }
+}
+
+fn is_chunked(headers: &[httparse::Header<'_>]) -> bool {
+    headers.iter().any(|header| {
+        header.name.eq_ignore_ascii_case("transfer-encoding")
+            && header.value.eq_ignore_ascii_case(b"chunked")
+    })
+}
+
+/// Puts the chunks together (RFC 9112, 7.1). Trailers are not understood, and wrong.
+fn judge_chunks(octets: &[u8], mut at: usize, is_body: impl FnOnce(&[u8]) -> bool) -> Verdict {
+    let mut body = Vec::new();
+    loop {
+        let rest = octets.get(at..).unwrap_or_default();
+        let (line_len, len) = match httparse::parse_chunk_size(rest) {
+            Ok(httparse::Status::Complete(found)) => found,
+            Ok(httparse::Status::Partial) => return Verdict::Incomplete,
+            Err(_) => return Verdict::Wrong,
+        };
+        let start = at + line_len;
+        let end = usize::try_from(len)
+            .ok()
+            .and_then(|len| start.checked_add(len))
+            .filter(|end| *end < usize::MAX - 2);
+        let Some(end) = end else {
+            return Verdict::Wrong;
+        };
+        match octets.get(end..end + 2) {
+            None => return Verdict::Incomplete,
+            Some(b"\r\n") => {}
+            Some(_) => return Verdict::Wrong,
+        }
+        body.extend_from_slice(&octets[start..end]);
+        at = end + 2;
+        if len == 0 {
+            return match is_body(&body) {
+                true => Verdict::Right(at),
+                false => Verdict::Wrong,
+            };
+        }
     }
 }
 
@@ -112,6 +153,39 @@ mod tests {
         assert_eq!(dialect.judge(1, 0, &answer(2)), Verdict::Wrong);
         let right = answer(1);
         assert_eq!(dialect.judge(1, 0, &right), Verdict::Right(right.len()));
+    }
+
+    #[test]
+    fn changed_value_is_noticed() {
+        let dialect = Json::new(3);
+        for (kind, text) in corpus::texts(1) {
+            let other = String::from_utf8(answer(1)).unwrap();
+            let other = other.replacen(&text, &"?".repeat(text.len()), 1);
+            assert_eq!(
+                dialect.judge(1, 0, other.as_bytes()),
+                Verdict::Wrong,
+                "{kind}"
+            );
+        }
+    }
+
+    #[test]
+    fn chunks_are_put_together() {
+        let dialect = Json::new(3);
+        let line = corpus::json_line(1);
+        let (one, two) = line.as_bytes().split_at(50);
+        let mut right = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+        for part in [one, two, b""] {
+            right.extend_from_slice(format!("{:x}\r\n", part.len()).as_bytes());
+            right.extend_from_slice(part);
+            right.extend_from_slice(b"\r\n");
+        }
+        assert_eq!(dialect.judge(1, 0, &right), Verdict::Right(right.len()));
+        assert_eq!(dialect.judge(2, 0, &right), Verdict::Wrong);
+        for len in 0..right.len() {
+            let verdict = dialect.judge(1, 0, &right[..len]);
+            assert_eq!(verdict, Verdict::Incomplete, "{len}");
+        }
     }
 
     #[test]

@@ -28,6 +28,10 @@ const LATENCY_MAX_NS: u64 = 10_000_000_000;
 pub trait Load {
     /// Asks for `time`. Fails if the server cannot be reached at all.
     fn run(&mut self, time: Duration) -> Result<Tally>;
+
+    /// Waits for what is still in flight and asks nothing more. What is wrong with it, or does not
+    /// come, is added to the errors of `tally`: no loss hides behind the end of a run.
+    fn settle(&mut self, tally: &mut Tally) -> Result<()>;
 }
 
 //----------- Tally ----------------------------------------------------------
@@ -79,6 +83,20 @@ impl Tally {
     /// The latency that a part of the answers stayed within, in microseconds.
     pub fn latency_us(&self, part: f64) -> f64 {
         self.latencies.value_at_quantile(part) as f64 / 1e3
+    }
+
+    /// Counts the errors of another run, and not its answers.
+    fn add_errors(&mut self, other: &Self) {
+        self.wrong += other.wrong;
+        self.strays += other.strays;
+        self.timeouts += other.timeouts;
+        self.broken += other.broken;
+    }
+
+    /// The mean latency, in microseconds. Together with the rate it must give the questions in
+    /// flight (Little's law); if it does not, the clock was read at the wrong moment.
+    pub fn mean_us(&self) -> f64 {
+        self.latencies.mean() / 1e3
     }
 
     /// Everything that went wrong.

@@ -47,6 +47,8 @@ struct Connection {
     /// Questions on their way, in order: record, id, time.
     asked: VecDeque<(u32, u32, Instant)>,
     wants_write: bool,
+    /// Whether there has been an answer on it.
+    has_answered: bool,
 }
 
 /// What became of a connection.
@@ -92,13 +94,13 @@ impl<'a> Stream<'a> {
             leaving: Vec::new(),
             asked: VecDeque::with_capacity(self.depth),
             wants_write: false,
+            has_answered: false,
         })
     }
 
-    /// Fills the depth of a connection with questions and sends them.
-    fn ask(&mut self, number: usize) -> io::Result<Fate> {
+    /// Fills the depth of a connection with questions and sends them. They count from `now`.
+    fn ask(&mut self, number: usize, now: Instant) -> io::Result<Fate> {
         let connection = &mut self.connections[number];
-        let now = Instant::now();
         let id_bits = self.dialect.id_bits();
         while connection.asked.len() < self.depth {
             let record = self.draw.next();
@@ -150,6 +152,7 @@ impl<'a> Stream<'a> {
             match self.dialect.judge(record, id, &octets[at..]) {
                 Verdict::Right(len) => {
                     tally.right(asked, now);
+                    connection.has_answered = true;
                     at += len;
                 }
                 Verdict::Incomplete => break,
@@ -169,7 +172,7 @@ impl<'a> Stream<'a> {
     fn serve(&mut self, number: usize, tally: &mut Tally) -> Result<()> {
         let mut fate = self.receive(number, tally)?;
         if matches!(fate, Fate::Lives) {
-            fate = self.ask(number)?;
+            fate = self.ask(number, Instant::now())?;
         }
         if matches!(fate, Fate::Ended) {
             self.begin_again(number, tally)?;
@@ -178,16 +181,18 @@ impl<'a> Stream<'a> {
     }
 
     /// Connects anew. A server that closes after each answer, as Handle.Net does, has been asked
-    /// again before the client sees it: that question was not answered, and does not count.
+    /// again before the client sees it: that question does not count, and the next one counts from
+    /// before the connection, which is a part of what such a server costs. One that closes without
+    /// any answer is in error.
     fn begin_again(&mut self, number: usize, tally: &mut Tally) -> Result<()> {
         let ended = &self.connections[number];
-        let has_begun = !ended.arrived.is_empty();
-        if has_begun || ended.asked.len() > 1 {
+        let is_cut = !ended.arrived.is_empty();
+        if is_cut || !ended.has_answered || ended.asked.len() > 1 {
             tally.broken += 1;
         }
-        let connection = self.connect(number)?;
-        self.connections[number] = connection;
-        self.ask(number)?;
+        let begun = Instant::now();
+        self.connections[number] = self.connect(number)?;
+        self.ask(number, begun)?;
         Ok(())
     }
 
@@ -198,11 +203,21 @@ impl<'a> Stream<'a> {
             let is_late = |asked: Instant| now.saturating_duration_since(asked) > PATIENCE;
             if oldest.is_some_and(|&(_, _, asked)| is_late(asked)) {
                 tally.timeouts += self.connections[number].asked.len() as u64;
+                let begun = Instant::now();
                 self.connections[number] = self.connect(number)?;
-                self.ask(number)?;
+                self.ask(number, begun)?;
             }
         }
         Ok(())
+    }
+
+    /// Waits for events once.
+    fn wait(&self, events: &mut [EpollEvent]) -> Result<usize> {
+        match self.epoll.wait(events, EpollTimeout::from(SLEEP_MS)) {
+            Ok(count) => Ok(count),
+            Err(nix::errno::Errno::EINTR) => Ok(0),
+            Err(error) => Err(error).context("waiting for answers failed"),
+        }
     }
 }
 
@@ -236,15 +251,11 @@ impl Load for Stream<'_> {
         let mut swept = begun;
         for number in 0..self.connections.len() {
             if self.connections[number].asked.is_empty() {
-                self.ask(number)?;
+                self.ask(number, Instant::now())?;
             }
         }
         while begun.elapsed() < time {
-            let count = match self.epoll.wait(&mut events, EpollTimeout::from(SLEEP_MS)) {
-                Ok(count) => count,
-                Err(nix::errno::Errno::EINTR) => 0,
-                Err(error) => return Err(error).context("waiting for answers failed"),
-            };
+            let count = self.wait(&mut events)?;
             for event in &events[..count] {
                 self.serve(event.data() as usize, &mut tally)?;
             }
@@ -255,5 +266,35 @@ impl Load for Stream<'_> {
         }
         tally.time = begun.elapsed();
         Ok(tally)
+    }
+
+    fn settle(&mut self, tally: &mut Tally) -> Result<()> {
+        let begun = Instant::now();
+        let mut late = Tally::new();
+        let mut events = vec![EpollEvent::empty(); EVENTS];
+        let is_awaited = |connection: &Connection| !connection.asked.is_empty();
+        while self.connections.iter().any(is_awaited) && begun.elapsed() < PATIENCE {
+            let count = self.wait(&mut events)?;
+            for event in &events[..count] {
+                let number = event.data() as usize;
+                // What the system has not taken yet is on its way too.
+                let mut fate = self.connections[number].write()?;
+                if matches!(fate, Fate::Lives) {
+                    fate = self.receive(number, &mut late)?;
+                }
+                let connection = &mut self.connections[number];
+                if matches!(fate, Fate::Ended) {
+                    if connection.asked.len() > 1 || !connection.has_answered {
+                        late.broken += 1;
+                    }
+                    connection.asked.clear();
+                    self.epoll.delete(&connection.stream)?;
+                }
+            }
+        }
+        let left = self.connections.iter().map(|one| one.asked.len() as u64);
+        late.timeouts += left.sum::<u64>();
+        tally.add_errors(&late);
+        Ok(())
     }
 }
