@@ -8,15 +8,21 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::dialect::{Dialect, Dns, Echo, Exactness, Fixed, Handles, Json, Redis};
-use crate::load::{Draw, Law, StreamShape};
-use crate::machine;
-use crate::round::{Facts, NODE, Plan, Row, Shape, measure, report, targets};
-use crate::server::{self, Node, NodeSetup, Server, Setting};
-use crate::{ECHO_LEN, corpus};
+use crate::cast::{
+    DatagramCast, DatagramServers, HandleNet, Patience, StreamCast, StreamServers, TwoCores,
+};
+use crate::load::{Draw, Law};
+use crate::round::{
+    FLOOR, Facts, Measurement, NODE, Plan, Row, UDP, UDP_MANY, measure, report, targets,
+};
+use crate::server::Setting;
+use crate::{corpus, machine};
 
 /// Load of the machine above which figures deserve a warning.
 const LOAD_MAX: f64 = 0.5;
+/// Questions for each record that fill a cache: drawn evenly, they leave one record in a thousand
+/// out.
+const FILL: u64 = 7;
 
 #[derive(clap::Args)]
 pub struct AllArgs {
@@ -44,12 +50,21 @@ pub struct AllArgs {
     /// UDP: questions in flight, at most 192
     #[arg(long, default_value_t = 64)]
     window: usize,
+    /// Records of the second half, which is UDP only; 0 leaves it out
+    #[arg(long, default_value_t = 1_000_000)]
+    many: u32,
     /// A Handle.Net server of your own that has the records: native protocol
     #[arg(long)]
     handle_net: Option<SocketAddr>,
     /// The same: HTTP
     #[arg(long)]
     handle_net_http: Option<SocketAddr>,
+    /// The same: its process, if it runs here, for its processor time
+    #[arg(long)]
+    handle_net_pid: Option<u32>,
+    /// It has the records of the second half too
+    #[arg(long)]
+    handle_net_many: bool,
     /// Core of the client
     #[arg(long, default_value_t = 0)]
     client_core: usize,
@@ -61,30 +76,19 @@ pub struct AllArgs {
     json: Option<PathBuf>,
 }
 
-/// Everyone that is measured, and what they are asked in.
-struct Cast {
-    handles: Handles,
-    foreign: Handles,
-    dns: Dns,
-    json: Json,
-    fixed: Fixed,
-    echo: Echo,
-    redis: Redis,
+/// What one half of the run gave.
+#[derive(Default)]
+struct Half {
+    measured: Vec<Measurement>,
+    facts: Vec<Fact>,
 }
 
-/// Servers that run.
-struct Running {
-    udp_echo: Server,
-    udp: Server,
-    tcp_echo: Server,
-    tcp: Server,
-    hyper: Server,
-    axum: Server,
-    nsd: Option<Server>,
-    knot: Option<Server>,
-    redis: Option<Server>,
-    node: Node,
-    recursive: Node,
+/// Start-up and memory of a server.
+struct Fact {
+    server: String,
+    records: u32,
+    start_up_secs: f64,
+    resident: u64,
 }
 
 /// Measures everyone.
@@ -99,67 +103,133 @@ pub fn all(args: &AllArgs) -> Result<()> {
 }
 
 fn all_in(args: &AllArgs, folder: &Path) -> Result<()> {
-    let setting = Setting {
-        folder: folder.to_owned(),
-        records: args.records.clamp(1, corpus::RECORDS_MAX),
-        core: args.server_core,
-    };
     println!("{}", machine::describe());
     let busy = machine::load_average();
     if busy > LOAD_MAX {
         println!("the machine is busy (load {busy:.2}): ratios are rough, rates say little");
     }
-    let cast = Cast::new(setting.records);
-    let running = Running::start(&setting, &args.node, &cast)?;
-    let draw = Draw::new(args.law, setting.records)?;
-    let mut rows = rows(args, &cast, &running);
-    if let Some(only) = &args.only {
-        rows.retain(|row| row.group.starts_with(only.as_str()));
-    }
     let mut log: Box<dyn Write> = match &args.json {
         Some(path) => Box::new(File::create(path).with_context(|| path.display().to_string())?),
         None => Box::new(sink()),
     };
-    machine::pin(args.client_core)?;
-    let measured = measure(&rows, &draw, plan(args), &mut log)?;
-    println!("\n{} records, {:?} draws\n", setting.records, args.law);
-    print!("{}", report(&measured));
-    println!("\nstart-up and memory of whoever was started");
-    for server in running.of_records() {
-        println!(
-            "{:<16} {:>8.3} s {:>8.0} MB",
-            server.name,
-            server.start_up.as_secs_f64(),
-            machine::resident(server.pid()) as f64 / 1e6
-        );
+    let mut all = few(args, folder, &mut log)?;
+    if args.wants(UDP_MANY) && args.many > 0 {
+        let many = many(args, folder, &mut log)?;
+        all.measured.extend(many.measured);
+        all.facts.extend(many.facts);
     }
-    println!("\nbeside what is wanted: medians of the ratios within each round");
-    let node = &running.node.server;
-    let facts = Facts {
-        records: setting.records,
-        start_up_secs: node.start_up.as_secs_f64(),
-        resident_mb: machine::resident(node.pid()) as f64 / 1e6,
-    };
-    print!("{}", targets(&measured, facts));
+    print(args, &all);
     Ok(())
 }
 
-fn plan(args: &AllArgs) -> Plan {
-    // A cache is warm when every record has been asked for: some ten times, drawn evenly.
-    let fill = Duration::from_secs_f64(1.0 + f64::from(args.records) / 20_000.0);
-    match args.quick {
-        true => Plan {
-            rounds: 1,
-            first_warm_up: fill.min(Duration::from_secs(2)),
-            warm_up: Duration::ZERO,
-            time: Duration::from_millis(330),
-        },
-        false => Plan {
-            rounds: args.rounds.max(1),
-            first_warm_up: fill.min(Duration::from_secs(40)),
-            warm_up: Duration::from_millis(300),
-            time: Duration::from_secs_f64(args.time),
-        },
+/// Everything, with few records.
+fn few(args: &AllArgs, folder: &Path, log: &mut dyn Write) -> Result<Half> {
+    let setting = args.setting(folder, "few", args.records)?;
+    let (handle_net, patience) = (args.handle_net(), args.patience(setting.records));
+    let cast = DatagramCast::new(setting.records, handle_net);
+    let stream_cast = StreamCast::new(setting.records);
+    let servers = DatagramServers::start(&setting, &args.node, &cast)?;
+    let streams = StreamServers::start(&setting, &stream_cast, &cast)?;
+    let two_cores = TwoCores::new(args.client_core, args.server_core);
+    let two = two_cores.start(&setting, &args.node, &cast)?;
+    let mut rows = servers.rows(UDP, &cast, args.window, handle_net, patience);
+    rows.extend(two_cores.rows(&cast, &servers.node, &two, patience));
+    rows.extend(streams.rows(&stream_cast, &cast, &servers, handle_net, patience));
+    args.half(rows, setting.records, &servers, log)
+}
+
+/// Datagrams only, with many records: caches of the processor no longer hold everything.
+fn many(args: &AllArgs, folder: &Path, log: &mut dyn Write) -> Result<Half> {
+    let setting = args.setting(folder, "many", args.many)?;
+    let handle_net = match args.handle_net_many {
+        true => args.handle_net(),
+        false => HandleNet::default(),
+    };
+    let patience = args.patience(setting.records);
+    let cast = DatagramCast::new(setting.records, handle_net);
+    let servers = DatagramServers::start(&setting, &args.node, &cast)?;
+    let rows = servers.rows(UDP_MANY, &cast, args.window, handle_net, patience);
+    args.half(rows, setting.records, &servers, log)
+}
+
+impl AllArgs {
+    fn setting(&self, folder: &Path, name: &str, records: u32) -> Result<Setting> {
+        let folder = folder.join(name);
+        std::fs::create_dir(&folder).with_context(|| folder.display().to_string())?;
+        Ok(Setting {
+            folder,
+            records: records.clamp(1, corpus::RECORDS_MAX),
+            core: self.server_core,
+        })
+    }
+
+    fn wants(&self, group: &str) -> bool {
+        self.only
+            .as_ref()
+            .is_none_or(|only| group.starts_with(only))
+    }
+
+    fn handle_net(&self) -> HandleNet {
+        HandleNet {
+            native: self.handle_net,
+            http: self.handle_net_http,
+            pid: self.handle_net_pid,
+        }
+    }
+
+    fn patience(&self, records: u32) -> Patience {
+        Patience {
+            is_quick: self.quick,
+            fill: FILL * u64::from(records),
+        }
+    }
+
+    fn plan(&self) -> Plan {
+        match self.quick {
+            true => Plan {
+                rounds: 1,
+                warm_up: Duration::ZERO,
+                time: Duration::from_millis(330),
+            },
+            false => Plan {
+                rounds: self.rounds.max(1),
+                warm_up: Duration::from_millis(300),
+                time: Duration::from_secs_f64(self.time),
+            },
+        }
+    }
+
+    fn half(
+        &self,
+        mut rows: Vec<Row<'_>>,
+        records: u32,
+        servers: &DatagramServers,
+        log: &mut dyn Write,
+    ) -> Result<Half> {
+        rows.retain(|row| self.wants(row.group));
+        let draw = Draw::new(self.law, records)?;
+        // What is started afterwards is not to be kept to this core.
+        let measured =
+            machine::while_pinned(self.client_core, || measure(&rows, &draw, self.plan(), log))?;
+        for server in servers.of_records() {
+            server.expect_on_its_cores()?;
+        }
+        let facts = servers.of_records().map(|server| Fact {
+            server: match server.name.as_str() {
+                "udp" => FLOOR.to_owned(),
+                name => name.to_owned(),
+            },
+            records,
+            start_up_secs: match server.name.as_str() {
+                NODE => servers.start_up.as_secs_f64(),
+                _ => server.start_up.as_secs_f64(),
+            },
+            resident: machine::resident(server.pid()),
+        });
+        Ok(Half {
+            measured,
+            facts: facts.collect(),
+        })
     }
 }
 
@@ -170,152 +240,45 @@ fn scratch_folder() -> Result<PathBuf> {
     Ok(folder)
 }
 
-//----------- Cast -----------------------------------------------------------
+//----------- Output ---------------------------------------------------------
 
-impl Cast {
-    fn new(records: u32) -> Self {
-        Self {
-            handles: Handles::new(records, Exactness::Octets),
-            foreign: Handles::new(records, Exactness::Data),
-            dns: Dns::new(records),
-            json: Json::new(records),
-            fixed: Fixed::new(records),
-            echo: Echo::new(records, ECHO_LEN),
-            redis: Redis::new(records),
-        }
+fn print(args: &AllArgs, all: &Half) {
+    println!(
+        "\n{} records, {:?} draws; {UDP_MANY}: {}\n",
+        args.records, args.law, args.many
+    );
+    print!("{}", report(&all.measured));
+    println!("\nstart-up and memory of those that have records, after all rounds");
+    for fact in &all.facts {
+        println!(
+            "{:<11} {:>9} records {:>8.3} s {:>6.0} MB{}",
+            fact.server,
+            fact.records,
+            fact.start_up_secs,
+            fact.resident as f64 / 1e6,
+            per_record(&all.facts, fact)
+        );
     }
+    println!("\nbeside what is wanted: medians of the ratios within each round");
+    let is_node = |fact: &&Fact| fact.server == NODE && fact.records == args.records;
+    let node = all.facts.iter().find(is_node);
+    let facts = Facts {
+        records: args.records,
+        many: args.many,
+        start_up_secs: node.map_or(f64::NAN, |node| node.start_up_secs),
+        are_cores_apart: TwoCores::new(args.client_core, args.server_core).are_apart,
+    };
+    print!("{}", targets(&all.measured, facts));
 }
 
-impl Running {
-    fn start(setting: &Setting, program: &Path, cast: &Cast) -> Result<Self> {
-        let floor = |kind, dialect: &dyn Dialect| server::floor(setting, kind, dialect);
-        let optional = |program: &str, start: &dyn Fn() -> Result<Server>| {
-            if server::is_installed(program) {
-                return start().map(Some);
-            }
-            println!("SKIPPED: {program} is not installed and not measured");
-            Ok(None)
-        };
-        let setup = NodeSetup::authoritative(setting, program, "node")?;
-        setup.import(setting.records)?;
-        let node = setup.serve(NODE, &cast.handles)?;
-        let recursive = NodeSetup::recursive(setting, program, setup.native)?;
-        Ok(Self {
-            udp_echo: floor("udp-echo", &cast.echo)?,
-            udp: floor("udp", &cast.handles)?,
-            tcp_echo: floor("tcp-echo", &cast.echo)?,
-            tcp: floor("tcp", &cast.handles)?,
-            hyper: floor("hyper", &cast.fixed)?,
-            axum: floor("axum", &cast.fixed)?,
-            nsd: optional("nsd", &|| server::nsd(setting, &cast.dns))?,
-            knot: optional("knotd", &|| server::knot(setting, &cast.dns))?,
-            redis: optional("redis-server", &|| server::redis(setting))?,
-            recursive: recursive.serve("recursive", &cast.handles)?,
-            node,
-        })
-    }
-
-    /// Those that have records, for start-up and memory.
-    fn of_records(&self) -> impl Iterator<Item = &Server> {
-        let own = [&self.node.server, &self.udp];
-        let others = [&self.nsd, &self.knot, &self.redis];
-        own.into_iter().chain(others.into_iter().flatten())
-    }
-}
-
-//----------- Rows -----------------------------------------------------------
-
-fn streams(connections: usize, depth: usize) -> Shape {
-    Shape::Streams(StreamShape { connections, depth })
-}
-
-/// All rows, those that are compared beside each other.
-fn rows<'a>(args: &AllArgs, cast: &'a Cast, running: &Running) -> Vec<Row<'a>> {
-    let window = Shape::Datagrams(args.window);
-    let (single, piped) = (streams(64, 1), streams(4, 64));
-    let mut rows = datagram_rows(cast, running, window);
-    rows.extend(foreign(args.handle_net, "udp", &cast.foreign, window));
-    rows.extend([
-        row("tcp 64x1", "echo", &running.tcp_echo, &cast.echo, single),
-        row("tcp 64x1", "floor", &running.tcp, &cast.handles, single),
-        row(
-            "tcp 64x1",
-            NODE,
-            &running.node.server,
-            &cast.handles,
-            single,
-        ),
-    ]);
-    rows.extend(foreign(args.handle_net, "tcp 64x1", &cast.foreign, single));
-    rows.extend([
-        row("tcp 4x64", "echo", &running.tcp_echo, &cast.echo, piped),
-        row("tcp 4x64", "floor", &running.tcp, &cast.handles, piped),
-        row("tcp 4x64", NODE, &running.node.server, &cast.handles, piped),
-        row("http 64x1", "hyper", &running.hyper, &cast.fixed, single),
-        row("http 64x1", "axum", &running.axum, &cast.fixed, single),
-        Row {
-            address: running.node.http,
-            ..row("http 64x1", NODE, &running.node.server, &cast.json, single)
-        },
-    ]);
-    rows.extend(foreign(
-        args.handle_net_http,
-        "http 64x1",
-        &cast.json,
-        single,
-    ));
-    if let Some(redis) = &running.redis {
-        let deep = streams(16, 64);
-        rows.push(row("redis 64x1", "Redis", redis, &cast.redis, single));
-        rows.push(row("redis 16x64", "Redis", redis, &cast.redis, deep));
-    }
-    rows
-}
-
-fn datagram_rows<'a>(cast: &'a Cast, running: &Running, window: Shape) -> Vec<Row<'a>> {
-    let (node, recursive) = (&running.node.server, &running.recursive.server);
-    let mut rows = vec![
-        row("udp", "echo", &running.udp_echo, &cast.echo, window),
-        row("udp", "floor", &running.udp, &cast.handles, window),
-        row("udp", NODE, node, &cast.handles, window),
-        row("udp", "recursive", recursive, &cast.handles, window),
-    ];
-    for server in [&running.nsd, &running.knot].into_iter().flatten() {
-        rows.push(row("udp", &server.name, server, &cast.dns, window));
-    }
-    rows
-}
-
-fn row<'a>(
-    group: &'static str,
-    name: &str,
-    server: &Server,
-    dialect: &'a dyn Dialect,
-    shape: Shape,
-) -> Row<'a> {
-    Row {
-        group,
-        server: name.to_owned(),
-        address: server.address,
-        pid: Some(server.pid()),
-        dialect,
-        shape,
-    }
-}
-
-/// The row of a server that runs already, if there is one.
-fn foreign<'a>(
-    address: Option<SocketAddr>,
-    group: &'static str,
-    dialect: &'a dyn Dialect,
-    shape: Shape,
-) -> Option<Row<'a>> {
-    address.map(|address| Row {
-        group,
-        server: "Handle.Net".to_owned(),
-        address,
-        pid: None,
-        dialect,
-        shape,
-    })
+/// What each record more takes: the difference between many and few, so that what a program takes
+/// by itself is not in it.
+fn per_record(all: &[Fact], fact: &Fact) -> String {
+    let is_fewer = |one: &&Fact| one.server == fact.server && one.records < fact.records;
+    let Some(fewer) = all.iter().find(is_fewer) else {
+        return String::new();
+    };
+    let octets = fact.resident as f64 - fewer.resident as f64;
+    let each = octets / f64::from(fact.records - fewer.records);
+    format!(", {each:.0} octets for each record more")
 }

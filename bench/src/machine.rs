@@ -16,21 +16,77 @@ const TICKS_PER_SEC: f64 = 100.0;
 
 /// Keeps this thread, and what it starts from now on, on one core.
 pub fn pin(core: usize) -> Result<()> {
-    let mut set = CpuSet::new();
-    set.set(core)
-        .with_context(|| format!("{core} is no number of a core"))?;
-    set_affinity(&set).with_context(|| format!("core {core} cannot be used"))
+    pin_to(&[core])
 }
 
-/// Starts a program that keeps to one core.
-pub fn spawn_pinned(command: &mut Command, core: usize) -> Result<Child> {
+/// Keeps this thread, and what it starts from now on, on some cores.
+fn pin_to(cores: &[usize]) -> Result<()> {
+    set_affinity(&set_of(cores)?).with_context(|| format!("cores {cores:?} cannot be used"))
+}
+
+/// Does something on one core, and lets this thread go where it could go before.
+pub fn while_pinned<T>(core: usize, act: impl FnOnce() -> Result<T>) -> Result<T> {
+    let before = sched_getaffinity(Pid::from_raw(0))?;
+    pin(core)?;
+    let done = act();
+    set_affinity(&before)?;
+    done
+}
+
+/// How many cores there are.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Starts a program that keeps to some cores.
+pub fn spawn_pinned(command: &mut Command, cores: &[usize]) -> Result<Child> {
     let before = sched_getaffinity(Pid::from_raw(0))?;
     // What is started inherits the affinity of the thread that starts it.
-    pin(core)?;
+    pin_to(cores)?;
     let child = command.spawn();
     set_affinity(&before)?;
     let name = command.get_program().display().to_string();
     child.with_context(|| format!("{name} cannot be started"))
+}
+
+/// Keeps every thread of a process and its descendants to some cores. Some servers choose cores for
+/// their threads themselves, as Knot does, and would share the client's.
+pub fn keep(pid: u32, cores: &[usize]) -> Result<()> {
+    let set = set_of(cores)?;
+    for thread in threads(pid) {
+        // It may have ended by now.
+        let _ = sched_setaffinity(thread, &set);
+    }
+    Ok(())
+}
+
+/// Whether every thread of a process and its descendants keeps to some cores.
+pub fn is_kept(pid: u32, cores: &[usize]) -> bool {
+    let is_within = |set: CpuSet| {
+        let mut all = 0..CpuSet::count();
+        all.all(|core| cores.contains(&core) || !set.is_set(core).unwrap_or(false))
+    };
+    let mut sets = threads(pid)
+        .into_iter()
+        .filter_map(|thread| sched_getaffinity(thread).ok());
+    sets.all(is_within)
+}
+
+fn threads(pid: u32) -> Vec<Pid> {
+    let members = family(pid).into_iter();
+    let folders = members.filter_map(|one| fs::read_dir(format!("/proc/{}/task", one.pid)).ok());
+    let entries = folders.flatten().flatten();
+    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    numbers.map(Pid::from_raw).collect()
+}
+
+fn set_of(cores: &[usize]) -> Result<CpuSet> {
+    let mut set = CpuSet::new();
+    for &core in cores {
+        set.set(core)
+            .with_context(|| format!("{core} is no number of a core"))?;
+    }
+    Ok(set)
 }
 
 fn set_affinity(set: &CpuSet) -> nix::Result<()> {
@@ -160,8 +216,14 @@ pub fn describe() -> String {
         .count();
     let kernel = read("/proc/sys/kernel/osrelease");
     let memory_gib = kib("/proc/meminfo", "MemTotal:") as f64 / f64::from(1 << 20);
+    // Two threads of one core share what a core can do: not what is meant here by two cores.
+    let siblings = read("/sys/devices/system/cpu/cpu0/topology/thread_siblings_list");
+    let threads = match siblings.trim().contains([',', '-']) {
+        true => ", cores are threads: give --client-core and --server-core none of one core",
+        false => "",
+    };
     format!(
-        "{cores} cores of {}, {memory_gib:.0} GiB, Linux {}",
+        "{cores} cores of {}, {memory_gib:.0} GiB, Linux {}{threads}",
         model.map_or("an unknown kind", |(_, name)| name),
         kernel.trim()
     )
@@ -176,14 +238,31 @@ pub fn load_average() -> f64 {
 
 /// The share of all cores that others took while `taken` of the time was ours.
 pub fn others_share(all_before: f64, ours: f64, time: Duration) -> f64 {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
+    let cores = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let is_core = |line: &&str| line.starts_with("cpu") && !line.starts_with("cpu ");
+    let cores = cores.lines().filter(is_core).count().max(1);
     let others = Taken::by_all() - all_before - ours;
-    (others / time.as_secs_f64() / cores).max(0.0)
+    (others / time.as_secs_f64() / cores as f64).max(0.0)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Stat, family, resident};
+    use super::{Stat, family, is_kept, keep, resident};
+
+    #[test]
+    fn threads_that_chose_a_core_are_moved() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let pid = child.id();
+        let first = (0..).find(|&core| super::pin(core).is_ok()).unwrap();
+        keep(pid, &[first]).unwrap();
+        let (kept, elsewhere) = (is_kept(pid, &[first]), is_kept(pid, &[first + 1]));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(kept && !elsewhere);
+    }
 
     #[test]
     fn family_holds_the_process_itself_and_its_child() {

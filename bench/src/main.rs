@@ -4,6 +4,7 @@
 //! results are in docs/performance.md.
 
 mod all;
+mod cast;
 mod corpus;
 mod dialect;
 mod floor;
@@ -197,6 +198,8 @@ enum Floor {
     TcpEcho,
     /// One look-up in memory and a full answer, over TCP
     Tcp,
+    /// Always the same text over HTTP/1.1, written by hand
+    Http,
     /// A handler that gives always the same text, in axum
     Axum,
     /// The same in hyper
@@ -212,6 +215,7 @@ fn floor(args: &FloorArgs) -> Result<()> {
         Floor::Udp => floor::udp(args.listen, args.records),
         Floor::TcpEcho => floor::tcp_echo(args.listen),
         Floor::Tcp => floor::tcp(args.listen, args.records),
+        Floor::Http => floor::http(args.listen),
         Floor::Axum => floor::axum(args.listen),
         Floor::Hyper => floor::hyper(args.listen),
     }

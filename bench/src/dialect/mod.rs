@@ -27,7 +27,7 @@ pub enum Verdict {
 }
 
 /// A protocol.
-pub trait Dialect {
+pub trait Dialect: Sync {
     /// Appends the question for record `n`. `id` is to come back where the protocol has ids; it
     /// uses the lower [`Dialect::id_bits`] of it.
     fn ask(&self, n: u32, id: u32, out: &mut Vec<u8>);

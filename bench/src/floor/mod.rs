@@ -10,5 +10,5 @@ mod tcp;
 mod udp;
 
 pub use http::{axum, hyper};
-pub use tcp::{tcp, tcp_echo};
+pub use tcp::{http, tcp, tcp_echo};
 pub use udp::{udp, udp_echo};

@@ -6,10 +6,12 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 
 use anyhow::{Context, Result};
+use memchr::memmem;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 use super::table::{Answers, packet_len};
+use crate::dialect::FIXED_BODY;
 
 const READ_LEN: usize = 256 * 1024;
 const EVENTS: usize = 256;
@@ -36,6 +38,21 @@ pub fn tcp(address: SocketAddr, count: u32) -> Result<()> {
             // What is no request gets no answer, and the client notices.
             let _ = answers.answer(request, out);
             at += len;
+        }
+        at
+    })
+}
+
+/// Gives always the same answer to a GET over HTTP/1.1: what a request costs without a framework.
+pub fn http(address: SocketAddr) -> Result<()> {
+    let body = FIXED_BODY;
+    let len = body.len();
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {len}\r\n\r\n{body}").into_bytes();
+    serve(address, |octets, out| {
+        let mut at = 0;
+        while let Some(end) = memmem::find(&octets[at..], b"\r\n\r\n") {
+            out.extend_from_slice(&answer);
+            at += end + 4;
         }
         at
     })

@@ -1,6 +1,7 @@
 //! Which record is asked for next.
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use rand::SeedableRng;
@@ -41,7 +42,7 @@ impl FromStr for Law {
 /// nothing.
 #[derive(Clone, Debug)]
 pub struct Draw {
-    numbers: Vec<u32>,
+    numbers: Arc<[u32]>,
     at: usize,
 }
 
@@ -64,6 +65,11 @@ impl Draw {
             }
         };
         Ok(Self { numbers, at: 0 })
+    }
+
+    /// Leaves some out, so that several clients do not ask for the same ones in step.
+    pub fn skip(&mut self, count: usize) {
+        self.at = (self.at + count) % self.numbers.len();
     }
 
     /// The next record.

@@ -5,6 +5,7 @@
 //! be run again; what is in flight in between stays in flight. The first run is the warm-up.
 
 mod draw;
+mod fleet;
 mod stream;
 mod udp;
 
@@ -14,6 +15,7 @@ use anyhow::Result;
 use hdrhistogram::Histogram;
 
 pub use draw::{Draw, Law};
+pub use fleet::Fleet;
 pub use stream::{Stream, StreamShape};
 pub use udp::Udp;
 
@@ -83,6 +85,14 @@ impl Tally {
     /// The latency that a part of the answers stayed within, in microseconds.
     pub fn latency_us(&self, part: f64) -> f64 {
         self.latencies.value_at_quantile(part) as f64 / 1e3
+    }
+
+    /// Counts what another client counted in the same time.
+    fn merge(&mut self, other: &Self) {
+        self.answers += other.answers;
+        self.latencies += &other.latencies;
+        self.time = self.time.max(other.time);
+        self.add_errors(other);
     }
 
     /// Counts the errors of another run, and not its answers.

@@ -282,18 +282,22 @@ impl Load for Stream<'_> {
                 if matches!(fate, Fate::Lives) {
                     fate = self.receive(number, &mut late)?;
                 }
-                let connection = &mut self.connections[number];
                 if matches!(fate, Fate::Ended) {
-                    if connection.asked.len() > 1 || !connection.has_answered {
+                    let ended = &self.connections[number];
+                    if ended.asked.len() > 1 || !ended.has_answered {
                         late.broken += 1;
                     }
-                    connection.asked.clear();
-                    self.epoll.delete(&connection.stream)?;
+                    self.connections[number] = self.connect(number)?;
                 }
             }
         }
-        let left = self.connections.iter().map(|one| one.asked.len() as u64);
-        late.timeouts += left.sum::<u64>();
+        for number in 0..self.connections.len() {
+            let left = self.connections[number].asked.len();
+            if left > 0 {
+                late.timeouts += left as u64;
+                self.connections[number] = self.connect(number)?;
+            }
+        }
         tally.add_errors(&late);
         Ok(())
     }

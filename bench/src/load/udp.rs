@@ -156,8 +156,8 @@ impl<'a> Udp<'a> {
         Ok(sent.count())
     }
 
-    /// Waits for answers and judges those that are there.
-    fn receive(&mut self, tally: &mut Tally) -> Result<()> {
+    /// Takes the answers that are there, or waits for one if `flags` say so, and judges them.
+    fn receive(&mut self, flags: MsgFlags, tally: &mut Tally) -> Result<usize> {
         let mut buffers = self.answers.iter_mut();
         let mut slices: [[IoSliceMut<'_>; 1]; BATCH] = std::array::from_fn(|_| {
             let buffer = buffers.next().map_or(&mut [][..], |buffer| &mut buffer[..]);
@@ -167,7 +167,7 @@ impl<'a> Udp<'a> {
             self.socket.as_raw_fd(),
             &mut self.receive_headers,
             slices.iter_mut(),
-            MsgFlags::MSG_WAITFORONE,
+            flags,
             None,
         );
         let mut lens = [0; BATCH];
@@ -186,7 +186,13 @@ impl<'a> Udp<'a> {
         if count == 0 {
             self.give_up(now, tally);
         }
-        Ok(())
+        Ok(count)
+    }
+
+    /// Asks, and takes what has arrived without waiting; says whether that was anything.
+    pub(super) fn turn(&mut self, tally: &mut Tally) -> Result<bool> {
+        self.ask()?;
+        Ok(self.receive(MsgFlags::MSG_DONTWAIT, tally)? > 0)
     }
 
     fn judge(&mut self, number: usize, len: usize, now: Instant, tally: &mut Tally) {
@@ -210,7 +216,7 @@ impl<'a> Udp<'a> {
     }
 
     /// Gives up what has been in flight for too long.
-    fn give_up(&mut self, now: Instant, tally: &mut Tally) {
+    pub(super) fn give_up(&mut self, now: Instant, tally: &mut Tally) {
         for (number, place) in self.places.iter_mut().enumerate() {
             let is_late = |asked: Instant| now.saturating_duration_since(asked) > PATIENCE;
             if place.asked.is_some_and(is_late) {
@@ -229,7 +235,7 @@ impl Load for Udp<'_> {
         let mut swept = begun;
         while begun.elapsed() < time {
             self.ask()?;
-            self.receive(&mut tally)?;
+            self.receive(MsgFlags::MSG_WAITFORONE, &mut tally)?;
             if swept.elapsed() > PATIENCE {
                 swept = Instant::now();
                 self.give_up(swept, &mut tally);
@@ -243,7 +249,7 @@ impl Load for Udp<'_> {
         let begun = Instant::now();
         let mut late = Tally::new();
         while self.free.len() < self.places.len() && begun.elapsed() < PATIENCE {
-            self.receive(&mut late)?;
+            self.receive(MsgFlags::MSG_WAITFORONE, &mut late)?;
         }
         for (number, place) in self.places.iter_mut().enumerate() {
             if place.asked.take().is_some() {

@@ -19,5 +19,5 @@ pub fn floor(setting: &Setting, kind: &str, dialect: &dyn Dialect) -> Result<Ser
         true => answers_datagram(dialect, address),
         false => takes_connections(address),
     };
-    Server::start(kind, &mut command, &log, setting.core, address, is_up)
+    Server::start(kind, &mut command, &log, &[setting.core], address, is_up)
 }

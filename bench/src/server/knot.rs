@@ -48,5 +48,5 @@ zone:
     command.arg("-c").arg(&path);
     let is_up = |address| answers_datagram(dialect, address);
     let log = folder.join("log");
-    Server::start("Knot", &mut command, &log, setting.core, address, is_up)
+    Server::start("Knot", &mut command, &log, &[setting.core], address, is_up)
 }

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -59,6 +59,7 @@ pub struct Server {
     /// From its start to its first right answer.
     pub start_up: Duration,
     process: Child,
+    cores: Vec<usize>,
 }
 
 impl Server {
@@ -70,7 +71,7 @@ impl Server {
         name: &str,
         command: &mut Command,
         log: &Path,
-        core: usize,
+        cores: &[usize],
         address: SocketAddr,
         is_up: impl Fn(SocketAddr) -> bool,
     ) -> Result<Self> {
@@ -80,12 +81,13 @@ impl Server {
             .stdout(said.try_clone()?)
             .stderr(said);
         let begun = Instant::now();
-        let process = machine::spawn_pinned(command, core)?;
+        let process = machine::spawn_pinned(command, cores)?;
         let mut this = Self {
             name: name.to_owned(),
             address,
             start_up: Duration::ZERO,
             process,
+            cores: cores.to_vec(),
         };
         while !is_up(address) {
             if let Some(status) = this.process.try_wait()? {
@@ -103,12 +105,23 @@ impl Server {
             }
         }
         this.start_up = begun.elapsed();
+        machine::keep(this.pid(), cores)?;
         Ok(this)
     }
 
     /// Its process.
     pub fn pid(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Fails if one of its threads has left the cores that it was given.
+    pub fn expect_on_its_cores(&self) -> Result<()> {
+        ensure!(
+            machine::is_kept(self.pid(), &self.cores),
+            "{} has left its core: what was measured is worth nothing",
+            self.name
+        );
+        Ok(())
     }
 
     fn end(&mut self) -> Result<()> {

@@ -23,7 +23,7 @@ const MEMORY_MIB: u64 = 256;
 pub struct NodeSetup {
     program: PathBuf,
     folder: PathBuf,
-    core: usize,
+    cores: Vec<usize>,
     /// The native protocol, UDP and TCP.
     pub native: SocketAddr,
     /// HTTP and HTTPS.
@@ -64,7 +64,7 @@ impl NodeSetup {
         let this = Self {
             program: program.to_owned(),
             folder: folder(setting, name)?,
-            core: setting.core,
+            cores: vec![setting.core],
             native,
             http,
         };
@@ -84,6 +84,15 @@ impl NodeSetup {
         this.set("memory", &memory)?;
         this.set("cache", &memory)?;
         Ok(this)
+    }
+
+    /// Lets it use these cores, with a UDP thread and a worker thread for each.
+    pub fn on_cores(mut self, cores: &[usize]) -> Result<Self> {
+        self.cores = cores.to_vec();
+        for setting in ["udp_threads", "worker_threads"] {
+            self.set(setting, &cores.len().to_string())?;
+        }
+        Ok(self)
     }
 
     /// The file of its settings.
@@ -146,7 +155,7 @@ impl NodeSetup {
         let is_up = |address| answers_datagram(dialect, address);
         let log = self.folder.join("log");
         Ok(Node {
-            server: Server::start(name, &mut command, &log, self.core, self.native, is_up)?,
+            server: Server::start(name, &mut command, &log, &self.cores, self.native, is_up)?,
             http: self.http,
         })
     }

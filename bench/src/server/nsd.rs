@@ -47,5 +47,5 @@ zone:
     command.arg("-d").arg("-c").arg(&path);
     let is_up = |address| answers_datagram(dialect, address);
     let log = folder.join("log");
-    Server::start("NSD", &mut command, &log, setting.core, address, is_up)
+    Server::start("NSD", &mut command, &log, &[setting.core], address, is_up)
 }

@@ -28,7 +28,7 @@ pub fn redis(setting: &Setting) -> Result<Server> {
         .arg(&folder);
     let log = folder.join("log");
     let is_up = takes_connections;
-    let server = Server::start("Redis", &mut command, &log, setting.core, address, is_up)?;
+    let server = Server::start("Redis", &mut command, &log, &[setting.core], address, is_up)?;
     fill(address, setting.records).context("Redis cannot be filled")?;
     Ok(server)
 }
