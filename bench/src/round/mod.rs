@@ -231,15 +231,19 @@ pub fn median(numbers: impl IntoIterator<Item = f64>) -> f64 {
     }
 }
 
-/// The median of the ratios of two rows within each round; `None` if one was not measured.
+/// The median of the ratios of two rows within each round; `None` if one was not measured. A
+/// measurement with errors is thrown away.
 pub fn ratio_within_rounds(
     all: &[Measurement],
     row: (&str, &str),
     to: (&str, &str),
     figure: impl Fn(&Measurement) -> f64,
 ) -> Option<f64> {
-    let pairs = of_row(all, row.0, row.1).filter_map(|one| {
-        let other = of_row(all, to.0, to.1).find(|other| other.round == one.round)?;
+    let is_right = |one: &&Measurement| one.errors == 0;
+    let ours = of_row(all, row.0, row.1).filter(is_right);
+    let pairs = ours.filter_map(|one| {
+        let mut others = of_row(all, to.0, to.1).filter(is_right);
+        let other = others.find(|other| other.round == one.round)?;
         Some(figure(one) / figure(other))
     });
     let pairs: Vec<f64> = pairs.filter(|ratio| ratio.is_finite()).collect();

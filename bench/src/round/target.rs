@@ -142,6 +142,7 @@ pub fn targets(all: &[Measurement], facts: Facts) -> String {
         }
     }
     let users: Vec<f64> = of_row(all, UDP, NODE)
+        .filter(|one| one.errors == 0)
         .filter_map(|one| one.user_us)
         .collect();
     if !users.is_empty() {
@@ -156,6 +157,16 @@ pub fn targets(all: &[Measurement], facts: Facts) -> String {
     }
     if facts.records <= 100_000 {
         add("start-up", facts.start_up_secs, "<=", 0.1, "s");
+    }
+    for one in all.iter().filter(|one| one.errors > 0) {
+        let _ = writeln!(
+            out,
+            "thrown away, {} errors: {} of {} in round {}",
+            one.errors,
+            one.group,
+            one.server,
+            one.round + 1
+        );
     }
     out
 }
@@ -212,5 +223,28 @@ mod tests {
         assert!(line("UDP / floor").contains("0.95") && line("UDP / floor").ends_with("reached"));
         assert!(line("start-up").ends_with("MISSED"));
         assert!(!text.contains("Knot"), "it was not measured");
+    }
+
+    #[test]
+    fn measurement_with_errors_is_thrown_away() {
+        let wrong = Measurement {
+            errors: 1,
+            ..one("guantong", 1, 900.0)
+        };
+        let right = one("guantong", 0, 50.0);
+        let floors = [one("floor", 0, 100.0), one("floor", 1, 100.0)];
+        let all = [&floors[..], &[right, wrong]].concat();
+        let facts = Facts {
+            records: 10,
+            many: 0,
+            start_up_secs: 0.0,
+            are_cores_apart: true,
+        };
+        let text = targets(&all, facts);
+        assert!(
+            text.contains("UDP / floor                      0.50"),
+            "{text}"
+        );
+        assert!(text.contains("thrown away, 1 errors: udp of guantong in round 2"));
     }
 }
