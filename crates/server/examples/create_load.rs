@@ -24,6 +24,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use guantong_proto::crypto::challenge::answer_with_secret;
 use guantong_proto::crypto::credential;
 use guantong_proto::crypto::session::{
@@ -40,9 +42,21 @@ use guantong_proto::{CaseRule, Handle, Permissions, Value, Values};
 use guantong_server::config::Config;
 use guantong_server::{Running, key, start};
 use guantong_store::{Batch, Change, CreateOptions, Expect, Options, Origin, Store, Trail};
+use tokio_rustls::rustls::client::danger::{
+    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
+};
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio_rustls::rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, Error as TlsError, SignatureScheme,
+    StreamOwned,
+};
 
 const USER: &str = "88.118.5/admin";
+/// Before the secret, as HTTP Basic has it.
+const USER_NAME: &str = "300%3A88.118.5/admin:";
 const SECRET: &[u8] = b"correct horse battery staple";
+/// Creates of one batch.
+const BATCH: usize = 500;
 /// Octets of the data of each record, which is then about 300 octets long.
 const DATA_LEN: usize = 250;
 
@@ -68,6 +82,10 @@ fn main() {
         let rate = alone(&store, threads, time);
         println!("store alone: {threads} at a time, single creates: {rate:.0}/s");
     }
+    for threads in [1, 4] {
+        let rate = BATCH as f64 * batches_alone(&store, threads, time);
+        println!("store alone: {threads} at a time, batches of {BATCH} creates: {rate:.0}/s");
+    }
     drop(store);
     let node = start(config).unwrap();
     let address = node.addresses().tcp[0];
@@ -79,6 +97,15 @@ fn main() {
     for clients in [1, 16, 64] {
         let rate = over_network(&node, clients, time);
         println!("authenticated creates: {clients} clients, one on its way each: {rate:.0}/s");
+    }
+    for clients in [1, 4] {
+        for atomic in [true, false] {
+            let rate = BATCH as f64 * batches_over_https(&node, clients, atomic, time);
+            let kind = if atomic { "atomic" } else { "change by change" };
+            println!(
+                "authenticated batches of {BATCH} over HTTPS, {kind}: {clients} clients: {rate:.0}/s"
+            );
+        }
     }
 }
 
@@ -109,6 +136,23 @@ fn alone(store: &Store, threads: usize, time: Duration) -> f64 {
         };
         store.submit(batch(vec![change])).wait().unwrap();
     })
+}
+
+/// The same with batches.
+fn batches_alone(store: &Store, threads: usize, time: Duration) -> f64 {
+    during(threads, time, |thread, count| {
+        let change = |number: usize| Change::Put {
+            handle: Handle::parse(&batch_name("alone", threads, thread, count, number)).unwrap(),
+            values: Writer::to_vec(|w| Values::encode(&record(), w)),
+            expect: Expect::Absent,
+        };
+        let changes = (0..BATCH).map(change).collect();
+        store.submit(batch(changes)).wait().unwrap();
+    })
+}
+
+fn batch_name(kind: &str, clients: usize, client: usize, count: u64, number: usize) -> String {
+    format!("88.118.5/{kind}-batch-{clients}-{client}-{count}-{number}")
 }
 
 /// Calls `act` again and again on each of `threads`; calls per second.
@@ -202,6 +246,113 @@ fn proof_us(address: SocketAddr) -> f64 {
         assert_eq!(session.prove_outside(&create), 101);
     }
     begun.elapsed().as_secs_f64() * 1e6 / 50.0
+}
+
+/// Batches per second; each client keeps its connection.
+fn batches_over_https(node: &Running, clients: usize, atomic: bool, time: Duration) -> f64 {
+    let address = node.addresses().http[0];
+    let connections: Vec<_> = (0..clients)
+        .map(|_| std::sync::Mutex::new(secure(address)))
+        .collect();
+    let user = STANDARD.encode([USER_NAME.as_bytes(), SECRET].concat());
+    let data = "x".repeat(DATA_LEN);
+    during(clients, time, |client, count| {
+        let kind = if atomic { "atomic" } else { "each" };
+        let operation = |number| {
+            let name = batch_name(kind, clients, client, count, number);
+            format!(
+                r#"{{"op":"create","handle":"{name}","values":[{{"index":1,"type":"URL","data":"{data}"}}]}}"#
+            )
+        };
+        let operations: Vec<String> = (0..BATCH).map(operation).collect();
+        let body = format!(
+            r#"{{"atomic":{atomic},"operations":[{}]}}"#,
+            operations.join(",")
+        );
+        let head = format!(
+            "POST /api/batch HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic {user}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        let mut connection = connections[client].lock().unwrap();
+        connection.write_all((head + &body).as_bytes()).unwrap();
+        let answer = read_answer(&mut *connection);
+        assert!(
+            answer.contains(&format!("\"done\":{BATCH},")),
+            "{answer:.400}"
+        );
+    })
+}
+
+/// An answer with `Content-Length`.
+fn read_answer(stream: &mut impl Read) -> String {
+    let (mut octets, mut chunk) = (Vec::new(), [0; 16 * 1024]);
+    loop {
+        let len = stream.read(&mut chunk).unwrap();
+        octets.extend_from_slice(&chunk[..len]);
+        let text = String::from_utf8_lossy(&octets);
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.split("content-length: ").nth(1).unwrap();
+            let length: usize = length.lines().next().unwrap().parse().unwrap();
+            if body.len() >= length {
+                return text.into_owned();
+            }
+        }
+    }
+}
+
+/// A connection to a server whose certificate is not looked at.
+fn secure(address: SocketAddr) -> StreamOwned<ClientConnection, TcpStream> {
+    let config = ClientConfig::builder()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anything))
+        .with_no_client_auth();
+    let name = ServerName::try_from("localhost").unwrap();
+    let client = ClientConnection::new(Arc::new(config), name).unwrap();
+    StreamOwned::new(client, TcpStream::connect(address).unwrap())
+}
+
+/// Takes any certificate, as both ends are ours.
+#[derive(Debug)]
+struct Anything;
+
+impl ServerCertVerifier for Anything {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, TlsError> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![
+            SignatureScheme::ECDSA_NISTP256_SHA256,
+            SignatureScheme::ED25519,
+            SignatureScheme::RSA_PSS_SHA256,
+        ]
+    }
 }
 
 /// A connection with a session in it.

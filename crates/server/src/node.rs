@@ -24,6 +24,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::config::Config;
 use crate::errand::Errands;
+use crate::http::RequestIds;
 use crate::key::{KeyError, ServerKey};
 use crate::limit::{Connections, Meter};
 use crate::log::Throttle;
@@ -74,6 +75,8 @@ pub struct Node {
     pub mirroring: Mirroring,
     /// What requests that need more than a read share.
     pub(crate) errands: Errands,
+    /// The numbers by which the log knows requests over HTTP.
+    pub(crate) request_ids: RequestIds,
     config: ArcSwap<Config>,
     site: ArcSwap<Site>,
     remaking: Mutex<()>,
@@ -125,6 +128,7 @@ impl Node {
             requests: Meter::new(),
             udp_octets: Meter::new(),
             mirroring,
+            request_ids: RequestIds::from(u64::from_be_bytes(run)),
             errands: Errands::new(config.administration.challenge_time.0),
             config: ArcSwap::from_pointee(config),
             site: ArcSwap::from_pointee(site),

@@ -115,21 +115,33 @@ pub fn answer<'a, R, E>(
 pub fn resolve<'a, R, E>(
     site: &'a Site,
     query: Query<'a>,
-    mut fetch: impl FnMut(&[u8]) -> Result<Option<R>, E>,
+    fetch: impl FnMut(&[u8]) -> Result<Option<R>, E>,
     view: impl Fn(&R) -> RecordView<'_>,
 ) -> Result<Option<Outcome<Vec<Value>>>, E> {
+    resolve_with(site, query, fetch, view, |outcome, _| outcome.into_owned())
+}
+
+/// [`resolve`] for whoever reads the values where they lie: `with` gets the outcome, and the record
+/// that was looked at last.
+pub fn resolve_with<'a, R, E, T>(
+    site: &'a Site,
+    query: Query<'a>,
+    mut fetch: impl FnMut(&[u8]) -> Result<Option<R>, E>,
+    view: impl Fn(&R) -> RecordView<'_>,
+    with: impl FnOnce(Outcome<Selected<'_>>, Option<&R>) -> T,
+) -> Result<Option<T>, E> {
     let mut key = Vec::new();
     let mut next = match Lookup::start(site, query, &mut key) {
         Next::Fetch(lookup) => lookup,
         Next::Elsewhere(_) => return Ok(None),
-        Next::Done(outcome) => return Ok(Some(outcome.into_owned())),
+        Next::Done(outcome) => return Ok(Some(with(outcome, None))),
     };
     loop {
         let record = fetch(&key)?;
         next = match next.resume(record.as_ref().map(&view), &mut key) {
             Next::Fetch(lookup) => lookup,
             Next::Elsewhere(_) => return Ok(None),
-            Next::Done(outcome) => return Ok(Some(outcome.into_owned())),
+            Next::Done(outcome) => return Ok(Some(with(outcome, record.as_ref()))),
         };
     }
 }

@@ -82,6 +82,12 @@ impl Data {
         decoded.map_err(|error| error.within(String::from_utf8_lossy(kind)))
     }
 
+    /// Whether data of this type is nothing but octets to us: [`Data::decode`] makes
+    /// [`Data::Opaque`] of it.
+    pub fn is_opaque(kind: impl AsRef<[u8]>) -> bool {
+        Family::of(kind.as_ref()).is_none()
+    }
+
     /// The octets that go into the value.
     pub fn encode(&self) -> Vec<u8> {
         match self {
@@ -116,6 +122,13 @@ enum Family {
 
 impl Family {
     fn of(kind: &[u8]) -> Option<Self> {
+        // Most values have types of their owners, and every answer looks at all of them.
+        let may_be = kind
+            .first()
+            .is_some_and(|first| matches!(first.to_ascii_uppercase(), b'H' | b'G'));
+        if !may_be {
+            return None;
+        }
         const TYPES: [(&[u8], Family); 10] = [
             (b"HS_ADMIN", Family::Admin),
             (b"HS_VLIST", Family::List),

@@ -32,6 +32,9 @@ pub(super) enum DataForm<'a> {
 impl<'a> DataForm<'a> {
     /// The typed form if it holds the octets exactly, else text if they look like it, else base64.
     pub(super) fn choose(kind: &[u8], octets: &'a [u8]) -> Self {
+        if Data::is_opaque(kind) {
+            return Self::plain(octets);
+        }
         let data = Data::decode(kind, octets);
         let is_exact = !matches!(data, Data::Opaque(_)) && data.encode() == octets;
         let typed = match data {
@@ -41,16 +44,24 @@ impl<'a> DataForm<'a> {
             Data::PublicKey(key) if is_exact && jwk::is_exact(&key) => Some(Self::Key(key)),
             _ => None,
         };
-        typed.unwrap_or_else(|| match as_text(octets) {
+        typed.unwrap_or_else(|| Self::plain(octets))
+    }
+
+    fn plain(octets: &'a [u8]) -> Self {
+        match as_text(octets) {
             Some(text) => Self::String(text),
             None => Self::Base64(octets),
-        })
+        }
     }
 }
 
 /// The octets as text: valid UTF-8 without control characters, except tab and line ends.
 fn as_text(octets: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(octets).ok()?;
+    // Most text is plain ASCII, which is seen without taking it apart.
+    if octets.iter().all(|octet| matches!(octet, b' '..=b'~')) {
+        return Some(text);
+    }
     let is_binary = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r');
     (!text.contains(is_binary)).then_some(text)
 }

@@ -255,7 +255,7 @@ impl Serialize for ValueForm<'_> {
             permissions: Option<String>,
             ttl: TtlForm,
             #[serde(skip_serializing_if = "Option::is_none")]
-            timestamp: Option<String>,
+            timestamp: Option<time::Time>,
             #[serde(
                 skip_serializing_if = "<[_]>::is_empty",
                 serialize_with = "write_references"
@@ -269,7 +269,7 @@ impl Serialize for ValueForm<'_> {
             data: DataForm::choose(self.kind, self.data),
             permissions: (!is_default).then(|| format!("{:04b}", self.permissions.0 & 0x0f)),
             ttl: TtlForm(self.ttl),
-            timestamp: (self.timestamp != 0).then(|| time::format(self.timestamp.into())),
+            timestamp: (self.timestamp != 0).then(|| time::Time(self.timestamp.into())),
             references: &self.references,
         };
         shape.serialize(serializer)
@@ -283,7 +283,7 @@ impl Serialize for TtlForm {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
             Ttl::Relative(ttl) | Ttl::Other { ttl, .. } => serializer.serialize_i32(ttl),
-            Ttl::Absolute(at) => serializer.serialize_str(&time::format(at.into())),
+            Ttl::Absolute(at) => time::Time(at.into()).serialize(serializer),
         }
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::time as moment;
+use super::time::Time;
 use crate::data::service::Target;
 use crate::data::{State, StateData};
 use crate::error::{DecodeError, Reason};
@@ -33,7 +33,7 @@ pub struct StateForm<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     successor: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    since: Option<String>,
+    since: Option<Time>,
 }
 
 impl<'a> From<&'a StateData> for StateForm<'a> {
@@ -45,7 +45,7 @@ impl<'a> From<&'a StateData> for StateForm<'a> {
             },
             reason: data.reason(),
             successor: data.successor().map(|handle| handle.as_str()),
-            since: data.since_secs().map(moment::format),
+            since: data.since_secs().map(Time),
         }
     }
 }

@@ -1,19 +1,39 @@
 //! Times of the JSON form: ISO 8601 in UTC with whole seconds.
 
+use serde::ser::Error as _;
+use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use time::macros::format_description;
 
 use super::read::{JsonError, Node};
 
-/// Writes seconds since 1970 as `2023-11-14T22:13:20Z`.
-pub(super) fn format(seconds: i64) -> String {
-    let form = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
-    let moment = OffsetDateTime::from_unix_timestamp(seconds).ok();
-    // 32 bits of seconds lie within the years that can be written.
-    moment
-        .and_then(|moment| moment.format(form).ok())
-        .unwrap_or_default()
+/// Seconds since 1970, up to the end of 9999, written as `2023-11-14T22:13:20Z`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Time(pub(super) i64);
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let moment = OffsetDateTime::from_unix_timestamp(self.0).map_err(S::Error::custom)?;
+        let (year, month, day) = moment.to_calendar_date();
+        let (hour, minute, second) = moment.to_hms();
+        // 32 bits of seconds lie within years of four digits.
+        let year = u16::try_from(year).unwrap_or_default();
+        let mut text = *b"0000-00-00T00:00:00Z";
+        let pairs = [
+            (0, (year / 100) as u8),
+            (2, (year % 100) as u8),
+            (5, u8::from(month)),
+            (8, day),
+            (11, hour),
+            (14, minute),
+            (17, second),
+        ];
+        for (at, pair) in pairs {
+            text[at] += pair / 10;
+            text[at + 1] += pair % 10;
+        }
+        serializer.serialize_str(std::str::from_utf8(&text).map_err(S::Error::custom)?)
+    }
 }
 
 /// Reads a time, or seconds since 1970, that fits the 32 bits of `T`.

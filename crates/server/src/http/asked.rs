@@ -19,8 +19,6 @@ use crate::node::Node;
 const HOST_LEN_MAX: usize = 262;
 /// Where batches are sent; their body is no list of parameters.
 const BATCH_PATH: &str = "/api/batch";
-/// Octets of the random number of a request.
-const ID_LEN: usize = 8;
 
 /// A request.
 #[derive(Clone, Debug)]
@@ -52,7 +50,7 @@ impl Asked {
             console: false,
         };
         let mut asked = Self {
-            id: format!("{:016x}", u64::from_be_bytes(node.random::<ID_LEN>())),
+            id: node.request_ids.next(),
             peer: parts.extensions.get().copied().unwrap_or(far_away),
             shown: parts.extensions.get().cloned(),
             host: host_of(&parts.uri, &parts.headers).map(str::to_owned),

@@ -27,6 +27,7 @@ mod page;
 mod params;
 mod path;
 mod proxy;
+mod quick;
 mod session;
 mod verification;
 
@@ -45,6 +46,7 @@ use self::answer::Failure;
 use self::asked::Asked;
 pub(crate) use self::once::Answers;
 use self::path::Target;
+pub(crate) use self::quick::{RequestIds, answer as quick_answer};
 use crate::listen::{Peer, console, host};
 use crate::node::Node;
 

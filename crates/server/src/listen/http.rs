@@ -4,6 +4,8 @@
 //! clear. What is answered is the router's business; here are the limits of a connection. Every
 //! request carries a [`Peer`] in its extensions, and axum's `ConnectInfo` with the address.
 
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -11,6 +13,7 @@ use axum::extract::ConnectInfo;
 use axum::http::{Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
+use futures_util::future::{Either, Ready, ready};
 use guantong_proto::message::ResponseCode;
 use hyper::body::Incoming;
 use hyper::service::Service;
@@ -26,6 +29,7 @@ use tokio_rustls::rustls::ServerConfig;
 use super::timed::{Patience, Timed};
 use super::tls::ClientCertificate;
 use super::{Peer, accept};
+use crate::http::quick_answer;
 use crate::limit::Place;
 use crate::metrics::{Drop as Dropped, Transport};
 use crate::node::Node;
@@ -192,19 +196,23 @@ fn too_fast() -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, wait, Json(body)).into_response()
 }
 
+type Answer = Result<Response, Infallible>;
 type Answered = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
 
 impl Service<Request<Incoming>> for WithPeer {
     type Response = Response;
-    type Error = std::convert::Infallible;
-    type Future = std::pin::Pin<
-        Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send + 'static>,
-    >;
+    type Error = Infallible;
+    type Future = Either<Ready<Answer>, Pin<Box<dyn Future<Output = Answer> + Send + 'static>>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         if !self.admits() {
             self.node.metrics.dropped(Dropped::RequestRate);
-            return Box::pin(std::future::ready(Ok(too_fast())));
+            return Either::Left(ready(Ok(too_fast())));
+        }
+        let is_anybody = !self.peer.console && self.shown.is_none();
+        if is_anybody && let Some(response) = quick_answer(&self.node, &request) {
+            self.node.metrics.http(response.status().as_u16());
+            return Either::Left(ready(Ok(response)));
         }
         request.extensions_mut().insert(self.peer);
         if let Some(shown) = &self.shown {
@@ -215,10 +223,10 @@ impl Service<Request<Incoming>> for WithPeer {
             .insert(ConnectInfo(self.peer.address));
         let node = self.node.clone();
         let answered: Answered = self.inner.call(request);
-        Box::pin(async move {
+        Either::Right(Box::pin(async move {
             let response = answered.await?;
             node.metrics.http(response.status().as_u16());
             Ok(response)
-        })
+        }))
     }
 }

@@ -6,6 +6,7 @@ mod change;
 mod matrix;
 mod pages;
 mod proxy;
+mod quick;
 mod sample;
 mod secret;
 mod state;
