@@ -101,8 +101,15 @@ impl Meter {
 
     /// Counts a request of `peer` and says whether it may be served now.
     pub fn admits(&self, peer: IpAddr, limits: &Limits, now_ms: u64) -> bool {
+        self.admits_all(peer, 1, limits, now_ms)
+    }
+
+    /// The same for several requests, all of them or none.
+    pub fn admits_all(&self, peer: IpAddr, requests: u64, limits: &Limits, now_ms: u64) -> bool {
         let per_second = u64::from(limits.requests_per_second_per_address);
-        per_second == 0 || limits.trusts(peer) || self.spend(host_of(peer), 1, per_second, now_ms)
+        per_second == 0
+            || limits.trusts(peer)
+            || self.spend(host_of(peer), requests, per_second, now_ms)
     }
 
     /// The entry of a source: its own, or in place of the one of its slot that is settled first.

@@ -101,6 +101,11 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
+/// Calls `with` with what this thread uses again for every answer; not from within itself.
+pub(crate) fn with_scratch<T>(with: impl FnOnce(&mut Scratch) -> T) -> T {
+    SCRATCH.with_borrow_mut(with)
+}
+
 impl Node {
     /// Opens the store and reads the key. Nothing listens yet.
     pub fn open(config: Config) -> Result<Arc<Self>, StartError> {
@@ -316,7 +321,7 @@ impl Node {
     /// packet deserves no reply, or if something must be waited for first, which is then returned.
     #[must_use]
     pub fn answer(&self, packet: &[u8], via: Via, out: &mut Vec<u8>) -> Option<Wait> {
-        SCRATCH.with_borrow_mut(|scratch| {
+        with_scratch(|scratch| {
             self.answer_at(&self.site(), self.now_secs(), packet, via, scratch, out)
         })
     }

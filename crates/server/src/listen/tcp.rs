@@ -31,7 +31,7 @@ use crate::errand::{ListedSoFar, Logins, Rest};
 use crate::limit::Place;
 use crate::metrics::{Drop as Dropped, Transport};
 use crate::mirror::{self, Served};
-use crate::node::{Node, Via, Wait};
+use crate::node::{Node, Via, Wait, with_scratch};
 use crate::recurse::busy;
 use crate::shutdown::Stop;
 
@@ -40,6 +40,8 @@ const READ_LEN: usize = 8 * 1024;
 /// Answers are written when they have so many octets, even if more requests wait. With the largest
 /// answer on top this bounds what a connection holds.
 pub const WRITE_AT: usize = 64 * 1024;
+/// Packets that are answered before other connections get their turn.
+const BURST_MAX: u64 = 64;
 /// Answers of one connection that wait for the resolver, or behind one that does.
 pub const WAITING_MAX: usize = 64;
 /// Buffers larger than this are given back when a connection falls idle.
@@ -102,6 +104,18 @@ enum Next {
     Read(usize),
     /// The answer that the first one in the queue waits for.
     Answered(Answer),
+}
+
+/// Why no more packets are answered at once.
+enum Burst {
+    /// No more have arrived.
+    Over,
+    /// Others should have their turn, or there is no room for more answers.
+    Full,
+    /// The last one needs something that has to be waited for.
+    Waits(Wait, Box<[u8]>),
+    /// What follows is no packet.
+    Malformed,
 }
 
 /// Why a connection ends.
@@ -242,43 +256,84 @@ impl Connection {
     /// Answers every whole packet that has arrived, as long as there is room for answers.
     async fn answer_all(&mut self, stop: &Stop) -> Result<(), End> {
         while self.has_room() {
-            let packet = match self.framer.next_packet() {
-                Ok(Some(packet)) => packet,
-                Ok(None) => return Ok(()),
-                Err(_) => {
+            let (count, end) = self.answer_burst();
+            let is_over = matches!(end, Burst::Over);
+            match end {
+                Burst::Over | Burst::Full => {}
+                Burst::Waits(wait, packet) => self.hold_up(wait, &packet, stop).await?,
+                Burst::Malformed => {
                     self.answer_malformed();
                     self.write().await?;
                     return Err(End::Dropped(Dropped::Malformed));
                 }
-            };
-            let mut own = Vec::new();
-            let is_first = self.waiting.is_empty();
-            let out = if is_first { &mut self.out } else { &mut own };
-            match self.node.answer(packet, self.via, out) {
-                Some(Wait::Resolver(question)) => {
-                    let slot = Slot::ask(&self.node, question, packet);
-                    self.waiting.push_back(slot);
-                }
-                Some(Wait::Errand) => {
-                    let logins = Some(&self.logins);
-                    match self.node.run_errand(packet, self.via, logins, out).await {
-                        Rest::List(listing) if is_first => self.send_list(&listing).await?,
-                        Rest::List(listing) => self.waiting.push_back(Slot::List(listing)),
-                        Rest::Stream(stream) if is_first => self.feed(&stream, stop).await?,
-                        // A stream has no end before which other answers could still come.
-                        Rest::Stream(stream) => self.node.refuse_stream(&stream, out),
-                        Rest::None | Rest::Proven => {}
-                    }
-                }
-                None => {}
             }
-            if !own.is_empty() {
-                self.waiting.push_back(Slot::Ready(own));
-            }
-            self.pay().await?;
+            self.pay(count).await?;
             if self.out.len() >= WRITE_AT {
                 self.write().await?;
             }
+            if is_over {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers packets that nothing has to be waited for, and says how many were taken and why no
+    /// more. What such answers have in common is looked up once for all of them.
+    fn answer_burst(&mut self) -> (u64, Burst) {
+        let node = self.node.clone();
+        let (site, now_secs) = (node.site(), node.now_secs());
+        with_scratch(|scratch| {
+            for count in 0..BURST_MAX {
+                if self.out.len() >= WRITE_AT || !self.has_room() {
+                    return (count, Burst::Full);
+                }
+                let packet = match self.framer.next_packet() {
+                    Ok(Some(packet)) => packet,
+                    Ok(None) => return (count, Burst::Over),
+                    Err(_) => return (count, Burst::Malformed),
+                };
+                let mut own = Vec::new();
+                let is_first = self.waiting.is_empty();
+                let out = if is_first { &mut self.out } else { &mut own };
+                let wait = node.answer_at(&site, now_secs, packet, self.via, scratch, out);
+                if let Some(wait) = wait {
+                    return (count + 1, Burst::Waits(wait, packet.into()));
+                }
+                if !own.is_empty() {
+                    self.waiting.push_back(Slot::Ready(own));
+                }
+            }
+            (BURST_MAX, Burst::Full)
+        })
+    }
+
+    /// Takes up a request that something has to be waited for.
+    async fn hold_up(&mut self, wait: Wait, packet: &[u8], stop: &Stop) -> Result<(), End> {
+        let question = match wait {
+            Wait::Resolver(question) => question,
+            Wait::Errand => return self.run_errand(packet, stop).await,
+        };
+        let slot = Slot::ask(&self.node, question, packet);
+        self.waiting.push_back(slot);
+        Ok(())
+    }
+
+    async fn run_errand(&mut self, packet: &[u8], stop: &Stop) -> Result<(), End> {
+        let mut own = Vec::new();
+        let is_first = self.waiting.is_empty();
+        let out = if is_first { &mut self.out } else { &mut own };
+        let logins = Some(&self.logins);
+        match self.node.run_errand(packet, self.via, logins, out).await {
+            Rest::List(listing) if is_first => self.send_list(&listing).await?,
+            Rest::List(listing) => self.waiting.push_back(Slot::List(listing)),
+            Rest::Stream(stream) if is_first => self.feed(&stream, stop).await?,
+            // A stream has no end before which other answers could still come.
+            Rest::Stream(stream) => self.node.refuse_stream(&stream, out),
+            Rest::None | Rest::Proven => {}
+        }
+        if !own.is_empty() {
+            self.waiting.push_back(Slot::Ready(own));
         }
         Ok(())
     }
@@ -325,16 +380,16 @@ impl Connection {
         let _ = self.write().await;
     }
 
-    /// Counts the request just answered. While its address has used up what it may ask in a second,
+    /// Counts the requests just answered. While their address has used up what it may ask in a second,
     /// nothing more is answered or read, so that its octets wait in its own window.
-    async fn pay(&mut self) -> Result<(), End> {
+    async fn pay(&mut self, requests: u64) -> Result<(), End> {
         loop {
             let admits = {
                 let limits = &self.node.config().limits;
                 let now_ms = self.node.uptime_ms();
                 self.node
                     .requests
-                    .admits(self.via.peer.ip(), limits, now_ms)
+                    .admits_all(self.via.peer.ip(), requests, limits, now_ms)
             };
             if admits {
                 return Ok(());
