@@ -10,7 +10,7 @@ use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, ORIGI
 use axum::http::{HeaderValue, Method, Request, StatusCode};
 use axum::response::Response;
 use guantong_core::authority::{self, Outcome, Query};
-use guantong_proto::json::{RecordForm, ValueForm};
+use guantong_proto::json::write_record;
 use guantong_proto::message::ResponseCode;
 
 use super::{NOSNIFF, REQUEST_ID};
@@ -60,13 +60,8 @@ pub(crate) fn answer<B>(node: &Node, request: &Request<B>) -> Option<Response> {
         view,
         |outcome, record| match (outcome, record) {
             (Outcome::Record(values), Some(record)) => {
-                let form = RecordForm {
-                    response_code: Some(ResponseCode::SUCCESS.0),
-                    handle: Some(name),
-                    values: values.iter().map(ValueForm::from).collect(),
-                };
                 let mut text = Vec::with_capacity(ANSWER_LEN);
-                serde_json::to_writer(&mut text, &form).ok()?;
+                write_record(ResponseCode::SUCCESS.0, name, values.iter(), &mut text);
                 Some((text, record.version()))
             }
             _ => None,

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// How long a peer may do nothing.
 #[derive(Clone, Copy, Debug)]
@@ -20,45 +20,67 @@ pub(super) struct Patience {
 
 /// Ends with [`io::ErrorKind::TimedOut`] when the patience with a peer is over.
 ///
-/// A timer runs only while an operation waits. HTTP libraries bound the time for headers, but not a
+/// Time counts only while an operation waits. HTTP libraries bound the time for headers, but not a
 /// body or an answer that trickles.
 #[derive(Debug)]
 pub(super) struct Timed<S> {
     inner: S,
-    patience: Patience,
-    reading: Option<Pin<Box<Sleep>>>,
-    writing: Option<Pin<Box<Sleep>>>,
+    reading: Timer,
+    writing: Timer,
 }
 
 impl<S> Timed<S> {
     pub(super) fn new(inner: S, patience: Patience) -> Self {
         Self {
             inner,
-            patience,
-            reading: None,
-            writing: None,
+            reading: Timer::new(patience.read),
+            writing: Timer::new(patience.write),
         }
     }
 }
 
-/// Passes `poll` on, with the timer running exactly while it is pending.
-fn bounded<T>(
-    timer: &mut Option<Pin<Box<Sleep>>>,
+/// Bounds one operation after the other. To set an alarm costs more than most operations take, so
+/// it is left as it is when one ends, and set anew only when it rings too early.
+#[derive(Debug)]
+struct Timer {
     bound: Duration,
-    cx: &mut Context<'_>,
-    poll: Poll<io::Result<T>>,
-) -> Poll<io::Result<T>> {
-    if poll.is_ready() {
-        *timer = None;
-        return poll;
-    }
-    let timer = timer.get_or_insert_with(|| Box::pin(sleep(bound)));
-    match timer.as_mut().poll(cx) {
-        Poll::Ready(()) => {
-            timer.as_mut().reset(Instant::now() + bound);
-            Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    /// When the operation that waits is given up.
+    due: Option<Instant>,
+    /// Rings at that time or before.
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
+impl Timer {
+    fn new(bound: Duration) -> Self {
+        Self {
+            bound,
+            due: None,
+            alarm: None,
         }
-        Poll::Pending => Poll::Pending,
+    }
+
+    /// Passes `poll` on, as long as it is not pending for too long.
+    fn bounded<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        poll: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if poll.is_ready() {
+            self.due = None;
+            return poll;
+        }
+        let bound = self.bound;
+        let due = *self.due.get_or_insert_with(|| Instant::now() + bound);
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        while alarm.as_mut().poll(cx).is_ready() {
+            let now = Instant::now();
+            if now >= due {
+                self.due = None;
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            alarm.as_mut().reset(due);
+        }
+        Poll::Pending
     }
 }
 
@@ -70,7 +92,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let poll = Pin::new(&mut this.inner).poll_read(cx, buf);
-        bounded(&mut this.reading, this.patience.read, cx, poll)
+        this.reading.bounded(cx, poll)
     }
 }
 
@@ -82,19 +104,19 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         let poll = Pin::new(&mut this.inner).poll_write(cx, buf);
-        bounded(&mut this.writing, this.patience.write, cx, poll)
+        this.writing.bounded(cx, poll)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let poll = Pin::new(&mut this.inner).poll_flush(cx);
-        bounded(&mut this.writing, this.patience.write, cx, poll)
+        this.writing.bounded(cx, poll)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let poll = Pin::new(&mut this.inner).poll_shutdown(cx);
-        bounded(&mut this.writing, this.patience.write, cx, poll)
+        this.writing.bounded(cx, poll)
     }
 
     fn poll_write_vectored(
@@ -104,7 +126,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         let poll = Pin::new(&mut this.inner).poll_write_vectored(cx, bufs);
-        bounded(&mut this.writing, this.patience.write, cx, poll)
+        this.writing.bounded(cx, poll)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -115,6 +137,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::time::sleep;
 
     use super::*;
 
@@ -137,6 +160,25 @@ mod tests {
         let error = ours.read_u8().await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert_eq!(begun.elapsed().as_secs(), 9);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_in_which_nothing_waits_does_not_count() {
+        let (mut peer, ours) = duplex(16);
+        let mut ours = Timed::new(ours, PATIENCE);
+        for _ in 0..3 {
+            let begun = Instant::now();
+            let read = tokio::join!(ours.read_u8(), async {
+                sleep(Duration::from_secs(4)).await;
+                peer.write_all(b"x").await.unwrap();
+            });
+            assert_eq!(read.0.unwrap(), b'x');
+            assert_eq!(begun.elapsed().as_secs(), 4);
+            sleep(Duration::from_secs(100)).await;
+        }
+        let begun = Instant::now();
+        assert!(ours.read_u8().await.is_err());
+        assert_eq!(begun.elapsed().as_secs(), 5);
     }
 
     #[tokio::test(start_paused = true)]
