@@ -380,8 +380,8 @@ impl Connection {
         let _ = self.write().await;
     }
 
-    /// Counts the requests just answered. While their address has used up what it may ask in a second,
-    /// nothing more is answered or read, so that its octets wait in its own window.
+    /// Counts the requests just answered. While their address has used up what it may ask in a
+    /// second, nothing more is answered or read, so that its octets wait in its own window.
     async fn pay(&mut self, requests: u64) -> Result<(), End> {
         loop {
             let admits = {
