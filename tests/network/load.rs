@@ -128,6 +128,7 @@ fn courier(root: &Path) -> Arc<Courier> {
         clock: Clock::start(),
         root_info: None,
         cache_file: None,
+        verify: None,
     };
     Courier::start(setup).unwrap()
 }

@@ -105,6 +105,8 @@ families! {
         "Requests sent again, second servers asked, referrals followed, answers renewed before their end, loops cut.";
     Counter "recurse_replies_dropped_total" ["reason"]
         "Replies that were not believed: no request fits them, or digest, handle, time or signature do not fit.";
+    Counter "recurse_records_judged_total" ["verdict"]
+        "Records whose signatures were judged before they were given away, by verdict: signed, unsigned, refused, undecided.";
     Gauge "recurse_under_way" ["what"] "Questions and requests to other servers under way.";
     Gauge "recurse_cache_entries" [""] "Answers of others in the cache.";
     Gauge "recurse_cache_bytes" [""] "Octets of them.";

@@ -538,6 +538,9 @@ pub enum StartError {
     /// There is no root to begin resolution at.
     #[error(transparent)]
     Roots(#[from] crate::recurse::RootsError),
+    /// The root keys that are to be believed cannot be had.
+    #[error(transparent)]
+    RootKeys(#[from] crate::trust::RootKeysError),
     /// The system refused a thread or another resource.
     #[error("the system refused {what}: {source}")]
     System {

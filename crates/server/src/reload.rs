@@ -120,6 +120,7 @@ fn merge(old: &Config, new: Config) -> (Config, Reloaded) {
         ("listen", old.listen != new.listen),
         ("store", old.store != new.store),
         ("recurse", recurse != new.recurse),
+        ("trust", old.trust != new.trust),
         ("mirror", old.mirror != new.mirror),
         ("log.format", old.log.format != new.log.format),
     ];

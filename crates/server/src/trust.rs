@@ -1,22 +1,118 @@
-//! Records that this node signs as they are written (clause 7), if the operator wants it.
+//! Records that this node signs as they are written (clause 7), if the operator wants it, and the
+//! root keys that it believes.
 //!
 //! What is signed and how is `guantong_core::trust::sign`; here is the key, the clock, and the one
 //! place through which every record of this node passes on its way into the store. What a mirror
 //! receives is not signed: it carries the signatures of the primary.
 
+use std::path::{Path, PathBuf};
+
 use guantong_core::admin::Identity;
 use guantong_core::trust::sign::{SIGNATURE_INDEX, Signer, Term, resign};
+use guantong_core::trust::{Policy, ROOT, Rule};
+use guantong_proto::data::PublicKey;
+use guantong_proto::file::Bootstrap;
+use guantong_proto::json::Record;
 use guantong_proto::wire::Writer;
-use guantong_proto::{Handle, Values};
+use guantong_proto::{Handle, Value, Values};
 use ring::rand::SystemRandom;
 
-use crate::config::TrustConfig;
+use crate::config::{Config, TrustConfig};
 use crate::key::form::{FormError, Key, KeyPair, read};
 use crate::key::{KeyError, read_bounded};
 
 /// A signature that is good for less than this part of its span is made anew when its record is
 /// written.
 const RENEW_PART: i64 = 2;
+
+//----------- Root keys ------------------------------------------------------
+
+/// The root keys in a file: one key, or those of a record `0.0/0.0`. At least one.
+pub fn root_keys(path: &Path) -> Result<Vec<PublicKey>, RootKeysError> {
+    let octets = read_bounded(path).map_err(|source| RootKeysError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    let none = |why: String| RootKeysError::NoKey {
+        path: path.to_owned(),
+        why,
+    };
+    let of_record = |values: &[Value]| {
+        let keys = values
+            .iter()
+            .filter(|value| value.kind.eq_ignore_ascii_case("HS_PUBKEY"));
+        let keys = keys.filter_map(|value| PublicKey::decode(&value.data).ok());
+        let keys: Vec<_> = keys.collect();
+        match keys.is_empty() {
+            true => Err(none(format!("its record {ROOT} has no HS_PUBKEY"))),
+            false => Ok(keys),
+        }
+    };
+    if let Ok(bootstrap) = Bootstrap::parse(&octets)
+        && let Some(values) = bootstrap.records.get(ROOT)
+    {
+        return of_record(values);
+    }
+    if let Ok(record) = Record::parse(&octets)
+        && !record.values.is_empty()
+    {
+        return of_record(&record.values);
+    }
+    let key = read(&octets, &mut || {
+        Err("a root key needs no private half".to_owned())
+    });
+    let key = key.map_err(|error| none(error.to_string()))?;
+    Ok(vec![key.public()])
+}
+
+/// Whom the settings believe; `None` if they name no roots.
+pub fn policy(config: &TrustConfig) -> Result<Option<Policy>, RootKeysError> {
+    let Some(path) = &config.roots else {
+        return Ok(None);
+    };
+    let policy = Policy::new(&root_keys(path)?);
+    match policy.is_empty() {
+        true => Err(RootKeysError::NoKey {
+            path: path.clone(),
+            why: "the key in it cannot verify".to_owned(),
+        }),
+        false => Ok(Some(policy)),
+    }
+}
+
+/// By what rule the records of others are judged before they are given away; `None`: by none.
+pub(crate) fn rule(config: &Config) -> Result<Option<Rule>, RootKeysError> {
+    let Some(demand) = config.recurse.demand() else {
+        return Ok(None);
+    };
+    let policy = policy(&config.trust)?.ok_or(RootKeysError::NotSet)?;
+    Ok(Some(Rule { policy, demand }))
+}
+
+/// Why there are no root keys to believe.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RootKeysError {
+    /// The file cannot be read.
+    #[error("the root key {} cannot be read: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// There is no file.
+    #[error("recurse.verify demands signatures, but trust.roots names no file with root keys")]
+    NotSet,
+    /// It holds none.
+    #[error("there is no root key in {}: {why}", path.display())]
+    NoKey {
+        /// The file.
+        path: PathBuf,
+        /// What was found instead.
+        why: String,
+    },
+}
 
 //----------- RecordSigner ---------------------------------------------------
 

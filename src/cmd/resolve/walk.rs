@@ -89,6 +89,7 @@ pub(crate) fn courier_of(roots: Roots, mut cache: CacheSettings) -> Result<Arc<C
         clock: Clock::start(),
         root_info: None,
         cache_file: None,
+        verify: None,
     };
     Courier::start(setup).map_err(|error| {
         Report::new(Exit::Network, "cannot use the network")

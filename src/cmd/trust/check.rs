@@ -2,7 +2,7 @@
 //! tells what came of it.
 
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,16 +11,12 @@ use guantong_client::{Client, Error, Query, Server};
 use guantong_core::admin::{Identity, StoredRecord};
 use guantong_core::resolve::{CacheSettings, Outcome, Question, TraceWanted};
 use guantong_core::trust::{
-    Found, Judgement, Policy, Proof, Report as Judged, Verdict, Verification,
+    self, Found, Judgement, Policy, Proof, Refusal, Report as Judged, Verdict, Verification,
 };
-use guantong_proto::data::PublicKey;
-use guantong_proto::file::Bootstrap;
-use guantong_proto::json::Record;
 use guantong_proto::wire::Writer;
 use guantong_proto::{Handle, Reference, Value, Values};
-use guantong_server::key::form::read;
-use guantong_server::key::read_bounded;
 use guantong_server::recurse::Courier;
+use guantong_server::trust::root_keys;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -126,7 +122,11 @@ impl RootArgs {
         }
         let mut keys = Vec::new();
         for file in &files {
-            keys.extend(root_keys(file)?);
+            let found = root_keys(file);
+            keys.extend(found.map_err(|error| {
+                let what = "the root keys cannot be had";
+                Report::new(Exit::Usage, what).causes_of(&error).fail()
+            })?);
         }
         let signers = self.signers.iter().map(|identity| Reference {
             handle: identity.handle.as_str().to_owned(),
@@ -134,39 +134,6 @@ impl RootArgs {
         });
         Ok(Policy::new(&keys).with_signers(signers.collect()))
     }
-}
-
-/// The keys in a file: one key, or those of a record `0.0/0.0`.
-fn root_keys(file: &Path) -> Result<Vec<PublicKey>, Failed> {
-    let octets = read_bounded(file).map_err(|error| {
-        let what = format!("the root key {} cannot be read", file.display());
-        Report::new(Exit::Usage, what).cause(error).fail()
-    })?;
-    let of_record = |values: &[Value]| {
-        let keys = values
-            .iter()
-            .filter(|value| value.kind.eq_ignore_ascii_case("HS_PUBKEY"));
-        let keys = keys.filter_map(|value| PublicKey::decode(&value.data).ok());
-        keys.collect::<Vec<_>>()
-    };
-    if let Ok(bootstrap) = Bootstrap::parse(&octets)
-        && let Some(values) = bootstrap.records.get("0.0/0.0")
-    {
-        return Ok(of_record(values));
-    }
-    if let Ok(record) = Record::parse(&octets)
-        && !record.values.is_empty()
-    {
-        return Ok(of_record(&record.values));
-    }
-    let key = read(&octets, &mut || {
-        Err("a root key needs no private half".to_owned())
-    });
-    let key = key.map_err(|error| {
-        let what = format!("there is no root key in {}", file.display());
-        Report::new(Exit::Usage, what).cause(error).fail()
-    })?;
-    Ok(vec![key.public()])
 }
 
 //----------- Source ---------------------------------------------------------
@@ -289,27 +256,27 @@ fn verify(source: &Source, record: StoredRecord, policy: &Policy) -> Result<Judg
 /// Success, or why not.
 pub(crate) fn outcome(judged: &Judged, demand: Demand) -> Result<(), Failed> {
     let handle = &judged.handle;
-    match (judged.verdict(), demand) {
-        (Verdict::Verified(_), _) | (Verdict::Unsigned, Demand::IfSigned) => Ok(()),
-        (Verdict::Unsigned, Demand::Always) => Err(Report::new(
-            Exit::Refused,
-            format_args!("{handle} is not signed"),
-        )
-        .hint("nothing shows that these values are its owner's")
-        .fail()),
-        (Verdict::Refused(fault), _) => Err(Report::new(
-            Exit::Refused,
-            format_args!("{handle} is not what its owner has signed"),
-        )
-        .cause(fault)
-        .fail()),
-        (Verdict::Unknown(fault), _) => Err(Report::new(
-            Exit::Network,
-            format_args!("whether {handle} is what its owner has signed could not be found out"),
-        )
-        .cause(fault)
-        .fail()),
+    let demand = match demand {
+        Demand::Always => trust::Demand::Required,
+        Demand::IfSigned => trust::Demand::IfSigned,
+    };
+    let Err(refusal) = demand.admit(judged) else {
+        return Ok(());
+    };
+    Err(match refusal {
+        Refusal::Unsigned => Report::new(Exit::Refused, format_args!("{handle} is not signed"))
+            .hint("nothing shows that these values are its owner's"),
+        Refusal::Undecided(why) => {
+            let what = "is what its owner has signed could not be found out";
+            Report::new(Exit::Network, format_args!("whether {handle} {what}")).cause(why)
+        }
+        Refusal::Wrong(why) => {
+            let what = format_args!("{handle} is not what its owner has signed");
+            Report::new(Exit::Refused, what).cause(why)
+        }
+        other => Report::new(Exit::Refused, format_args!("{handle} is not believed")).cause(other),
     }
+    .fail())
 }
 
 /// One line about the result, for people who look at the record itself.

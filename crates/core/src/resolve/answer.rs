@@ -11,6 +11,7 @@ use guantong_proto::message::ResponseCode;
 use super::cache::Entry;
 use super::limits::{ALIASES_MAX, DEPTH_MAX, EXCHANGES_MAX, REFERRALS_MAX};
 use super::trace::{HopResult, Trace};
+use crate::trust::Refusal;
 
 //----------- Answer ---------------------------------------------------------
 
@@ -132,6 +133,14 @@ pub enum ResolveError {
         handle: Handle,
         /// Who was asked.
         tried: Vec<Tried>,
+    },
+    /// The record is there, but does not prove to be what its owner has signed.
+    #[error("{handle} is not given on: {why}")]
+    Distrusted {
+        /// The record.
+        handle: Handle,
+        /// What is wrong with it.
+        why: Refusal,
     },
     /// Referrals do not end.
     #[error("{handle} was referred on more than {REFERRALS_MAX} times")]

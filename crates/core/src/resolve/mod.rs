@@ -11,6 +11,9 @@
 //!                       └─────┘
 //! ```
 //!
+//! Where records are judged before they are given on, an [`Inspection`] stands between whoever asks
+//! and the resolver: it says which questions lead to a judged answer, and what that is.
+//!
 //! After each call the shell polls until nothing is left. Decisions and their reasons are told in
 //! `docs/internals/resolution.md`.
 
@@ -23,6 +26,7 @@ mod failure;
 mod figures;
 mod find;
 mod hint;
+mod inspect;
 pub mod limits;
 mod peer;
 mod place;
@@ -39,8 +43,11 @@ mod transmit;
 mod walk;
 
 pub use answer::{Answer, Freshness, Outcome, ResolveError, Tried};
-pub use cache::{Cache, CacheFileError, Entry, EntryKind, Hit, Loaded, Lookup, Trust};
+pub use cache::{
+    Cache, CacheFileError, Entry, EntryKind, Hit, Loaded, Lookup, Ruling, Trust, Worth,
+};
 pub use figures::{ExchangeFigures, Figures};
+pub use inspect::{CHAIN_OCTETS_MAX, CHAIN_RECORDS_MAX, Inspected, Inspection};
 pub use place::Reach;
 pub use question::{Question, Ticket, TraceWanted};
 pub use resolver::{Event, Random, Resolver};

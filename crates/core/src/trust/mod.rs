@@ -8,6 +8,7 @@
 //! policy   which roots are believed, who must have signed, how far clocks may differ
 //! chain    the certificates from a signature up to a root, and which records are still wanted
 //! verify   whether signature, digests, dates, permissions and keys hold; the report
+//! demand   what of that is demanded before a record is believed
 //! sign     signatures and certificates of our own
 //! ```
 //!
@@ -15,12 +16,14 @@
 //! fetches it and [learns](Verification::learn) it. Nothing is drawn and no clock is read.
 
 mod chain;
+mod demand;
 mod permission;
 mod policy;
 pub mod sign;
 mod verify;
 
 pub use chain::{CHAIN_LEN_MAX, Found, RECORDS_MAX};
+pub use demand::{Demand, Refusal, Rule};
 pub use permission::covers;
 pub use policy::{CLOCK_SKEW_SECS, Policy};
 pub use verify::{Fault, Judgement, Link, Proof, Report, SIGNATURES_MAX, Verdict, Verification};

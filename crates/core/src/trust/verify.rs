@@ -54,25 +54,29 @@ impl Verification {
         let handle = self.record.handle.borrow();
         let values = self.record.values();
         let of_type = |value: &ValueRef<'_>| is_of_type(value.kind, SIGNATURE);
-        let mut signatures = Vec::new();
+        let examination = Examination {
+            handle,
+            values,
+            records: &self.records,
+            policy,
+            now_secs,
+        };
+        let mut prepared = Vec::new();
         for value in values.iter().filter(of_type).take(SIGNATURES_MAX) {
-            let examination = Examination {
-                handle,
-                values,
-                records: &self.records,
-                policy,
-                now_secs,
-            };
-            let outcome = match examination.examine(&value) {
+            let outcome = match examination.prepare(&value) {
                 Err(Gap::Wanted(handle)) => return Judgement::Wanted(handle),
                 Err(Gap::Fault(fault)) => Err(fault),
-                Ok(proof) => Ok(proof),
+                Ok(prepared) => Ok(prepared),
             };
-            signatures.push((value.index, outcome));
+            prepared.push((value.index, outcome));
         }
+        // Only now, so that the cryptography is done once, however many records were wanted.
+        let prove = |(index, outcome): (i32, Result<Prepared, Fault>)| {
+            (index, outcome.and_then(|found| examination.prove(&found)))
+        };
         Judgement::Done(Report {
             handle: handle.to_owned(),
-            signatures,
+            signatures: prepared.into_iter().map(prove).collect(),
         })
     }
 }
@@ -160,9 +164,16 @@ struct Examination<'a> {
     now_secs: i64,
 }
 
+/// A signature of which everything is at hand.
+struct Prepared {
+    jws: Jws,
+    claims: Claims,
+    chain: Vec<Certificate>,
+}
+
 impl Examination<'_> {
-    /// First what costs nothing, then what must be fetched, then the cryptography.
-    fn examine(&self, value: &ValueRef<'_>) -> Result<Proof, Gap> {
+    /// First what costs nothing, then what must be fetched.
+    fn prepare(&self, value: &ValueRef<'_>) -> Result<Prepared, Gap> {
         let malformed = |why: String| Fault::Malformed {
             index: value.index,
             handle: self.handle.to_owned(),
@@ -179,8 +190,14 @@ impl Examination<'_> {
         for link in &chain[..chain.len() - 1] {
             self.check_published(link)?;
         }
-        self.check_chain(&jws, &claims.iss, &chain)?;
-        Ok(proof(&claims, &chain))
+        Ok(Prepared { jws, claims, chain })
+    }
+
+    /// Then the cryptography.
+    fn prove(&self, prepared: &Prepared) -> Result<Proof, Fault> {
+        let Prepared { jws, claims, chain } = prepared;
+        self.check_chain(jws, &claims.iss, chain)?;
+        Ok(proof(claims, chain))
     }
 
     fn check_dates(&self, what: &str, claims: &Claims) -> Result<(), Fault> {

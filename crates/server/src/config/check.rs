@@ -51,6 +51,7 @@ pub fn check(config: &Config) -> Vec<Finding> {
     findings.key(config);
     findings.shared_site(config);
     findings.root(config);
+    findings.trust(config);
     findings.certificate(config);
     findings.mirror(config);
     let running = match findings.store(config) {
@@ -193,6 +194,24 @@ impl Findings {
                  name your own networks"
             );
             self.add("recurse.allow", Judgement::Doubtful, text);
+        }
+    }
+
+    /// Whether the root keys can be read, and what they are for is done at all.
+    fn trust(&mut self, config: &Config) {
+        match (&config.trust.roots, crate::trust::policy(&config.trust)) {
+            (None, _) => {}
+            (Some(path), Ok(_)) => {
+                let text = format!("root keys in {}", path.display());
+                self.add("trust.roots", Judgement::Good, text);
+            }
+            (Some(_), Err(error)) => self.add("trust.roots", Judgement::Bad, error.to_string()),
+        }
+        let recurse = &config.recurse;
+        if recurse.demand().is_some() && recurse.root.is_none() {
+            let text = "judges nothing: the node resolves for nobody, because neither \
+                        recurse.root nor recurse.root_addresses is set";
+            self.add("recurse.verify", Judgement::Doubtful, text);
         }
     }
 

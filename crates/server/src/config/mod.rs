@@ -21,7 +21,7 @@ use ipnet::IpNet;
 pub use check::{Finding, Judgement, check};
 pub use read::{ConfigErrors, Problem};
 pub use recurse::{RecurseConfig, Root};
-pub use unit::{Acknowledge, Level, LogFormat, Size, Span};
+pub use unit::{Acknowledge, Level, LogFormat, Size, Span, Verify};
 pub use v1::loopback_networks;
 
 /// Name of the file that `init` makes.
@@ -491,7 +491,7 @@ fn contradictions(spec: &v1::Spec, mut report: impl FnMut(&str, &str)) {
             "is above limits.connections, so it would never be reached; lower it",
         );
     }
-    recurse::contradictions(&spec.recurse, &mut report);
+    recurse::contradictions(&spec.recurse, &spec.trust, &mut report);
     let listen = &spec.listen;
     if listen.udp.is_empty() && listen.tcp.is_empty() && listen.http.is_empty() {
         report(

@@ -4,9 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use guantong_core::resolve::{CacheSettings, RootRefresh, Settings};
+use guantong_core::trust::Demand;
 use ipnet::IpNet;
 
-use super::unit::{Size, Span};
+use super::unit::{Size, Span, Verify};
 use super::v1;
 
 //----------- RecurseConfig --------------------------------------------------
@@ -34,6 +35,8 @@ pub struct RecurseConfig {
     pub timeout: Span,
     /// Questions under way at most.
     pub pending_max: u32,
+    /// Whether records are judged before they are given away.
+    pub verify: Verify,
     /// UDP sockets.
     pub sockets: u16,
 }
@@ -62,6 +65,7 @@ impl RecurseConfig {
             prefetch: spec.prefetch,
             timeout: spec.timeout,
             pending_max: spec.pending_max,
+            verify: spec.verify,
             sockets: spec.sockets,
         }
     }
@@ -87,6 +91,15 @@ impl RecurseConfig {
         }
     }
 
+    /// What is demanded of a record before it is given away; `None`: nothing.
+    pub fn demand(&self) -> Option<Demand> {
+        match self.verify {
+            Verify::Off => None,
+            Verify::IfSigned => Some(Demand::IfSigned),
+            Verify::Required => Some(Demand::Required),
+        }
+    }
+
     /// What the cache is told.
     pub fn cache_settings(&self) -> CacheSettings {
         CacheSettings {
@@ -106,7 +119,17 @@ fn secs(span: Span) -> u32 {
 //----------- contradictions -------------------------------------------------
 
 /// Settings of the section that do not go together.
-pub(super) fn contradictions(spec: &v1::Recurse, mut report: impl FnMut(&str, &str)) {
+pub(super) fn contradictions(
+    spec: &v1::Recurse,
+    trust: &v1::Trust,
+    mut report: impl FnMut(&str, &str),
+) {
+    if spec.verify != Verify::Off && trust.roots.is_none() {
+        report(
+            "recurse.verify",
+            "demands signatures, but no root key is believed; name a file in trust.roots",
+        );
+    }
     match (&spec.root, spec.root_addresses.is_empty()) {
         (None, true) if !spec.allow.is_empty() => report(
             "recurse.allow",

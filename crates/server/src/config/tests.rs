@@ -162,6 +162,27 @@ fn node_recurses_for_nobody_unless_told_for_whom() {
 }
 
 #[test]
+fn signatures_are_demanded_only_where_a_root_is_believed() {
+    let text = |verify: &str, roots: &str| {
+        format!(
+            "version = \"v1\"\n[recurse]\nverify = \"{verify}\"\n[trust]\nroots = \"{roots}\"\n"
+        )
+    };
+    for verify in ["if-signed", "required"] {
+        let problems = problems(&text(verify, ""));
+        assert_eq!(problems[0].0, Some(3));
+        assert!(problems[0].1.contains("trust.roots"), "{problems:?}");
+        assert!(parse(&text(verify, "root.pub"), "/").is_ok());
+    }
+    assert_eq!(parse(&text("off", ""), "/").unwrap().recurse.demand(), None);
+    assert!(
+        problems(&text("always", "root.pub"))[0]
+            .1
+            .contains("none of the choices")
+    );
+}
+
+#[test]
 fn node_that_anybody_may_change_is_refused_where_others_can_reach_it() {
     let text = |listen: &str| {
         format!(

@@ -410,6 +410,18 @@ choice! {
     }
 }
 
+choice! {
+    /// Whether records of others are judged by their signatures before they are given away.
+    Verify, "one of \"off\", \"if-signed\", \"required\"" {
+        /// Not at all.
+        Off = "off",
+        /// A record that is signed must be signed rightly.
+        IfSigned = "if-signed",
+        /// Every record must be signed, and rightly.
+        Required = "required",
+    }
+}
+
 impl Setting for OnDelete {
     const FORM: &'static str = "one of \"remove\", \"withdraw\"";
 

@@ -11,7 +11,7 @@ use guantong_core::admin::{Identity, OnDelete};
 use ipnet::IpNet;
 
 use super::read::Section;
-use super::unit::{Acknowledge, Level, LogFormat, Setting, Size, Span};
+use super::unit::{Acknowledge, Level, LogFormat, Setting, Size, Span, Verify};
 
 /// The version that this module spells.
 pub(super) const VERSION: &str = "v1";
@@ -226,6 +226,10 @@ settings! {
         timeout: Span = Span::secs(10), Span::secs(1) => Span::secs(60);
         /// Most questions that may be under way. More are told that the node is busy.
         pending_max: u32 = 10_000, 16 => 1_000_000;
+        /// Whether a record is given away only if its signatures prove it (`trust.roots` says whom
+        /// to believe): "off" for any record, "if-signed" for all but those whose signature is
+        /// wrong, expired or revoked or cannot be checked, "required" for signed ones only.
+        verify: Verify = Verify::Off;
         /// UDP sockets that questions leave by. A forged answer has to guess the one that was used.
         sockets: u16 = 16, 1 => 256;
     }

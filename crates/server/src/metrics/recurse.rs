@@ -3,6 +3,7 @@
 use guantong_core::resolve::{ExchangeFigures, Figures};
 
 use super::{Samples, Transport};
+use crate::recurse::VERDICTS;
 
 /// What is known of recursion when figures are exported.
 #[derive(Clone, Copy, Debug, Default)]
@@ -13,6 +14,8 @@ pub struct RecurseSnapshot {
     pub cache_entries: usize,
     /// Octets of them.
     pub cache_octets: u64,
+    /// Records that were judged, in the order of [`VERDICTS`].
+    pub judged: [u64; 4],
 }
 
 /// Writes the samples of one family, named without its prefix.
@@ -49,6 +52,11 @@ pub(super) fn samples(s: &mut Samples<'_>, name: &str, snapshot: &RecurseSnapsho
         "recurse_replies_dropped_total" => {
             s.with(&[("reason", "unknown")], figures.dropped_unknown);
             s.with(&[("reason", "mismatched")], figures.dropped_mismatched);
+        }
+        "recurse_records_judged_total" => {
+            for (verdict, count) in VERDICTS.iter().zip(snapshot.judged) {
+                s.with(&[("verdict", verdict)], count);
+            }
         }
         "recurse_under_way" => {
             s.with(&[("what", "questions")], figures.walks);

@@ -108,12 +108,14 @@ impl Node {
             clock: Clock::start(),
             root_info: Some(root_info),
             cache_file: recurse.cache_file.clone(),
+            verify: crate::trust::rule(&config)?.map(Arc::new),
         };
         let courier = Courier::start(setup).map_err(|source| StartError::System {
             what: "sockets and a thread for recursion",
             source,
         })?;
-        tracing::info!(allow = ?recurse.allow, ?root, "the node resolves names of others");
+        let verify = recurse.verify.as_str();
+        tracing::info!(allow = ?recurse.allow, ?root, verify, "the node resolves names of others");
         self.set_key_source(Keys::new(courier.clone(), reach));
         self.set_courier(courier);
         Ok(())

@@ -11,9 +11,11 @@ use guantong_core::resolve::{
     Answer, Cache, Figures, Freshness, Hit, Lookup, Now, Outcome, Question, ResolveError, Roots,
     Settings, Tick, TraceWanted,
 };
+use guantong_core::trust::Rule;
 use tokio::sync::{mpsc, oneshot};
 
 use super::drive::Driver;
+use super::judge::Tally;
 use crate::metrics::RecurseSnapshot;
 
 /// Questions that wait to be begun. The thread takes all that are there at a time, so this is a
@@ -63,6 +65,8 @@ pub(super) enum Job {
     Ask {
         question: Question,
         trace: TraceWanted,
+        /// Whether the answer is judged first.
+        judged: bool,
         reply: Reply,
     },
     /// Renew what the cache has.
@@ -88,6 +92,8 @@ pub struct Setup {
     pub root_info: Option<PathBuf>,
     /// Where the cache is kept while nothing runs.
     pub cache_file: Option<PathBuf>,
+    /// By what rule records are judged before anybody is given them; none: they are not.
+    pub verify: Option<Arc<Rule>>,
 }
 
 //----------- Courier --------------------------------------------------------
@@ -98,6 +104,8 @@ pub struct Courier {
     clock: Clock,
     jobs: mpsc::Sender<Job>,
     figures: Arc<Mutex<Figures>>,
+    tally: Arc<Tally>,
+    judges: bool,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -105,14 +113,16 @@ impl Courier {
     /// Binds the sockets and starts the thread.
     pub fn start(setup: Setup) -> io::Result<Arc<Self>> {
         let (cache, clock) = (setup.cache.clone(), setup.clock);
+        let judges = setup.verify.is_some();
         let figures = Arc::new(Mutex::new(Figures::default()));
+        let tally = Arc::new(Tally::default());
         let (jobs, inbox) = mpsc::channel(QUEUE_MAX);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let driver = {
             let _inside = runtime.enter();
-            Driver::new(setup, inbox, figures.clone())?
+            Driver::new(setup, inbox, figures.clone(), tally.clone())?
         };
         let builder = std::thread::Builder::new().name("resolve".to_owned());
         let thread = builder.spawn(move || runtime.block_on(driver.run()))?;
@@ -121,13 +131,19 @@ impl Courier {
             clock,
             jobs,
             figures,
+            tally,
+            judges,
             thread: Mutex::new(Some(thread)),
         }))
     }
 
-    /// What the cache knows of the name that `lookup` was set to.
+    /// What the cache knows of the name that `lookup` was set to; only what was judged and passed,
+    /// if records are judged.
     pub fn cached(&self, lookup: &mut Lookup) -> Option<Hit> {
-        self.cache.get(lookup, self.clock.now())
+        match self.judges {
+            true => self.cache.get_vouched(lookup, self.clock.now()),
+            false => self.cache.get(lookup, self.clock.now()),
+        }
     }
 
     /// The cache.
@@ -141,15 +157,22 @@ impl Courier {
             figures: *self.figures.lock().unwrap_or_else(PoisonError::into_inner),
             cache_entries: self.cache.len(),
             cache_octets: self.cache.octets(),
+            judged: self.tally.counts(),
         }
     }
 
     /// Asks. `reply` is called once, on the resolver's thread; on this one, with "too busy", if the
-    /// queue is full or the thread has ended.
+    /// queue is full or the thread has ended. If records are judged, the answer holds only what has
+    /// passed, and may hold more of the record than was asked for.
     pub fn ask(&self, question: Question, trace: TraceWanted, reply: Reply) {
+        self.post(question, trace, self.judges, reply);
+    }
+
+    fn post(&self, question: Question, trace: TraceWanted, judged: bool, reply: Reply) {
         let job = Job::Ask {
             question,
             trace,
+            judged,
             reply,
         };
         if let Err(error) = self.jobs.try_send(job)
@@ -161,12 +184,21 @@ impl Courier {
 
     /// Asks and waits.
     pub async fn resolve(&self, question: Question, trace: TraceWanted) -> Answer {
+        self.wait(question, trace, self.judges).await
+    }
+
+    /// The same without judging the record: for whoever judges it himself.
+    pub async fn resolve_unjudged(&self, question: Question, trace: TraceWanted) -> Answer {
+        self.wait(question, trace, false).await
+    }
+
+    async fn wait(&self, question: Question, trace: TraceWanted, judged: bool) -> Answer {
         let (sender, answer) = oneshot::channel();
         let reply = Box::new(move |answer| {
             // Whoever has gone away needs no answer.
             let _ = sender.send(answer);
         });
-        self.ask(question, trace, reply);
+        self.post(question, trace, judged, reply);
         answer.await.unwrap_or_else(|_| busy())
     }
 
@@ -244,6 +276,7 @@ mod tests {
             clock: Clock::start(),
             root_info: None,
             cache_file: None,
+            verify: None,
         })
         .unwrap()
     }

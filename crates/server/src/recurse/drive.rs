@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::courier::{Clock, Job, Reply, Setup, busy};
+use super::judge::{Judge, Tally, Turn};
 use super::keep::Keeper;
 use super::socket::Sockets;
 use super::stream::{Done, Streams};
@@ -36,6 +37,7 @@ pub(super) struct Driver {
     /// Those who wait. As many as the resolver takes: whoever it refuses is answered at once.
     waiting: HashMap<Ticket, Reply>,
     waiting_max: usize,
+    judge: Judge,
     figures: Arc<Mutex<Figures>>,
     keeper: Keeper,
 }
@@ -45,6 +47,7 @@ enum Wake {
     Job(Option<Job>),
     Datagrams,
     Stream(Done),
+    Judge(Turn),
     Time,
     Upkeep,
 }
@@ -55,10 +58,13 @@ impl Driver {
         setup: Setup,
         jobs: mpsc::Receiver<Job>,
         figures: Arc<Mutex<Figures>>,
+        tally: Arc<Tally>,
     ) -> io::Result<Self> {
         let sockets = Sockets::bind(setup.settings.sockets)?;
         let keeper = Keeper::open(&setup);
         let waiting_max = setup.settings.pending_max;
+        let timeout = Duration::from_millis(setup.settings.timeout_ms);
+        let judge = Judge::new(setup.verify.clone(), setup.clock, timeout, tally);
         let resolver = Resolver::new(setup.settings, setup.roots, setup.cache, random()?);
         Ok(Self {
             resolver,
@@ -68,6 +74,7 @@ impl Driver {
             streams: Streams::new(),
             waiting: HashMap::new(),
             waiting_max,
+            judge,
             figures,
             keeper,
         })
@@ -88,6 +95,7 @@ impl Driver {
                 job = self.jobs.recv() => Wake::Job(job),
                 () = self.sockets.receive(take) => Wake::Datagrams,
                 done = self.streams.next() => Wake::Stream(done),
+                turn = self.judge.next() => Wake::Judge(turn),
                 () = sleep_until(alarm) => Wake::Time,
                 _ = upkeep.tick() => Wake::Upkeep,
             };
@@ -103,12 +111,14 @@ impl Driver {
                     self.resolver
                         .on_stream(exchange, result.map_err(Clone::clone), now);
                 }
+                Wake::Judge(turn) => self.take_turn(turn),
                 Wake::Upkeep => self.upkeep(),
                 Wake::Datagrams | Wake::Time => {}
             }
             self.ring();
         }
-        for (_, reply) in self.waiting.drain() {
+        let waiting = self.waiting.drain().map(|(_, reply)| reply);
+        for reply in waiting.chain(self.judge.drain()) {
             reply(busy());
         }
         self.keeper.save_cache(self.clock.now()).await;
@@ -122,8 +132,9 @@ impl Driver {
                 Some(Job::Ask {
                     question,
                     trace,
+                    judged,
                     reply,
-                }) => self.begin(question, trace, reply),
+                }) => self.take_on(question, trace, judged, reply),
                 Some(Job::Refresh(question)) => self.resolver.refresh(question, self.clock.now()),
                 // Nobody is left who could ask.
                 Some(Job::Stop) | None => return false,
@@ -139,10 +150,35 @@ impl Driver {
         true
     }
 
-    fn begin(&mut self, question: Question, trace: TraceWanted, reply: Reply) {
-        if self.waiting.len() >= self.waiting_max {
+    /// Begins a question of those who ask, for whom there is room or not.
+    fn take_on(&mut self, question: Question, trace: TraceWanted, judged: bool, reply: Reply) {
+        if self.waiting.len().max(self.judge.len()) >= self.waiting_max {
             return reply(busy());
         }
+        match judged {
+            true => self.judge.begin(question, trace, reply),
+            false => self.begin(question, trace, reply),
+        }
+    }
+
+    fn take_turn(&mut self, turn: Turn) {
+        match turn {
+            Turn::Wants((question, trace, sender)) => {
+                let reply = move |answer| {
+                    // Whoever has run out of time needs no answer.
+                    let _ = sender.send(answer);
+                };
+                self.begin(question, trace, Box::new(reply));
+            }
+            Turn::Ended(question, answer) => {
+                for reply in self.judge.take(&question) {
+                    reply(answer.clone());
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, question: Question, trace: TraceWanted, reply: Reply) {
         let ticket = self.resolver.start(question, trace, self.clock.now());
         self.waiting.insert(ticket, reply);
     }

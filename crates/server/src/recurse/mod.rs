@@ -13,12 +13,16 @@
 //! answers from the cache do not pass through it. Who may ask, and what an answer looks like, is
 //! decided in `core::authority`; how a handle is found, in `core::resolve`.
 //!
+//! With `recurse.verify` each record is judged before it is given away (`judge`); the cache
+//! answers at once only what has passed.
+//!
 //! Everything is bounded: the queue ([`QUEUE_MAX`]), questions under way (`recurse.pending_max`),
 //! streams ([`stream::STREAMS_MAX`]). What finds no room is told so at once.
 
 mod answer;
 mod courier;
 mod drive;
+mod judge;
 mod keep;
 mod keys;
 mod roots;
@@ -28,6 +32,7 @@ mod stream;
 pub use answer::{Source, Sourced};
 pub(crate) use courier::busy;
 pub use courier::{Clock, Courier, QUEUE_MAX, Reply, Setup};
+pub use judge::VERDICTS;
 pub use keep::ROOT_INFO;
 pub use roots::{RootsError, load as load_roots, parse as parse_roots};
 pub use stream::{CONNECTIONS_PER_SERVER_MAX, SERVERS_MAX, STREAMS_MAX};

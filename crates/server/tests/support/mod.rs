@@ -5,6 +5,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod liar;
+pub(crate) mod signed;
 pub(crate) mod tree;
 
 use std::io::{Read, Write};

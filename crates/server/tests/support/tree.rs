@@ -1,7 +1,7 @@
 //! A tree of four nodes and a recursive one, all on loopback, each with its own store.
 //!
 //! ```text
-//! root (0.NA) ──► top (88) ──► second (88.118) ──► enterprise (88.118.5)
+//! root (0.NA, 0.0) ──► top (88) ──► second (88.118) ──► enterprise (88.118.5)
 //!    ▲
 //! recursive
 //! ```
@@ -25,8 +25,8 @@ pub(crate) struct Level {
 }
 
 impl Level {
-    fn homing(prefix: &str) -> Self {
-        let place = Place::homing(&[prefix]);
+    fn homing(prefixes: &[&str]) -> Self {
+        let place = Place::homing(prefixes);
         let node = place.start();
         Self {
             place,
@@ -51,10 +51,10 @@ impl Level {
 impl Tree {
     pub(crate) fn grow() -> Self {
         let tree = Self {
-            root: Level::homing("0.NA"),
-            top: Level::homing("88"),
-            second: Level::homing("88.118"),
-            enterprise: Level::homing("88.118.5"),
+            root: Level::homing(&["0.NA", "0.0"]),
+            top: Level::homing(&["88"]),
+            second: Level::homing(&["88.118"]),
+            enterprise: Level::homing(&["88.118.5"]),
         };
         let root = [value(1, "HS_SITE", tree.root.site())];
         put_values(tree.root.node(), "0.NA/0.NA", &root);

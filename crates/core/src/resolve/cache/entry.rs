@@ -1,11 +1,13 @@
 //! What the cache keeps of an answer.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use guantong_proto::{ValueRef, Values, type_matches};
 
 use super::super::limits::{REFRESH_HITS_MIN, REFRESH_PART};
 use super::super::time::{Now, Tick};
+use super::ruling::Ruling;
 
 //----------- Entry ----------------------------------------------------------
 
@@ -27,6 +29,12 @@ pub struct Entry {
     refresh_asked: AtomicBool,
     /// Until then it is answered past its time without asking anybody.
     stale_until_ms: AtomicU64,
+    /// Until then, on the monotonic clock, its ruling lets it be given to others.
+    vouched_until_ms: AtomicI64,
+    /// The second of the wall clock at which its ruling ends, and its life with it.
+    ends_secs: AtomicU32,
+    /// What its signatures are worth, once they were judged.
+    ruling: Mutex<Option<Arc<Ruling>>>,
 }
 
 /// What an entry says.
@@ -66,6 +74,9 @@ impl Entry {
             hits: AtomicU32::new(0),
             refresh_asked: AtomicBool::new(false),
             stale_until_ms: AtomicU64::new(0),
+            vouched_until_ms: AtomicI64::new(i64::MIN),
+            ends_secs: AtomicU32::new(u32::MAX),
+            ruling: Mutex::new(None),
         }
     }
 
@@ -103,9 +114,11 @@ impl Entry {
         self.fetched_secs
     }
 
-    /// Seconds of its whole life.
+    /// Seconds of its whole life, which ends no later than what its ruling rests on.
     pub fn life_secs(&self) -> u32 {
+        let ends_secs = self.ends_secs.load(Ordering::Relaxed);
         self.life_secs
+            .min(ends_secs.saturating_sub(self.fetched_secs))
     }
 
     /// Answers it has given from the cache.
@@ -116,12 +129,15 @@ impl Entry {
     /// Milliseconds that are left of its life; negative when it is past its time.
     pub(crate) fn left_ms(&self, now: Tick) -> i64 {
         let now_ms = i64::try_from(now.0).unwrap_or(i64::MAX);
-        self.expires_ms.saturating_sub(now_ms)
+        let lost_ms = i64::from(self.life_secs - self.life_secs()) * 1_000;
+        self.expires_ms
+            .saturating_sub(lost_ms)
+            .saturating_sub(now_ms)
     }
 
     /// Seconds since a server said so, on the monotonic clock.
     pub fn age_secs(&self, now: Tick) -> u32 {
-        let lived_ms = i64::from(self.life_secs) * 1_000 - self.left_ms(now);
+        let lived_ms = i64::from(self.life_secs()) * 1_000 - self.left_ms(now);
         u32::try_from(lived_ms.max(0) / 1_000).unwrap_or(u32::MAX)
     }
 
@@ -130,7 +146,7 @@ impl Entry {
         // Saturation is not worth an atomic loop: after 2^32 answers the count begins again.
         let hits = self.hits.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         let left_ms = u64::try_from(self.left_ms(now)).unwrap_or(0);
-        let near_its_end = left_ms <= u64::from(self.life_secs) * 1_000 / REFRESH_PART;
+        let near_its_end = left_ms <= u64::from(self.life_secs()) * 1_000 / REFRESH_PART;
         near_its_end
             && hits >= REFRESH_HITS_MIN
             && !self.refresh_asked.swap(true, Ordering::Relaxed)
@@ -139,6 +155,40 @@ impl Entry {
     /// Lets the entry be answered past its time until `until`, because asking is in vain.
     pub(crate) fn pause_until(&self, until: Tick) {
         self.stale_until_ms.store(until.0, Ordering::Relaxed);
+    }
+
+    //--- Ruling
+
+    /// Keeps what its signatures are worth.
+    pub(crate) fn rule(&self, ruling: &Arc<Ruling>) {
+        let vouched_until_ms = match ruling.is_admitted() {
+            true => i64::try_from(ruling.holds_until.0).unwrap_or(i64::MAX),
+            false => i64::MIN,
+        };
+        *self.ruling.lock().unwrap_or_else(PoisonError::into_inner) = Some(ruling.clone());
+        self.ends_secs.store(ruling.ends_secs, Ordering::Relaxed);
+        self.vouched_until_ms
+            .store(vouched_until_ms, Ordering::Release);
+    }
+
+    /// What its signatures are worth, if that was found out and still holds.
+    pub fn ruling(&self, now: Now) -> Option<Arc<Ruling>> {
+        let ruling = self.ruling.lock().unwrap_or_else(PoisonError::into_inner);
+        ruling.clone().filter(|ruling| ruling.holds(now))
+    }
+
+    /// Whether it may be given to others where records are judged. That there is no such record
+    /// nobody can sign; that a record lacks some values its signature tells, so it is looked at.
+    pub(super) fn is_vouched(&self, now: Now) -> bool {
+        let now_ms = i64::try_from(now.tick.0).unwrap_or(i64::MAX);
+        match self.kind {
+            EntryKind::NotFound => true,
+            EntryKind::ValuesNotFound => false,
+            EntryKind::Record => {
+                self.vouched_until_ms.load(Ordering::Acquire) > now_ms
+                    && self.ends_secs.load(Ordering::Relaxed) > now.secs
+            }
+        }
     }
 
     pub(super) fn is_paused(&self, now: Tick) -> bool {

@@ -10,6 +10,7 @@
 mod entry;
 mod file;
 mod lookup;
+mod ruling;
 #[cfg(test)]
 mod tests;
 
@@ -28,10 +29,11 @@ use super::time::Now;
 pub use entry::{Entry, EntryKind};
 pub use file::{CacheFileError, Loaded};
 pub use lookup::{Lookup, Trust};
+pub use ruling::{Ruling, Worth};
 
 /// Octets that an entry costs besides its key and its values: allocations, counters, and the
 /// cache's own table with its ghosts.
-const ENTRY_OVERHEAD: u64 = 220;
+const ENTRY_OVERHEAD: u64 = 252;
 /// Expected octets of an entry, for sizing the table.
 const ENTRY_ESTIMATE: u64 = 700;
 /// Milliseconds of a second.
@@ -79,8 +81,17 @@ impl Cache {
     /// The answer to a question that a cache may answer
     /// ([`Question::is_cacheable`](super::Question::is_cacheable)).
     pub fn get(&self, lookup: &mut Lookup, now: Now) -> Option<Hit> {
+        self.find(lookup, now, |_| true)
+    }
+
+    /// The same where records are judged: only what was judged, and passed, and still does.
+    pub fn get_vouched(&self, lookup: &mut Lookup, now: Now) -> Option<Hit> {
+        self.find(lookup, now, |entry| entry.is_vouched(now))
+    }
+
+    fn find(&self, lookup: &mut Lookup, now: Now, may: impl Fn(&Entry) -> bool) -> Option<Hit> {
         lookup.find(|key| {
-            let entry = self.table.get(key)?;
+            let entry = self.table.get(key).filter(|entry| may(entry))?;
             let freshness = match entry.left_ms(now.tick) > 0 {
                 true => Freshness::Cached,
                 false if entry.is_paused(now.tick) && self.in_grace(&entry, now) => {

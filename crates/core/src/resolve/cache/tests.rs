@@ -6,6 +6,7 @@ use guantong_proto::{Handle, Ttl, Value, Values};
 use super::super::settings::CacheSettings;
 use super::super::time::{Now, Tick};
 use super::*;
+use crate::trust::{CLOCK_SKEW_SECS, Demand, Proof, Report};
 
 fn at(secs: u32) -> Now {
     Now {
@@ -250,4 +251,93 @@ fn damaged_file_never_gives_an_entry_that_was_not_saved() {
         cache(1 << 20).load(&newer, at(0)),
         Err(CacheFileError::Version(2))
     );
+}
+
+//----------- Ruling ---------------------------------------------------------
+
+/// A ruling on a record whose signature ends at this second, from records of which the first ends
+/// at that one.
+fn signed(until: u32, holds_until: u32) -> Arc<Ruling> {
+    let proof = Proof {
+        signer: "300:0.NA/88.118.5".to_owned(),
+        links: Vec::new(),
+        until: Some(i64::from(at(until).secs) - CLOCK_SKEW_SECS),
+    };
+    let report = Report {
+        handle: Handle::parse("88.118.5/x").unwrap(),
+        signatures: vec![(400, Ok(proof))],
+    };
+    Arc::new(Ruling::of(
+        &report,
+        Demand::Required,
+        at(holds_until).tick,
+        at(0),
+    ))
+}
+
+fn unsigned(demand: Demand) -> Arc<Ruling> {
+    let report = Report {
+        handle: Handle::parse("88.118.5/x").unwrap(),
+        signatures: Vec::new(),
+    };
+    Arc::new(Ruling::of(&report, demand, at(9).tick, at(0)))
+}
+
+#[test]
+fn only_what_was_judged_and_has_passed_is_given_where_records_are_judged() {
+    let cache = cache(1 << 20);
+    put(&cache, whole("88.118.5/x"), 100, at(0));
+    let entry = cache.get(&mut whole("88.118.5/x"), at(1)).unwrap().entry;
+    let mut types = lookup("88.118.5/x", &[], &["URL"], Trust::Any);
+    let mut given = |secs| cache.get_vouched(&mut types, at(secs)).is_some();
+    assert!(!given(1));
+    entry.rule(&unsigned(Demand::Required));
+    assert!(!given(1) && entry.ruling(at(1)).is_some());
+    entry.rule(&unsigned(Demand::IfSigned));
+    assert!(given(99));
+    // The first of: what it rests on, its signature, its own time.
+    for (until, holds_until, end) in [(60, 50, 50), (50, 60, 50), (500, 500, 100)] {
+        entry.rule(&signed(until, holds_until));
+        assert!(given(end - 1) && !given(end), "{until} {holds_until}");
+    }
+}
+
+#[test]
+fn life_of_an_entry_ends_with_its_signature_and_a_refused_one_soon() {
+    let cache = cache(1 << 20);
+    put(&cache, whole("88.118.5/x"), 100, at(0));
+    let entry = cache.get(&mut whole("88.118.5/x"), at(1)).unwrap().entry;
+    entry.rule(&signed(50, 500));
+    assert_eq!((entry.life_secs(), entry.age_secs(at(20).tick)), (50, 20));
+    assert!(cache.get(&mut whole("88.118.5/x"), at(50)).is_none());
+    entry.rule(&unsigned(Demand::Required));
+    assert!(cache.get(&mut whole("88.118.5/x"), at(29)).is_some());
+    assert!(cache.get(&mut whole("88.118.5/x"), at(30)).is_none());
+    // Nobody who cannot renew it makes it good again.
+    entry.pause_until(at(60).tick);
+    entry.rule(&signed(50, 500));
+    assert!(cache.get(&mut whole("88.118.5/x"), at(55)).is_some());
+    assert!(
+        cache
+            .get_vouched(&mut whole("88.118.5/x"), at(55))
+            .is_none()
+    );
+}
+
+#[test]
+fn ruling_is_not_kept_in_the_file() {
+    let cache = cache(1 << 20);
+    put(&cache, whole("88.118.5/x"), 100, at(0));
+    let entry = cache.get(&mut whole("88.118.5/x"), at(1)).unwrap().entry;
+    entry.rule(&signed(500, 500));
+    let mut file = Vec::new();
+    let keep = |block: &[u8]| -> Result<(), ()> {
+        file.extend_from_slice(block);
+        Ok(())
+    };
+    assert_eq!(cache.save(at(2), keep), Ok(1));
+    let other = self::cache(1 << 20);
+    other.load(&file, at(3)).unwrap();
+    assert!(other.get(&mut whole("88.118.5/x"), at(4)).is_some());
+    assert!(other.get_vouched(&mut whole("88.118.5/x"), at(4)).is_none());
 }
