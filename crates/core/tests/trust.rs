@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use guantong_core::admin::{Identity, StoredRecord};
 use guantong_core::trust::sign::{SIGNATURE_INDEX, Signer, Term, resign};
 use guantong_core::trust::{
-    CHAIN_LEN_MAX, Fault, Found, Judgement, Policy, RECORDS_MAX, Report, Verdict, Verification,
+    Ascent, CHAIN_LEN_MAX, Climbed, Fault, Found, Judgement, Policy, RECORDS_MAX, Report, Verdict,
+    Verification, certificate_end, root_end, signature_end,
 };
 use guantong_proto::crypto::SigningKey;
 use guantong_proto::crypto::jws::{Claims, Digests, Jws, Permission, ValueDigest};
@@ -254,6 +255,62 @@ fn record_is_verified_up_to_the_root_and_until_the_first_certificate_ends() {
         .collect();
     assert_eq!(subjects, [ENTERPRISE, COUNTRY, REGISTRY, ROOT]);
     assert_eq!(proof.until, Some(NOW + 4_000));
+}
+
+#[test]
+fn ends_are_those_of_what_still_counts() {
+    let mut world = World::new();
+    let wire = |values: &[Value]| Writer::to_vec(|w| Values::encode(values, w));
+    let of = |values: &[Value], end: fn(Values<'_>) -> Option<i64>| {
+        end(Values::from_wire(&wire(values)).unwrap())
+    };
+    let mut thing = world.values(THING).clone();
+    let until = NOW - 1_000 + YEAR;
+    assert_eq!(of(&thing, signature_end), Some(until));
+    // A second signature that ends earlier, or cannot be read, takes nothing away.
+    let mut claims = world.claims();
+    claims.exp = Some(NOW);
+    let early = Jws::sign(&claims, &key(ENTERPRISE), &SystemRandom::new()).unwrap();
+    thing.push(Value::new(401, "HS_SIGNATURE", early.to_compact()));
+    thing.push(Value::new(402, "HS_SIGNATURE", "none"));
+    assert_eq!(of(&thing, signature_end), Some(until));
+    assert_eq!(of(&thing, certificate_end), None);
+    // Of two certificates of a key the newer counts.
+    let old = Term::of(NOW - 2_000, 10);
+    let mut root = world.values("0.0/0.0").clone();
+    let everything = || vec![permission("everything", "")];
+    let value = certificate(ROOT, ROOT, everything(), old);
+    root.push(Value::new(401, "HS_CERT", value));
+    assert_eq!(of(&root, certificate_end), Some(until));
+    let octets = wire(&root);
+    let values = Values::from_wire(&octets).unwrap();
+    assert_eq!(root_end(values, &believed()), Some(until));
+    assert_eq!(root_end(values, &Policy::default()), None);
+}
+
+#[test]
+fn certificates_are_followed_from_a_key_up_as_far_as_they_are_found() {
+    let world = World::new();
+    let climb = |missing: &str| {
+        let mut ascent = Ascent::new(&identity(ENTERPRISE));
+        loop {
+            match ascent.climb() {
+                Climbed::Done(links) => break links,
+                Climbed::Wanted(handle) => {
+                    let record = world.stored(handle.as_str());
+                    let record = record.filter(|_| handle.as_str() != missing);
+                    let found = record.map_or(Found::Absent, Found::Record);
+                    ascent.learn(handle.borrow(), found);
+                }
+            }
+        }
+    };
+    let subjects = |missing: &str| -> Vec<String> {
+        let links = climb(missing).into_iter();
+        links.map(|link| link.subject).collect()
+    };
+    assert_eq!(subjects(""), [ENTERPRISE, COUNTRY, REGISTRY, ROOT]);
+    assert_eq!(subjects("0.NA/0.NA"), [ENTERPRISE, COUNTRY]);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! addition to memory that no other core writes. Names, kinds and meanings are declared once, in
 //! [`FAMILIES`]; the reference page is made from it and every exported name is checked against it.
 
+mod expiry;
 mod recurse;
 
 use std::cell::Cell;
@@ -16,6 +17,7 @@ use guantong_proto::limits::{ENVELOPE_LEN, HEADER_LEN};
 use guantong_proto::message::{OpCode, ResponseCode};
 
 use crate::mirror::MirrorSnapshot;
+pub use expiry::{Expiring, Expiry};
 pub use recurse::RecurseSnapshot;
 
 /// Sets of counters; threads beyond this number share.
@@ -123,6 +125,8 @@ families! {
     Gauge "config_last_reload_timestamp_seconds" [""]
         "When the configuration was last read, in seconds since 1970.";
     Gauge "tls_certificate_expiry_timestamp_seconds" [""] "When the certificate of HTTPS expires, in seconds since 1970.";
+    Gauge "trust_expiry_timestamp_seconds" ["of"]
+        "The earliest end, in seconds since 1970, as far as it is known: records (signatures of records in the store), certificates (HS_CERT values in the store), signer (certificates from `trust.sign_as` up to the root), root (the keys in `trust.roots`).";
     Counter "log_lines_suppressed_total" [""] "Log lines about peers that were left out because there were too many.";
 }
 
@@ -321,6 +325,8 @@ pub struct Metrics {
     last_reload_ok: AtomicI64,
     last_reload_secs: AtomicU64,
     certificate_expiry_secs: AtomicI64,
+    /// When signatures and certificates of records end.
+    pub expiry: Expiry,
 }
 
 /// Figures that are asked for when they are exported.
@@ -354,6 +360,7 @@ impl Metrics {
             last_reload_ok: AtomicI64::new(1),
             last_reload_secs: AtomicU64::new(now_secs),
             certificate_expiry_secs: AtomicI64::new(0),
+            expiry: Expiry::default(),
         }
     }
 
@@ -550,6 +557,11 @@ impl Metrics {
             }
             "tls_certificate_expiry_timestamp_seconds" => {
                 s.plain(self.certificate_expiry_secs.load(Relaxed));
+            }
+            "trust_expiry_timestamp_seconds" => {
+                for (of, end) in self.expiry.known() {
+                    s.with(&[("of", of)], end);
+                }
             }
             "log_lines_suppressed_total" => s.plain(single(Single::LinesSuppressed)),
             "recurse_cache_hits_total" => s.plain(single(Single::CacheHits)),

@@ -16,6 +16,7 @@ use tokio_rustls::rustls::ServerConfig;
 
 use crate::config::{Config, load};
 use crate::control::{BindError, Desk, Listener};
+use crate::expiry;
 use crate::listen::http::Http;
 use crate::listen::udp::Udp;
 use crate::listen::{console, stream_socket, tcp, tls};
@@ -289,6 +290,7 @@ impl Streams {
             runtime.spawn(tcp::serve(node.clone(), listener, stopper.stop()));
         }
         runtime.spawn(mirror::run(node.clone(), stopper.stop()));
+        runtime.spawn(expiry::watch(node.clone(), stopper.stop()));
         let server = |router, tls, stop: Stop| Http {
             node: node.clone(),
             router,

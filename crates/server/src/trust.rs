@@ -27,42 +27,68 @@ const RENEW_PART: i64 = 2;
 
 //----------- Root keys ------------------------------------------------------
 
-/// The root keys in a file: one key, or those of a record `0.0/0.0`. At least one.
-pub fn root_keys(path: &Path) -> Result<Vec<PublicKey>, RootKeysError> {
+/// What a file with root keys holds.
+enum RootFile {
+    /// One key.
+    Key(PublicKey),
+    /// The record `0.0/0.0`.
+    Record(Vec<Value>),
+}
+
+fn root_file(path: &Path) -> Result<RootFile, RootKeysError> {
     let octets = read_bounded(path).map_err(|source| RootKeysError::Unreadable {
         path: path.to_owned(),
         source,
     })?;
-    let none = |why: String| RootKeysError::NoKey {
-        path: path.to_owned(),
-        why,
-    };
-    let of_record = |values: &[Value]| {
-        let keys = values
-            .iter()
-            .filter(|value| value.kind.eq_ignore_ascii_case("HS_PUBKEY"));
-        let keys = keys.filter_map(|value| PublicKey::decode(&value.data).ok());
-        let keys: Vec<_> = keys.collect();
-        match keys.is_empty() {
-            true => Err(none(format!("its record {ROOT} has no HS_PUBKEY"))),
-            false => Ok(keys),
-        }
-    };
-    if let Ok(bootstrap) = Bootstrap::parse(&octets)
-        && let Some(values) = bootstrap.records.get(ROOT)
+    if let Ok(mut bootstrap) = Bootstrap::parse(&octets)
+        && let Some(values) = bootstrap.records.remove(ROOT)
     {
-        return of_record(values);
+        return Ok(RootFile::Record(values));
     }
     if let Ok(record) = Record::parse(&octets)
         && !record.values.is_empty()
     {
-        return of_record(&record.values);
+        return Ok(RootFile::Record(record.values));
     }
     let key = read(&octets, &mut || {
         Err("a root key needs no private half".to_owned())
     });
-    let key = key.map_err(|error| none(error.to_string()))?;
-    Ok(vec![key.public()])
+    match key {
+        Ok(key) => Ok(RootFile::Key(key.public())),
+        Err(error) => Err(RootKeysError::NoKey {
+            path: path.to_owned(),
+            why: error.to_string(),
+        }),
+    }
+}
+
+/// The root keys in a file: one key, or those of a record `0.0/0.0`. At least one.
+pub fn root_keys(path: &Path) -> Result<Vec<PublicKey>, RootKeysError> {
+    let values = match root_file(path)? {
+        RootFile::Key(key) => return Ok(vec![key]),
+        RootFile::Record(values) => values,
+    };
+    let keys = values
+        .iter()
+        .filter(|value| value.kind.eq_ignore_ascii_case("HS_PUBKEY"));
+    let keys: Vec<_> = keys
+        .filter_map(|value| PublicKey::decode(&value.data).ok())
+        .collect();
+    match keys.is_empty() {
+        true => Err(RootKeysError::NoKey {
+            path: path.to_owned(),
+            why: format!("its record {ROOT} has no HS_PUBKEY"),
+        }),
+        false => Ok(keys),
+    }
+}
+
+/// The record `0.0/0.0` in a file with root keys, if that is what it holds.
+pub(crate) fn root_record(path: &Path) -> Option<Vec<Value>> {
+    match root_file(path) {
+        Ok(RootFile::Record(values)) => Some(values),
+        _ => None,
+    }
 }
 
 /// Whom the settings believe; `None` if they name no roots.

@@ -381,3 +381,38 @@ fn node_does_not_start_without_the_keys_that_it_is_to_believe() {
         "{error}"
     );
 }
+
+//----------- Figures --------------------------------------------------------
+
+#[test]
+fn first_ends_of_signatures_and_certificates_are_figures() {
+    let tree = tree();
+    let values = signed("88.118.5/b", &pump(), 1_000);
+    put_values(tree.enterprise.node(), "88.118.5/b", &values);
+    put_values(tree.enterprise.node(), "88.118.5/c", &pump());
+    tree.certify_enterprise(5_000);
+    // A node with the store of the enterprise, that signs in its name and resolves.
+    let mut tree = tree;
+    tree.enterprise.stop();
+    let mut place = tree.verifying(Verify::Off);
+    place.config.data = tree.enterprise.place.config.data.clone();
+    place.config.trust.sign_as = Some(ENTERPRISE.parse().unwrap());
+    let key = place.dir.path().join("sign.der");
+    std::fs::write(&key, support::signed::pkcs8(ENTERPRISE)).unwrap();
+    place.config.trust.sign_key = Some(key);
+    let node = place.start();
+    let now = support::signed::now();
+    let left = eventually(|| {
+        let text = get(node.addresses().http[0], "/metrics");
+        let left = |of: &str| {
+            let line = format!("guantong_trust_expiry_timestamp_seconds{{of=\"{of}\"}} ");
+            let end = text.lines().find_map(|text| text.strip_prefix(&line))?;
+            Some(end.parse::<i64>().unwrap() - now)
+        };
+        assert_eq!(left("certificates"), None);
+        Some([left("records")?, left("signer")?, left("root")?])
+    });
+    for (left, expected) in left.into_iter().zip([1_000, 5_000, YEAR]) {
+        assert!((expected - 100..=expected).contains(&left), "{left}");
+    }
+}

@@ -94,7 +94,17 @@ impl Certificate {
 /// Where they are, the claim `chain` says. Where it says nothing, it is the newest one about the
 /// issuer in the issuer's own record.
 pub(super) fn gather(signature: &Claims, records: &Records) -> Result<Vec<Certificate>, Gap> {
-    let mut chain: Vec<Certificate> = Vec::new();
+    let mut chain = Vec::new();
+    gather_into(&mut chain, signature, records)?;
+    Ok(chain)
+}
+
+/// The same; `chain` has what was found if there is a gap.
+pub(super) fn gather_into(
+    chain: &mut Vec<Certificate>,
+    signature: &Claims,
+    records: &Records,
+) -> Result<(), Gap> {
     let mut places = VecDeque::new();
     loop {
         let child = chain.last().map_or(signature, |link| &link.claims);
@@ -118,7 +128,7 @@ pub(super) fn gather(signature: &Claims, records: &Records) -> Result<Vec<Certif
         let is_last = is_same(&certificate.claims.iss, &subject);
         chain.push(certificate);
         if is_last {
-            return Ok(chain);
+            return Ok(());
         }
     }
 }

@@ -9,6 +9,7 @@
 //! chain    the certificates from a signature up to a root, and which records are still wanted
 //! verify   whether signature, digests, dates, permissions and keys hold; the report
 //! demand   what of that is demanded before a record is believed
+//! expiry   when signatures and certificates end
 //! sign     signatures and certificates of our own
 //! ```
 //!
@@ -17,6 +18,7 @@
 
 mod chain;
 mod demand;
+mod expiry;
 mod permission;
 mod policy;
 pub mod sign;
@@ -24,6 +26,7 @@ mod verify;
 
 pub use chain::{CHAIN_LEN_MAX, Found, RECORDS_MAX};
 pub use demand::{Demand, Refusal, Rule};
+pub use expiry::{Ascent, Climbed, certificate_end, root_end, signature_end};
 pub use permission::covers;
 pub use policy::{CLOCK_SKEW_SECS, Policy};
 pub use verify::{Fault, Judgement, Link, Proof, Report, SIGNATURES_MAX, Verdict, Verification};

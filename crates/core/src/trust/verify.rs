@@ -153,6 +153,17 @@ pub struct Link {
     pub expires: Option<i64>,
 }
 
+impl Link {
+    pub(super) fn of(certificate: &Certificate) -> Self {
+        let claims = &certificate.claims;
+        Self {
+            subject: claims.sub.clone(),
+            issuer: claims.iss.clone(),
+            expires: claims.exp,
+        }
+    }
+}
+
 //----------- Examination ----------------------------------------------------
 
 /// The examination of one signature.
@@ -360,14 +371,7 @@ fn is_weak(algorithm: &str) -> bool {
 }
 
 fn proof(claims: &Claims, chain: &[Certificate]) -> Proof {
-    let links: Vec<Link> = chain
-        .iter()
-        .map(|link| Link {
-            subject: link.claims.sub.clone(),
-            issuer: link.claims.iss.clone(),
-            expires: link.claims.exp,
-        })
-        .collect();
+    let links: Vec<Link> = chain.iter().map(Link::of).collect();
     let expire = links.iter().filter_map(|link| link.expires);
     Proof {
         signer: claims.iss.clone(),

@@ -25,6 +25,7 @@ fn full() -> Metrics {
     metrics.took(Transport::Udp, Duration::from_secs(9));
     metrics.http(404);
     metrics.dropped(Drop::UdpRate);
+    metrics.expiry.set(Expiring::Signer, Some(2_000));
     metrics
 }
 

@@ -20,7 +20,7 @@ pub(crate) fn key(name: &str) -> SigningKey {
     SigningKey::from_pkcs8(&pkcs8(name), &SystemRandom::new()).unwrap()
 }
 
-fn pkcs8(name: &str) -> Vec<u8> {
+pub(crate) fn pkcs8(name: &str) -> Vec<u8> {
     let mut seed = [0x5a_u8; 32];
     for (at, octet) in name.bytes().enumerate() {
         seed[at % 32] = seed[at % 32].wrapping_mul(31).wrapping_add(octet);
