@@ -30,6 +30,7 @@ use crate::limit::{Connections, Meter};
 use crate::log::Throttle;
 use crate::metrics::{Drop as Dropped, Metrics, Snapshot, Transport};
 use crate::mirror::Mirroring;
+use crate::proof::Prover;
 use crate::recurse::Courier;
 use crate::site::{Addresses, published};
 use crate::trust::RecordSigner;
@@ -88,6 +89,7 @@ pub struct Node {
     throttle: Throttle,
     record_signer: Option<Arc<RecordSigner>>,
     courier: OnceLock<Arc<Courier>>,
+    pub(crate) prover: Prover,
 }
 
 /// What a thread uses again for every answer.
@@ -125,6 +127,7 @@ impl Node {
         })?;
         let mirroring = Mirroring::open(&config, &store, u64::from_be_bytes(run))?;
         let site = make_site(&config, &mirroring, &key, &addresses, &store, None)?;
+        let prover = Prover::new(&config.trust);
         let record_signer = RecordSigner::load(&config.trust)?.map(Arc::new);
         let node = Self {
             store,
@@ -145,6 +148,7 @@ impl Node {
             begun: Instant::now(),
             throttle: Throttle::new(),
             courier: OnceLock::new(),
+            prover,
             record_signer,
         };
         node.refresh_site()?;

@@ -416,3 +416,70 @@ fn first_ends_of_signatures_and_certificates_are_figures() {
         assert!((expected - 100..=expected).contains(&left), "{left}");
     }
 }
+
+//----------- Pages ----------------------------------------------------------
+
+/// The page of the record in a language.
+fn page(node: &Running, lang: &str) -> String {
+    let path = format!("/{HANDLE}?noredirect&lang={lang}");
+    get(node.addresses().http[0], &path)
+}
+
+#[test]
+fn page_says_who_has_signed_and_whether_that_holds() {
+    let tree = tree();
+    let signed = signed(HANDLE, &pump(), YEAR);
+    let mut changed = signed.clone();
+    changed[0].data = b"pumx".to_vec();
+    let brief = support::signed::signed(HANDLE, &pump(), -SKEW);
+    let table: [(&[Value], &str, &str); 4] = [
+        (&signed, ">valid<", ">有效<"),
+        (
+            &changed,
+            "The values are not what was signed",
+            "值与签名不符",
+        ),
+        (&brief, "It has expired", "已过期"),
+        (&pump(), ">not signed<", ">未签名<"),
+    ];
+    for (values, en, zh) in table {
+        put_values(tree.enterprise.node(), HANDLE, values);
+        let node = tree.verifying(Verify::Off).start();
+        for (lang, word) in [("en", en), ("zh", zh)] {
+            let page = page(&node, lang);
+            assert!(page.contains(word), "{word}: {page}");
+            let is_signed = values.len() > 2;
+            let signer = ">300:0.NA/88.118.5</a>";
+            assert_eq!(page.contains(signer), is_signed, "{page}");
+        }
+        // Of a part nothing is said.
+        let path = format!("/{HANDLE}?noredirect&lang=en&type=TEXT");
+        let part = get(node.addresses().http[0], &path);
+        assert!(!part.contains(en), "{part}");
+    }
+}
+
+#[test]
+fn page_judges_nothing_where_no_root_is_believed() {
+    let tree = tree();
+    for lang in ["en", "zh"] {
+        let found = page(tree.enterprise.node(), lang);
+        assert!(found.contains("trust.roots"), "{found}");
+        assert!(found.contains(">300:0.NA/88.118.5</a>"), "{found}");
+    }
+    put_values(tree.enterprise.node(), HANDLE, &pump());
+    let found = page(tree.enterprise.node(), "en");
+    assert!(!found.contains("Signature"), "{found}");
+}
+
+#[test]
+fn page_says_that_certificates_cannot_be_had_where_nobody_resolves() {
+    let mut tree = tree();
+    tree.enterprise.stop();
+    let mut place = tree.enterprise.place;
+    support::signed::believe(&mut place.config);
+    let node = place.start();
+    let found = page(&node, "en");
+    assert!(found.contains("could not be checked"), "{found}");
+    assert!(found.contains("resolves no names of others"), "{found}");
+}

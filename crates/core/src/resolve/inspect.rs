@@ -23,10 +23,6 @@ use super::time::{Now, Tick};
 use crate::admin::StoredRecord;
 use crate::trust::{Found, Judgement, Refusal, Report, Rule, Verification};
 
-/// Most records that are fetched to judge one. A chain has one for each level of the tree.
-pub const CHAIN_RECORDS_MAX: usize = 16;
-/// Most octets of them.
-pub const CHAIN_OCTETS_MAX: usize = 256 * 1024;
 /// For how long it counts that a record of a chain does not exist.
 const ABSENT_MS: u64 = 60_000;
 
@@ -71,8 +67,6 @@ struct Chain {
     entry: Arc<Entry>,
     verification: Verification,
     wanted: Option<Handle>,
-    records: usize,
-    octets: usize,
     /// Until then what was fetched may be used.
     holds_until: Tick,
 }
@@ -119,7 +113,10 @@ impl Inspection {
             Stage::AsAsked => Inspected::Ask(self.question.clone()),
             Stage::Whole => Inspected::Ask(self.whole()),
             Stage::Over(answer) => Inspected::Done(answer.clone()),
-            Stage::Chain(chain) => match chain.judge(&self.rule, now) {
+            Stage::Chain(chain) => match chain
+                .verification
+                .judge(&self.rule.policy, i64::from(now.secs))
+            {
                 Judgement::Wanted(handle) => {
                     let question = Question {
                         certified: self.question.certified,
@@ -191,10 +188,8 @@ impl Inspection {
         self.stage = Stage::Chain(Box::new(Chain {
             answer,
             entry,
-            verification: Verification::new(record),
+            verification: Verification::bounded(record),
             wanted: None,
-            records: 0,
-            octets: 0,
             holds_until: Tick(u64::MAX),
         }));
     }
@@ -250,32 +245,15 @@ impl Inspection {
 }
 
 impl Chain {
-    /// What is wanted next, as far as the bounds allow, or the report.
-    fn judge(&mut self, rule: &Rule, now: Now) -> Judgement {
-        loop {
-            let judged = self.verification.judge(&rule.policy, i64::from(now.secs));
-            let Judgement::Wanted(handle) = &judged else {
-                return judged;
-            };
-            if self.records < CHAIN_RECORDS_MAX {
-                return judged;
-            }
-            // Ends, because what is known is not wanted again.
-            let why = format!("more than {CHAIN_RECORDS_MAX} records are needed");
-            self.verification.learn(handle.borrow(), Found::Failed(why));
-        }
-    }
-
     fn learn(&mut self, answer: &Answer, now: Now) {
         let Some(handle) = self.wanted.take() else {
             return;
         };
-        self.records += 1;
         let (found, holds_ms) = match &answer.outcome {
             Outcome::Record(entry) => {
                 let left_ms = u64::try_from(entry.left_ms(now.tick)).unwrap_or(0);
                 // Nobody can renew a stale one just now.
-                (self.record(&handle, entry), left_ms.max(STALE_PAUSE_MS))
+                (record(&handle, entry), left_ms.max(STALE_PAUSE_MS))
             }
             Outcome::NotFound | Outcome::ValuesNotFound => (Found::Absent, ABSENT_MS),
             Outcome::Failed(error) => (Found::Failed(error.to_string()), 0),
@@ -283,17 +261,12 @@ impl Chain {
         self.holds_until = self.holds_until.min(now.tick + holds_ms);
         self.verification.learn(handle.borrow(), found);
     }
+}
 
-    fn record(&mut self, handle: &Handle, entry: &Entry) -> Found {
-        self.octets = self.octets.saturating_add(entry.wire().len());
-        if self.octets > CHAIN_OCTETS_MAX {
-            let why = format!("more than {CHAIN_OCTETS_MAX} octets of records are needed");
-            return Found::Failed(why);
-        }
-        match StoredRecord::new(handle.clone(), 0, entry.wire()) {
-            Ok(record) => Found::Record(record),
-            Err(error) => Found::Failed(error.to_string()),
-        }
+fn record(handle: &Handle, entry: &Entry) -> Found {
+    match StoredRecord::new(handle.clone(), 0, entry.wire()) {
+        Ok(record) => Found::Record(record),
+        Err(error) => Found::Failed(error.to_string()),
     }
 }
 

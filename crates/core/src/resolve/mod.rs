@@ -47,7 +47,7 @@ pub use cache::{
     Cache, CacheFileError, Entry, EntryKind, Hit, Loaded, Lookup, Ruling, Trust, Worth,
 };
 pub use figures::{ExchangeFigures, Figures};
-pub use inspect::{CHAIN_OCTETS_MAX, CHAIN_RECORDS_MAX, Inspected, Inspection};
+pub use inspect::{Inspected, Inspection};
 pub use place::Reach;
 pub use question::{Question, Ticket, TraceWanted};
 pub use resolver::{Event, Random, Resolver};

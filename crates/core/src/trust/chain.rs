@@ -13,6 +13,11 @@ use crate::admin::StoredRecord;
 pub const CHAIN_LEN_MAX: usize = 50;
 /// Most records that one verification may want.
 pub const RECORDS_MAX: usize = 64;
+/// Most records that a node fetches to judge one for others. A chain has one for each level of the
+/// tree.
+pub const CHAIN_RECORDS_MAX: usize = 16;
+/// Most octets of them.
+pub const CHAIN_OCTETS_MAX: usize = 256 * 1024;
 /// Names are compared so: whoever wrote them did not know which server would hold the record.
 const RULE: CaseRule = CaseRule::Insensitive;
 
@@ -30,8 +35,24 @@ pub enum Found {
 }
 
 /// The records that were learnt so far.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Records(HashMap<Key, Found>);
+#[derive(Clone, Debug)]
+pub(super) struct Records {
+    known: HashMap<Key, Found>,
+    octets: usize,
+    records_max: usize,
+    octets_max: usize,
+}
+
+impl Default for Records {
+    fn default() -> Self {
+        Self {
+            known: HashMap::new(),
+            octets: 0,
+            records_max: RECORDS_MAX,
+            octets_max: usize::MAX,
+        }
+    }
+}
 
 /// Why there is no result yet, or none at all.
 pub(super) enum Gap {
@@ -49,19 +70,32 @@ impl From<Fault> for Gap {
 
 impl Records {
     pub(super) fn learn(&mut self, handle: HandleRef<'_>, found: Found) {
-        self.0.insert(handle.key(RULE), found);
+        if let Found::Record(record) = &found {
+            self.octets = self.octets.saturating_add(record.values().wire().len());
+        }
+        let found = match self.octets > self.octets_max {
+            true => Found::Failed(format!("more than {} octets are needed", self.octets_max)),
+            false => found,
+        };
+        self.known.insert(handle.key(RULE), found);
+    }
+
+    /// From now on, at most as many as a node fetches for others.
+    pub(super) fn bound(&mut self) {
+        self.records_max = self.known.len() + CHAIN_RECORDS_MAX;
+        self.octets_max = self.octets.saturating_add(CHAIN_OCTETS_MAX);
     }
 
     /// The values of a record; none if there is no such record.
     pub(super) fn values(&self, handle: &Handle) -> Result<Values<'_>, Gap> {
-        match self.0.get(&handle.key(RULE)) {
+        match self.known.get(&handle.key(RULE)) {
             Some(Found::Record(record)) => Ok(record.values()),
             Some(Found::Absent) => Ok(Values::EMPTY),
             Some(Found::Failed(why)) => Err(Gap::Fault(Fault::Unreachable {
                 handle: handle.clone(),
                 why: why.clone(),
             })),
-            None if self.0.len() >= RECORDS_MAX => Err(Gap::Fault(Fault::TooLong)),
+            None if self.known.len() >= self.records_max => Err(Gap::Fault(Fault::TooLong)),
             None => Err(Gap::Wanted(handle.clone())),
         }
     }
@@ -181,4 +215,40 @@ pub(super) fn is_same(one: &str, other: &str) -> bool {
 /// Whether two names are the same handle.
 pub(super) fn is_same_handle(one: HandleRef<'_>, other: &str) -> bool {
     HandleRef::parse(other).is_ok_and(|other| one.key(RULE) == other.key(RULE))
+}
+
+#[cfg(test)]
+mod tests {
+    use guantong_proto::Value;
+    use guantong_proto::wire::Writer;
+
+    use super::*;
+
+    fn handle(n: usize) -> Handle {
+        Handle::parse(&format!("1/{n}")).unwrap()
+    }
+
+    fn record(n: usize, octets: usize) -> Found {
+        let value = Value::new(1, "TEXT", vec![b'x'; octets]);
+        let wire = Writer::to_vec(|w| Values::encode(&[value], w));
+        Found::Record(StoredRecord::new(handle(n), 0, &wire).unwrap())
+    }
+
+    #[test]
+    fn node_that_judges_for_others_wants_no_more_records_and_octets_than_it_may() {
+        // What is judged itself counts for neither.
+        let mut records = Records::default();
+        records.learn(handle(0).borrow(), record(0, CHAIN_OCTETS_MAX));
+        records.bound();
+        for n in 1..=CHAIN_RECORDS_MAX {
+            assert!(matches!(records.values(&handle(n)), Err(Gap::Wanted(_))));
+            records.learn(handle(n).borrow(), record(n, 100));
+            assert!(records.values(&handle(n)).is_ok());
+        }
+        let next = records.values(&handle(CHAIN_RECORDS_MAX + 1));
+        assert!(matches!(next, Err(Gap::Fault(Fault::TooLong))));
+        records.learn(handle(1).borrow(), record(1, CHAIN_OCTETS_MAX));
+        let large = records.values(&handle(1));
+        assert!(matches!(large, Err(Gap::Fault(Fault::Unreachable { .. }))));
+    }
 }

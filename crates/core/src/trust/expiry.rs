@@ -23,6 +23,13 @@ pub fn signature_end(values: Values<'_>) -> Option<i64> {
     ends?.into_iter().max()
 }
 
+/// Who says to have signed a record, `index:handle`, and until when that is to be good. Nothing is
+/// verified.
+pub fn claimed(values: Values<'_>) -> Option<(String, Option<i64>)> {
+    let mut claims = claims(values, SIGNATURE, SIGNATURES_MAX);
+    claims.next().map(|claims| (claims.iss, claims.exp))
+}
+
 /// When the first of the keys that are certified in a record is without a certificate. Of several
 /// certificates of a key, the newest counts.
 pub fn certificate_end(values: Values<'_>) -> Option<i64> {

@@ -24,9 +24,9 @@ mod policy;
 pub mod sign;
 mod verify;
 
-pub use chain::{CHAIN_LEN_MAX, Found, RECORDS_MAX};
+pub use chain::{CHAIN_LEN_MAX, CHAIN_OCTETS_MAX, CHAIN_RECORDS_MAX, Found, RECORDS_MAX};
 pub use demand::{Demand, Refusal, Rule};
-pub use expiry::{Ascent, Climbed, certificate_end, root_end, signature_end};
+pub use expiry::{Ascent, Climbed, certificate_end, claimed, root_end, signature_end};
 pub use permission::covers;
 pub use policy::{CLOCK_SKEW_SECS, Policy};
 pub use verify::{Fault, Judgement, Link, Proof, Report, SIGNATURES_MAX, Verdict, Verification};

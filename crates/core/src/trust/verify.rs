@@ -43,6 +43,15 @@ impl Verification {
         Self { record, records }
     }
 
+    /// The same for a node that does it for others: at most
+    /// [`CHAIN_RECORDS_MAX`](super::CHAIN_RECORDS_MAX) records are wanted, and
+    /// [`CHAIN_OCTETS_MAX`](super::CHAIN_OCTETS_MAX) of their octets held.
+    pub fn bounded(record: StoredRecord) -> Self {
+        let mut verification = Self::new(record);
+        verification.records.bound();
+        verification
+    }
+
     /// Takes the record that was wanted, or what became of it.
     pub fn learn(&mut self, handle: HandleRef<'_>, found: Found) {
         self.records.learn(handle, found);

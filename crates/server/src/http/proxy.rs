@@ -102,11 +102,22 @@ pub(super) async fn answer(node: &Node, asked: &Asked, encoded: &str) -> Result<
         is_selection,
         has_target: !matches!(target, Redirect::Nowhere),
         source,
+        seal: None,
         address: asked.address_of(&path::link(name)),
     };
+    Ok(shown(node, asked, &handle, record).await)
+}
+
+/// The page of a record. Of a part of it its signature says nothing.
+async fn shown(node: &Node, asked: &Asked, handle: &Handle, record: RecordPage<'_>) -> Response {
+    let seal = match record.is_selection {
+        true => None,
+        false => node.seal(handle, record.values).await,
+    };
+    let record = &RecordPage { seal, ..record };
     let config = node.config();
-    let markup = page::record(&record, &asked.view(&config.name));
-    Ok(with_source(answer::page(StatusCode::OK, markup), source))
+    let markup = page::record(record, &asked.view(&config.name));
+    with_source(answer::page(StatusCode::OK, markup), record.source)
 }
 
 /// Says that a name that we answer for has no record, and when it had one last. The public may know

@@ -9,10 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use guantong_core::resolve::{
-    Answer, CHAIN_OCTETS_MAX, Inspected, Inspection, Question, Ruling, TraceWanted, Worth,
-};
-use guantong_core::trust::{Refusal, Rule};
+use guantong_core::resolve::{Answer, Inspected, Inspection, Question, Ruling, TraceWanted, Worth};
+use guantong_core::trust::{CHAIN_OCTETS_MAX, Refusal, Rule};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, timeout_at};

@@ -3,6 +3,7 @@
 //! ```text
 //! view    language, links, frame of the document
 //! record  a record: title, series, values, facts      start   the start page     error  failures
+//! signature  who has signed, and whether that holds
 //! tombstone  what is left of a record that was withdrawn or removed
 //! value   one value in words   series  figures        chart   SVG of a series    qr     SVG code
 //! text    the catalogues       vocabulary  units, topics       number  numbers, dates
@@ -18,6 +19,7 @@ mod number;
 mod qr;
 mod record;
 mod series;
+mod signature;
 mod start;
 mod text;
 mod tombstone;

@@ -6,11 +6,13 @@ use maud::{Markup, html};
 use super::number;
 use super::qr;
 use super::series::{self, has_han};
+use super::signature;
 use super::text::Lang;
 use super::value;
 use super::view::{View, document};
 use super::vocabulary;
 use crate::http::path;
+use crate::proof::Seal;
 use crate::recurse::Source;
 
 /// Types whose text is the name of what the record describes, and the language of the name.
@@ -34,6 +36,8 @@ pub(in crate::http) struct RecordPage<'a> {
     pub(in crate::http) address: Option<String>,
     /// Where the answer comes from.
     pub(in crate::http) source: Source,
+    /// How the record is signed, if that is to be said.
+    pub(in crate::http) seal: Option<Seal>,
 }
 
 /// The whole page.
@@ -234,6 +238,7 @@ fn facts(page: &RecordPage<'_>, view: &View<'_>) -> Markup {
                 @if let Some(source) = source(page.source, view) {
                     div { dt { (text.answered_from) } dd { (source) } }
                 }
+                @if let Some(seal) = &page.seal { (signature::row(seal, view)) }
                 @if let Some(moment) = last.and_then(|at| number::moment(at.into())) {
                     div { dt { (text.last_change) } dd { (moment) } }
                 }
@@ -283,6 +288,7 @@ mod tests {
             has_target: false,
             address: Some("http://127.0.0.1:8000/88.118.5/5g-base-stations".to_owned()),
             source: Source::Ours,
+            seal: None,
         };
         record(&page, &View::sample(lang)).into_string()
     }
@@ -331,6 +337,7 @@ mod tests {
             has_target: true,
             address: Some(format!("http://h/{evil}")),
             source: Source::Ours,
+            seal: None,
         };
         let html = record(&page, &View::sample(Lang::En)).into_string();
         assert!(!html.contains("<script"), "{html}");

@@ -157,6 +157,28 @@ catalogue! {
     never: "not stated", "未注明";
     until: "until", "有效至";
 
+    // Signature.
+    signature: "Signature", "签名";
+    signature_valid: "valid", "有效";
+    signature_invalid: "not valid", "无效";
+    signature_undecided: "could not be checked", "无法验证";
+    signature_none: "not signed", "未签名";
+    signature_unjudged: "not checked", "未验证";
+    signature_no_roots:
+        "This node believes no root key (trust.roots).", "本节点未配置信任的根密钥（trust.roots）。";
+    signed_by: "by", "签名者";
+    signature_endless: "without an end", "长期有效";
+    signature_expired: "It has expired.", "已过期。";
+    signature_not_yet: "It is not valid yet.", "尚未生效。";
+    signature_changed: "The values are not what was signed.", "值与签名不符。";
+    signature_of_another: "It is the signature of another record.", "这是其他记录的签名。";
+    signature_forged: "It was not made with the certified key.", "并非由经认证的密钥签署。";
+    signature_revoked: "The key is revoked.", "密钥已吊销。";
+    signature_not_permitted: "The key may not sign this record.", "该密钥无权签署此记录。";
+    signature_no_certificate: "A certificate is missing.", "缺少证书。";
+    signature_other_root: "It rests on another root.", "其根密钥不受信任。";
+    signature_unreachable: "A record that is needed could not be had.", "未能取得所需的记录。";
+
     // Access.
     reads: "read", "读";
     writes: "write", "写";

@@ -4,6 +4,7 @@
 use std::fmt::Write;
 
 use guantong_core::location::{self, Location, Locations};
+use guantong_core::trust::{CERTIFICATE, SIGNATURE};
 use guantong_proto::data::site::{Interface, InterfaceKind, Server};
 use guantong_proto::data::{Admin, AdminPermissions, Data, PublicKey, Site};
 use guantong_proto::{HandleRef, Permissions, Reference, Ttl, Value, is_of_type};
@@ -53,9 +54,23 @@ pub(super) fn data(value: &Value, handle: &str, view: &View<'_>) -> Markup {
         Data::Opaque(octets) if value.kind.eq_ignore_ascii_case(location::TYPE) => {
             locations(&octets, handle, view).unwrap_or_else(|| opaque(&value.kind, &octets, view))
         }
+        // Many lines of letters that mean nothing to a reader; the facts say what they prove.
+        Data::Opaque(octets) if is_signed(&value.kind) => html! {
+            details {
+                summary class="hint" { (view.text().as_text) }
+                (opaque(&value.kind, &octets, view))
+            }
+        },
         Data::Opaque(octets) => opaque(&value.kind, &octets, view),
         _ => octets_as_hex(&value.data, view.lang),
     }
+}
+
+/// Whether values of this type are signatures or certificates.
+fn is_signed(kind: &str) -> bool {
+    [SIGNATURE, CERTIFICATE]
+        .iter()
+        .any(|signed| is_of_type(kind.as_bytes(), signed))
 }
 
 fn opaque(kind: &str, octets: &[u8], view: &View<'_>) -> Markup {
