@@ -258,7 +258,8 @@ impl<'a> TablesOf<'a> {
 impl Tables for TablesOf<'_> {
     fn take_challenge(&self, id: i32) -> Option<Pending> {
         let now_ms = self.node.uptime_ms();
-        self.node.errands.table(id).take(id, now_ms)
+        let source = host_of(self.via.peer.ip());
+        self.node.errands.table(id).take(id, source, now_ms)
     }
 
     fn session(&self, id: i32) -> Option<SharedSession> {

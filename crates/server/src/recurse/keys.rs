@@ -44,7 +44,10 @@ impl Keys {
             certified: true,
             ..Question::new(handle.clone())
         };
-        let answer = self.courier.resolve_unjudged(question, TraceWanted::No).await;
+        let answer = self
+            .courier
+            .resolve_unjudged(question, TraceWanted::No)
+            .await;
         match &answer.outcome {
             Outcome::Record(entry) => StoredRecord::new(handle, VERSION, entry.wire())
                 .map(Some)

@@ -175,8 +175,12 @@ impl Challenges {
     }
 
     /// Takes the challenge of that id out of the table, whatever will come of it: an answer is
-    /// looked at once.
-    pub fn take(&mut self, session_id: i32, now_ms: u64) -> Option<Pending> {
+    /// looked at once. Only the source that was challenged can answer, and so nobody else can take
+    /// its challenge away by guessing an id.
+    pub fn take(&mut self, session_id: i32, source: u64, now_ms: u64) -> Option<Pending> {
+        if self.pending.get(&session_id)?.source != source {
+            return None;
+        }
         let pending = self.remove(session_id)?;
         (pending.due_ms > now_ms).then_some(pending)
     }

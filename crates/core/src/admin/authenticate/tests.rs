@@ -190,10 +190,11 @@ fn challenge_is_found_once_and_in_time() {
             0
         );
     }
-    assert!(table.take(1, 1_001).is_some());
-    assert!(table.take(1, 1_002).is_none());
-    assert!(table.take(2, 1_000 + LIFETIME_MS - 1).is_some());
-    assert!(table.take(3, 1_000 + LIFETIME_MS).is_none());
+    assert!(table.take(1, 8, 1_001).is_none(), "of another source");
+    assert!(table.take(1, 7, 1_001).is_some());
+    assert!(table.take(1, 7, 1_002).is_none());
+    assert!(table.take(2, 7, 1_000 + LIFETIME_MS - 1).is_some());
+    assert!(table.take(3, 7, 1_000 + LIFETIME_MS).is_none());
     assert!(table.is_empty() && table.is_free(1) && !table.is_free(0));
 }
 
@@ -207,8 +208,8 @@ fn flood_of_challenges_costs_the_oldest_their_place() {
     }
     assert_eq!(table.len(), CHALLENGES_MAX);
     assert_eq!(pushed_out, 100_000 - CHALLENGES_MAX);
-    assert!(table.take(1, 1_001).is_none());
-    assert!(table.take(100_000, 1_001).is_some());
+    assert!(table.take(1, 1, 1_001).is_none());
+    assert!(table.take(100_000, 100_000, 1_001).is_some());
 }
 
 #[test]
@@ -218,8 +219,8 @@ fn flood_of_one_source_costs_others_nothing() {
     for id in 2..=10_000 {
         table.keep(&challenge(id), request(Version::OURS, "a/b"), 2, 1_000);
     }
-    assert!(table.take(1, 1_001).is_some());
-    assert!(table.take(10_000, 1_001).is_some());
+    assert!(table.take(1, 1, 1_001).is_some());
+    assert!(table.take(10_000, 2, 1_001).is_some());
 }
 
 #[test]
@@ -231,7 +232,7 @@ fn large_requests_are_bounded_by_their_octets() {
         table.keep(&challenge(id), large.clone(), source, 1_000);
     }
     assert_eq!(table.len(), CHALLENGES_OCTETS_MAX / large.octets().len());
-    assert!(table.take(100, 1_001).is_some());
+    assert!(table.take(100, 100, 1_001).is_some());
 }
 
 #[test]
@@ -240,21 +241,21 @@ fn traces_of_answered_challenges_do_not_pile_up() {
     table.keep(&challenge(1), request(Version::OURS, "a/b"), 1, 1_000);
     for id in 2..=50_000 {
         table.keep(&challenge(id), request(Version::OURS, "a/b"), 2, 1_000);
-        assert!(table.take(id, 1_001).is_some());
+        assert!(table.take(id, 2, 1_001).is_some());
     }
     assert!(table.traces() <= 2 * CHALLENGES_MAX + 1);
-    assert!(table.take(1, 1_001).is_some());
+    assert!(table.take(1, 1, 1_001).is_some());
 }
 
 #[test]
 fn id_used_again_is_not_confused_with_its_first_use() {
     let mut table = Challenges::new(LIFETIME_MS);
     table.keep(&challenge(1), request(Version::OURS, "a/b"), 1, 1_000);
-    assert!(table.take(1, 1_001).is_some());
+    assert!(table.take(1, 1, 1_001).is_some());
     table.keep(&challenge(1), request(Version::OURS, "a/c"), 1, 15_000);
     // When the first use would be too old.
     table.keep(&challenge(2), request(Version::OURS, "a/d"), 1, 22_000);
-    assert!(table.take(1, 22_001).is_some());
+    assert!(table.take(1, 1, 22_001).is_some());
 }
 
 //----------- Attempts -------------------------------------------------------
