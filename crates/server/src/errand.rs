@@ -29,6 +29,7 @@ use guantong_store::{PageToken, Scope, StoreError};
 use tokio::sync::{Semaphore, oneshot};
 
 use self::order::{batch_of, written_of};
+pub(crate) use self::together::{HELD_OCTETS_MAX, TooMuch};
 use crate::http::Answers;
 use crate::limit::{Meter, host_of};
 use crate::log::Alarm;

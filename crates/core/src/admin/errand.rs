@@ -228,6 +228,12 @@ impl Errand {
         self.effect
     }
 
+    /// Octets of the records that it holds to decide, at most about
+    /// [`KNOWN_OCTETS_MAX`](super::KNOWN_OCTETS_MAX).
+    pub fn held_octets(&self) -> usize {
+        self.known.octets()
+    }
+
     /// Who has proven who he is.
     pub fn proven(&self) -> Option<&Proven> {
         match &self.proof {

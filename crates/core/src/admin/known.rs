@@ -130,6 +130,11 @@ impl Known {
         self.at(site, handle, Place::Here)
     }
 
+    /// Octets of the records that are held.
+    pub(super) fn octets(&self) -> usize {
+        self.octets
+    }
+
     /// Forgets what was found: something has changed meanwhile.
     pub(super) fn forget(&mut self) {
         *self = Self::default();

@@ -13,6 +13,14 @@ use crate::node::{Node, Via};
 /// Requests after which others get their turn: a thousand decisions take some milliseconds.
 const YIELD_AFTER: usize = 64;
 
+/// Most octets of records that requests carried out together may hold to be decided. They are all
+/// held until the last is decided.
+pub(crate) const HELD_OCTETS_MAX: usize = 64 * 1024 * 1024;
+
+/// Requests that need more records than may be held at a time; nothing was written.
+#[derive(Debug)]
+pub(crate) struct TooMuch;
+
 /// One of the requests.
 struct Member {
     errand: Errand,
@@ -44,7 +52,7 @@ impl Node {
         &self,
         tasks: Vec<Task>,
         via: Via,
-    ) -> (Vec<Carried>, bool) {
+    ) -> Result<(Vec<Carried>, bool), TooMuch> {
         let tables = TablesOf::over_http(self, via);
         // Never closed, as in `run_errand`.
         let _place = self.errands.places.acquire().await;
@@ -58,8 +66,13 @@ impl Node {
             })
             .collect();
         loop {
+            let mut held = 0;
             for (at, member) in members.iter_mut().enumerate() {
                 self.decide_member(member, &tables).await;
+                held += member.errand.held_octets();
+                if held > HELD_OCTETS_MAX {
+                    return Err(TooMuch);
+                }
                 if at % YIELD_AFTER == YIELD_AFTER - 1 {
                     tokio::task::yield_now().await;
                 }
@@ -89,7 +102,7 @@ impl Node {
             let rest = member.rest.unwrap_or(Rest::None);
             Carried::of(&member.errand, member.reply, rest)
         });
-        (carried.collect(), is_done)
+        Ok((carried.collect(), is_done))
     }
 
     async fn decide_member(&self, member: &mut Member, tables: &TablesOf<'_>) {

@@ -21,7 +21,7 @@ use super::answer::{Failure, json as answer_json};
 use super::asked::Asked;
 use super::change::{Reply, builder, carry_out_for, via, who_is_it, withdrawal};
 use super::identity::{self, By};
-use crate::errand::{Carried, Task};
+use crate::errand::{Carried, HELD_OCTETS_MAX, Task, TooMuch};
 use crate::node::Node;
 
 /// Changes that are carried out side by side if each is made by itself, so that one write to the
@@ -54,7 +54,16 @@ pub(super) async fn answer(node: &Node, asked: &Asked) -> Result<Response, Failu
     }
     let via = via(asked);
     let (carried, is_done) = match batch.atomic {
-        true => node.carry_out_together(tasks, via).await,
+        true => {
+            let together = node.carry_out_together(tasks, via).await;
+            together.map_err(|TooMuch| {
+                let message = format!(
+                    "these records and the groups that rule them have more than {HELD_OCTETS_MAX} \
+                     octets together; nothing was changed: send smaller batches"
+                );
+                refuse(message).with_status(413)
+            })?
+        }
         false => {
             let carried = stream::iter(tasks).map(|task| node.carry_out(task, via));
             (carried.buffered(SIDE_BY_SIDE).collect().await, true)

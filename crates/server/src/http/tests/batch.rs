@@ -160,6 +160,37 @@ async fn atomic_batch_is_one_batch_of_the_change_log() {
 }
 
 #[tokio::test]
+async fn atomic_batch_that_needs_too_many_octets_of_records_changes_nothing() {
+    let me = prepare(&[]);
+    let large = vec![b'x'; 250_000];
+    let record = [
+        admin(AdminPermissions::ALL),
+        Value::new(1, "URL", "old"),
+        Value::new(2, "NOTE", large),
+    ];
+    let names: Vec<String> = (0..280).map(|n| format!("{PREFIX}/large-{n}")).collect();
+    for some in names.chunks(70) {
+        let batch = Batch {
+            changes: some.iter().map(|name| put(name, &record)).collect(),
+            at_ms: 0,
+            origin: Origin::Operator,
+            trail: Trail::default(),
+        };
+        node().store.submit(batch).wait().unwrap();
+    }
+    let operations = |count| -> Vec<Json> {
+        let of = |name: &String| json!({"op": "remove", "handle": name, "indexes": [1]});
+        names[..count].iter().map(of).collect()
+    };
+    let batch = |count| json!({"atomic": true, "operations": operations(count)});
+    let refused = post(&me, &batch(280)).await;
+    assert_eq!(refused.status, 413, "{}", refused.text());
+    assert_eq!(shows(&names[0]).await.as_deref(), Some("old"));
+    let done = post(&me, &batch(3)).await;
+    assert_eq!(done.json()["done"], 3, "{}", done.text());
+}
+
+#[tokio::test]
 async fn each_change_of_an_atomic_batch_keeps_its_own_right() {
     let mine = format!("{PREFIX}/right-mine");
     let new = format!("{PREFIX}/right-new");
