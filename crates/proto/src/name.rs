@@ -208,6 +208,30 @@ pub enum CaseRule {
     Sensitive,
 }
 
+impl CaseRule {
+    /// Whether `key` is `name` folded by this rule, found out without folding it.
+    pub fn folds(self, name: &[u8], key: &[u8]) -> bool {
+        let key = match key.len().checked_sub(name.len()) {
+            // A key has a slash, so a name as long as its key is the full name.
+            Some(0) => key,
+            _ if name.contains(&b'/') => return false,
+            _ => match key.strip_prefix(b"0.NA/") {
+                Some(rest) => rest,
+                None => return false,
+            },
+        };
+        if !name.eq_ignore_ascii_case(key) {
+            return false;
+        }
+        let folded = match self {
+            Self::Insensitive => name.len(),
+            Self::Sensitive if name.starts_with(b"0.") => name.len(),
+            Self::Sensitive => name.iter().position(|&c| c == b'/').unwrap_or(name.len()),
+        };
+        name[folded..] == key[folded..] && !key[..folded].iter().any(u8::is_ascii_lowercase)
+    }
+}
+
 //----------- Key ------------------------------------------------------------
 
 /// A folded, expanded name: what a record is stored and looked up under.
@@ -319,6 +343,45 @@ mod tests {
         assert_eq!(parents("0.NA/a"), [""; 0]);
         assert_eq!(parents("a.b/c.d"), [""; 0]);
         assert_eq!(parents("a.b"), [""; 0]);
+    }
+
+    #[test]
+    fn folding_is_recognised_without_being_done() {
+        let names = [
+            "a",
+            "A",
+            "a/b",
+            "A/b",
+            "A/B",
+            "a/B",
+            "0.na/a",
+            "0.NA/A",
+            "0.NA/a",
+            "0.na/0.na",
+            "0.a/b",
+            "0.A/B",
+            "0.a/B",
+            "a/é",
+            "A/é",
+            "A/É",
+            "/",
+            "a/",
+            "0.NA/",
+            "0.NA",
+            "ab/c",
+        ];
+        for rule in [CaseRule::Insensitive, CaseRule::Sensitive] {
+            for name in names {
+                for other in names {
+                    let key = handle(other).key(rule);
+                    let same = handle(name).key(rule) == key;
+                    let folds = rule.folds(name.as_bytes(), key.as_bytes());
+                    assert_eq!(folds, same, "{name} {other} {rule:?}");
+                }
+            }
+        }
+        assert!(!CaseRule::Insensitive.folds(b"a/b", b"a/b"));
+        assert!(!CaseRule::Sensitive.folds(b"a/b", b"a/b"));
     }
 
     #[test]

@@ -68,10 +68,30 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
+    /// The next `N` octets, where they lie.
+    #[inline]
+    pub fn chunk<const N: usize>(
+        &mut self,
+        field: &'static str,
+    ) -> Result<&'a [u8; N], DecodeError> {
+        match self.octets[self.at..].first_chunk() {
+            Some(chunk) => {
+                self.at += N;
+                Ok(chunk)
+            }
+            None => Err(DecodeError::new(
+                field,
+                self.at,
+                Reason::Truncated {
+                    needs: N,
+                    left: self.left(),
+                },
+            )),
+        }
+    }
+
     fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], DecodeError> {
-        let mut array = [0; N];
-        array.copy_from_slice(self.take(field, N)?);
-        Ok(array)
+        self.chunk(field).copied()
     }
 
     /// One octet.

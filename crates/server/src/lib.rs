@@ -15,6 +15,7 @@
 //! Read [`node`] first, then [`listen`]. [`init()`] makes a new node, [`run`] is the daemon,
 //! [`start`] is the same for tests and demonstrations.
 
+mod ahead;
 pub mod config;
 pub mod control;
 pub mod demo;

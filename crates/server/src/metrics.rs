@@ -388,6 +388,16 @@ impl Metrics {
         self.add((via.slot() * OP_SLOTS + op) * CODE_SLOTS + code, 1);
     }
 
+    /// Counts replies that bring a record.
+    pub fn records(&self, via: Transport, replies: usize) {
+        const RESOLVE: usize = 0;
+        const SUCCESS: usize = 0;
+        const { assert!(OPS[RESOLVE].0 == OpCode::RESOLVE.0) };
+        const { assert!(CODES[SUCCESS].0 == ResponseCode::SUCCESS.0) };
+        let slot = (via.slot() * OP_SLOTS + RESOLVE) * CODE_SLOTS + SUCCESS;
+        self.add(slot, replies as u64);
+    }
+
     /// Counts something that got no answer.
     pub fn dropped(&self, why: Drop) {
         let slot = Drop::ALL
@@ -399,10 +409,16 @@ impl Metrics {
 
     /// Whether the next answer of this thread is to be timed.
     pub fn is_sample(&self) -> bool {
+        self.is_sample_of(1)
+    }
+
+    /// Whether one of so many next answers is to be timed.
+    pub fn is_sample_of(&self, answers: u32) -> bool {
         TURN.with(|turn| {
-            let n = turn.get().wrapping_add(1);
-            turn.set(n);
-            n % SAMPLE == 0
+            let before = turn.get();
+            let after = before.wrapping_add(answers);
+            turn.set(after);
+            before / SAMPLE != after / SAMPLE
         })
     }
 

@@ -72,6 +72,7 @@ mod record;
 mod shared;
 mod snapshot;
 mod store;
+mod table;
 mod tail;
 mod ticket;
 mod trail;
@@ -86,6 +87,7 @@ pub use error::{
     BackupError, Cause, FormError, Found, OpenError, StoreError, TokenError, Unfit, WriteError,
 };
 pub use format::{PrefixKey, Scope};
+pub use hot::Look;
 pub use index::{IndexInfo, IndexState};
 pub use note::Note;
 pub use options::{CreateOptions, OnLoss, Options};
@@ -94,6 +96,7 @@ pub use progress::{Progress, Report};
 pub use record::StoredRecord;
 pub use snapshot::Snapshot;
 pub use store::{Scan, Stats, Store};
+pub use table::Place;
 pub use ticket::{Outcome, Ticket};
 pub use trail::{Right, Source, Trail, Used, Way};
 pub use watch::Admission;

@@ -41,6 +41,11 @@ impl StoredRecord {
             .expect("`decode` has checked the name")
     }
 
+    /// Whether this is the record of a folded name.
+    pub(crate) fn is_of(&self, key: &[u8], rule: CaseRule) -> bool {
+        rule.folds(&self.octets[HEAD_LEN..self.values_at()], key)
+    }
+
     /// Number of the change that wrote this record.
     pub fn version(&self) -> u64 {
         version_of(&self.octets)

@@ -1,5 +1,6 @@
 //! The face of an open store.
 
+use std::hash::{BuildHasher, RandomState};
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::error::{OpenError, StoreError, WriteError};
 use crate::format::{
     ENGINE_DIR, Scope, counter_key, decode_u64, end_of, index_value_start, note_key, record_key_of,
 };
-use crate::hot::Hot;
+use crate::hot::{Hot, Look};
 use crate::index::{IndexInfo, IndexState};
 use crate::journal;
 use crate::limits::{INDEX_KIND_LEN_MAX, PAGE_LEN_MAX};
@@ -67,7 +68,12 @@ impl Store {
             homed,
             indexes,
         } = found;
-        let hot = Hot::new(Memory::divide(options.memory_bytes).hot);
+        let seed = RandomState::new().hash_one(dir);
+        let hot = Hot::new(
+            Memory::divide(options.memory_bytes).hot,
+            header.case_rule,
+            seed,
+        );
         let shared = Arc::new(Shared::new(engine, header, hot, homed, indexes));
         shared.records.store(state.records, Ordering::Release);
         shared
@@ -109,6 +115,11 @@ impl Store {
                 Some(octets) => decode_record(key, &octets).map(Some),
                 None => Ok(None),
             })
+    }
+
+    /// What is in memory, for whoever answers many questions at once.
+    pub fn look(&self) -> Look<'_> {
+        self.shared().hot.look()
     }
 
     /// The record of a handle.

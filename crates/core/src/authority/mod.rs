@@ -17,7 +17,8 @@
 //!              inquiry.resume(record, ..) ◄──┘ ──► Step::Done, or another of them
 //! ```
 //!
-//! [`answer`] and [`resolve`] drive them over a store that is read directly.
+//! [`answer`] and [`resolve`] drive them over a store that is read directly. What nearly every
+//! packet is takes the short way of [`Plain`], with the same answer.
 //!
 //! # What is decided here
 //!
@@ -44,6 +45,7 @@ mod elsewhere;
 mod inquiry;
 mod lookup;
 mod outcome;
+mod plain;
 mod query;
 mod record;
 mod reply;
@@ -56,6 +58,7 @@ pub use inquiry::{Demand, Inquiry, Moment, Step};
 pub(crate) use lookup::STATUS;
 pub use lookup::{Lookup, Next, PARENTS_MAX};
 pub use outcome::{Misdirected, Outcome, Trouble};
+pub use plain::Plain;
 pub use query::{Query, Recursion, SELECTION_MAX, Selection};
 pub use record::{RecordView, Selected};
 pub(crate) use reply::Reply;
@@ -83,6 +86,32 @@ pub enum Answered<'a> {
 /// `fetch` reads the record of a key, `view` shows it. The reply is appended to `out`. `key` is
 /// working space that is best reused.
 pub fn answer<'a, R, E>(
+    site: &'a Site,
+    packet: &'a [u8],
+    moment: &mut Moment<'_>,
+    key: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+    mut fetch: impl FnMut(&[u8]) -> Result<Option<R>, E>,
+    view: impl Fn(&R) -> RecordView<'_>,
+) -> Result<Answered<'a>, E> {
+    key.clear();
+    let Some(plain) = Plain::read(site, packet, key) else {
+        return answer_at_length(site, packet, moment, key, out, fetch, view);
+    };
+    let fetched = fetch(key);
+    if let Ok(Some(record)) = &fetched
+        && plain.answer(view(record), moment.now_secs, out)
+    {
+        return Ok(Answered::Done);
+    }
+    // The long way begins with the same record.
+    let mut fetched = Some(fetched);
+    let fetch = |key: &[u8]| fetched.take().unwrap_or_else(|| fetch(key));
+    answer_at_length(site, packet, moment, key, out, fetch, view)
+}
+
+/// [`answer`] without the short way.
+fn answer_at_length<'a, R, E>(
     site: &'a Site,
     packet: &'a [u8],
     moment: &mut Moment<'_>,

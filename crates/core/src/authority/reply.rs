@@ -145,6 +145,40 @@ impl<'a> Reply<'a> {
         self.end(start, moment, out);
     }
 
+    /// Appends a whole record, in one go: for a reply outside sessions, neither signed nor with a
+    /// digest. Appends nothing if a message cannot carry it, and says so.
+    pub(super) fn send_record(
+        &self,
+        handle: &[u8],
+        values: &[u8],
+        now_secs: u32,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        const CREDENTIAL: [u8; 4] = [0; 4];
+        let body_len = 4 + handle.len() + values.len();
+        let message_len = HEADER_LEN + body_len + CREDENTIAL.len();
+        if message_len > MESSAGE_LEN_MAX {
+            return false;
+        }
+        let len = |len: usize| i32::try_from(len).unwrap_or(i32::MAX);
+        let envelope = Envelope {
+            message_len: len(message_len),
+            ..self.envelope()
+        };
+        let header = Header {
+            body_len: len(body_len),
+            ..self.header(ResponseCode::SUCCESS, false, now_secs)
+        };
+        out.reserve(ENVELOPE_LEN + message_len);
+        out.extend_from_slice(&envelope.to_octets());
+        out.extend_from_slice(&header.to_octets());
+        out.extend_from_slice(&len(handle.len()).to_be_bytes());
+        out.extend_from_slice(handle);
+        out.extend_from_slice(values);
+        out.extend_from_slice(&CREDENTIAL);
+        true
+    }
+
     /// Appends an error with a text that may be empty.
     pub(crate) fn error(
         &self,
@@ -199,7 +233,7 @@ impl<'a> Reply<'a> {
         moment: &Moment<'_>,
         out: &mut Vec<u8>,
     ) -> usize {
-        let header = self.header(code, with_digest, moment);
+        let header = self.header(code, with_digest, moment.now_secs);
         let start = begin(out, &envelope, &header);
         if with_digest {
             let hash = HashId::of_version(self.version());
@@ -278,7 +312,7 @@ impl<'a> Reply<'a> {
         }
     }
 
-    fn header(&self, code: ResponseCode, with_digest: bool, moment: &Moment<'_>) -> Header {
+    fn header(&self, code: ResponseCode, with_digest: bool, now_secs: u32) -> Header {
         let (op, recursion_count) = self.header.map_or((OpCode::RESERVED, 0), |header| {
             (header.op, header.recursion_count)
         });
@@ -289,7 +323,7 @@ impl<'a> Reply<'a> {
             site_serial: self.site.serial(),
             recursion_count,
             reserved: 0,
-            expiration: moment.now_secs.saturating_add(self.lifetime_secs()),
+            expiration: now_secs.saturating_add(self.lifetime_secs()),
             body_len: 0,
         }
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::announced_len;
 use crate::error::{DecodeError, Reason};
-use crate::limits::HEADER_LEN;
+use crate::limits::{ENVELOPE_LEN, HEADER_LEN};
 use crate::wire::{Reader, Writer};
 
 const COMPRESSED: u8 = 0x80;
@@ -54,11 +54,36 @@ impl Envelope {
 
     /// Decodes an envelope. Lengths are not judged; see [`Envelope::message_len`].
     pub fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let version = Version::new(r.u8("major version")?, r.u8("minor version")?);
-        let flags = r.u8("envelope flags")?;
-        let suggested_minor = r.u8("suggested minor version")?;
-        Ok(Self {
-            version,
+        r.chunk("envelope").map(Self::from_octets)
+    }
+
+    /// The envelope that these octets are. Lengths are not judged.
+    #[inline]
+    pub fn from_octets(octets: &[u8; ENVELOPE_LEN]) -> Self {
+        let &[
+            major,
+            minor,
+            flags,
+            suggested_minor,
+            s0,
+            s1,
+            s2,
+            s3,
+            r0,
+            r1,
+            r2,
+            r3,
+            q0,
+            q1,
+            q2,
+            q3,
+            l0,
+            l1,
+            l2,
+            l3,
+        ] = octets;
+        Self {
+            version: Version::new(major, minor),
             suggested: Version::new(
                 flags & !(COMPRESSED | ENCRYPTED | TRUNCATED),
                 suggested_minor,
@@ -66,27 +91,53 @@ impl Envelope {
             compressed: flags & COMPRESSED != 0,
             encrypted: flags & ENCRYPTED != 0,
             truncated: flags & TRUNCATED != 0,
-            session_id: r.i32("session id")?,
-            request_id: r.i32("request id")?,
-            sequence: r.i32("sequence number")?,
-            message_len: r.i32("message length")?,
-        })
+            session_id: i32::from_be_bytes([s0, s1, s2, s3]),
+            request_id: i32::from_be_bytes([r0, r1, r2, r3]),
+            sequence: i32::from_be_bytes([q0, q1, q2, q3]),
+            message_len: i32::from_be_bytes([l0, l1, l2, l3]),
+        }
     }
 
     /// Encodes the envelope.
     pub fn encode(&self, w: &mut Writer<'_>) {
+        w.raw(&self.to_octets());
+    }
+
+    /// The octets of the envelope.
+    #[inline]
+    pub fn to_octets(&self) -> [u8; ENVELOPE_LEN] {
         let flag = |set: bool, bit: u8| if set { bit } else { 0 };
-        w.u8(self.version.major);
-        w.u8(self.version.minor);
-        w.u8(self.suggested.major & !(COMPRESSED | ENCRYPTED | TRUNCATED)
+        let flags = self.suggested.major & !(COMPRESSED | ENCRYPTED | TRUNCATED)
             | flag(self.compressed, COMPRESSED)
             | flag(self.encrypted, ENCRYPTED)
-            | flag(self.truncated, TRUNCATED));
-        w.u8(self.suggested.minor);
-        w.i32(self.session_id);
-        w.i32(self.request_id);
-        w.i32(self.sequence);
-        w.i32(self.message_len);
+            | flag(self.truncated, TRUNCATED);
+        let Version { major, minor } = self.version;
+        let [s0, s1, s2, s3] = self.session_id.to_be_bytes();
+        let [r0, r1, r2, r3] = self.request_id.to_be_bytes();
+        let [q0, q1, q2, q3] = self.sequence.to_be_bytes();
+        let [l0, l1, l2, l3] = self.message_len.to_be_bytes();
+        [
+            major,
+            minor,
+            flags,
+            self.suggested.minor,
+            s0,
+            s1,
+            s2,
+            s3,
+            r0,
+            r1,
+            r2,
+            r3,
+            q0,
+            q1,
+            q2,
+            q3,
+            l0,
+            l1,
+            l2,
+            l3,
+        ]
     }
 
     /// The announced message length, judged: not negative, room for a header unless encrypted, at

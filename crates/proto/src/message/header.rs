@@ -3,6 +3,7 @@
 use super::announced_len;
 use super::code::{OpCode, OpFlags, ResponseCode};
 use crate::error::DecodeError;
+use crate::limits::HEADER_LEN;
 use crate::wire::{Reader, Writer};
 
 /// The 24 octets in front of the body.
@@ -46,28 +47,91 @@ impl Header {
 
     /// Decodes a header. Lengths are not judged; see [`Header::body_len`].
     pub fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            op: OpCode(r.i32("opCode")?),
-            code: ResponseCode(r.i32("responseCode")?),
-            flags: OpFlags(r.u32("opFlags")?),
-            site_serial: r.u16("site serial")?,
-            recursion_count: r.u8("recursion count")?,
-            reserved: r.u8("reserved octet")?,
-            expiration: r.u32("expiration")?,
-            body_len: r.i32("body length")?,
-        })
+        r.chunk("message header").map(Self::from_octets)
+    }
+
+    /// The header that these octets are. Lengths are not judged.
+    #[inline]
+    pub fn from_octets(octets: &[u8; HEADER_LEN]) -> Self {
+        let &[
+            o0,
+            o1,
+            o2,
+            o3,
+            c0,
+            c1,
+            c2,
+            c3,
+            f0,
+            f1,
+            f2,
+            f3,
+            s0,
+            s1,
+            recursion_count,
+            reserved,
+            e0,
+            e1,
+            e2,
+            e3,
+            b0,
+            b1,
+            b2,
+            b3,
+        ] = octets;
+        Self {
+            op: OpCode(i32::from_be_bytes([o0, o1, o2, o3])),
+            code: ResponseCode(i32::from_be_bytes([c0, c1, c2, c3])),
+            flags: OpFlags(u32::from_be_bytes([f0, f1, f2, f3])),
+            site_serial: u16::from_be_bytes([s0, s1]),
+            recursion_count,
+            reserved,
+            expiration: u32::from_be_bytes([e0, e1, e2, e3]),
+            body_len: i32::from_be_bytes([b0, b1, b2, b3]),
+        }
     }
 
     /// Encodes the header.
     pub fn encode(&self, w: &mut Writer<'_>) {
-        w.i32(self.op.0);
-        w.i32(self.code.0);
-        w.u32(self.flags.0);
-        w.u16(self.site_serial);
-        w.u8(self.recursion_count);
-        w.u8(self.reserved);
-        w.u32(self.expiration);
-        w.i32(self.body_len);
+        w.raw(&self.to_octets());
+    }
+
+    /// The octets of the header.
+    #[inline]
+    pub fn to_octets(&self) -> [u8; HEADER_LEN] {
+        let [o0, o1, o2, o3] = self.op.0.to_be_bytes();
+        let [c0, c1, c2, c3] = self.code.0.to_be_bytes();
+        let [f0, f1, f2, f3] = self.flags.0.to_be_bytes();
+        let [s0, s1] = self.site_serial.to_be_bytes();
+        let (recursion_count, reserved) = (self.recursion_count, self.reserved);
+        let [e0, e1, e2, e3] = self.expiration.to_be_bytes();
+        let [b0, b1, b2, b3] = self.body_len.to_be_bytes();
+        [
+            o0,
+            o1,
+            o2,
+            o3,
+            c0,
+            c1,
+            c2,
+            c3,
+            f0,
+            f1,
+            f2,
+            f3,
+            s0,
+            s1,
+            recursion_count,
+            reserved,
+            e0,
+            e1,
+            e2,
+            e3,
+            b0,
+            b1,
+            b2,
+            b3,
+        ]
     }
 
     /// The announced body length, judged.

@@ -11,6 +11,7 @@ use guantong_proto::message::ResponseCode;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use crate::config::Limits;
 use crate::errand::Rest;
 use crate::limit::network_of;
 use crate::metrics::Drop as Dropped;
@@ -71,8 +72,9 @@ impl Datagram {
         if out.is_empty() {
             return;
         }
-        fit(node, &mut out, 0);
-        if !is_within_rate(node, via.peer, out.len()) {
+        let config = node.config();
+        fit(node, &config.limits, &mut out, 0);
+        if !is_within_rate(node, &config.limits, node.uptime_ms(), via.peer, out.len()) {
             // Shorter than any request, so nobody gains by it.
             replace_by_error(&mut out, 0, ResponseCode::ERROR, "");
             node.metrics.dropped(Dropped::UdpTold);
@@ -94,9 +96,9 @@ impl Datagram {
 }
 
 /// Puts an error in the place of an answer that is too large for UDP; it begins at `start`.
-pub(super) fn fit(node: &Node, out: &mut Vec<u8>, start: usize) {
+pub(super) fn fit(node: &Node, limits: &Limits, out: &mut Vec<u8>, start: usize) {
     let len = out.len() - start - ENVELOPE_LEN;
-    if len > node.config().limits.udp_response_max {
+    if len > limits.udp_response_max {
         let text = format!("the answer has {len} octets, too many for UDP; ask over TCP");
         replace_by_error(out, start, ResponseCode::ERROR, &text);
         node.metrics.dropped(Dropped::UdpTooLarge);
@@ -104,15 +106,20 @@ pub(super) fn fit(node: &Node, out: &mut Vec<u8>, start: usize) {
 }
 
 /// Spends so many octets of what may be sent to the network of `peer` in a second.
-pub(super) fn is_within_rate(node: &Node, peer: SocketAddr, len: usize) -> bool {
-    let limits = &node.config().limits;
+pub(super) fn is_within_rate(
+    node: &Node,
+    limits: &Limits,
+    now_ms: u64,
+    peer: SocketAddr,
+    len: usize,
+) -> bool {
     let per_second = limits.udp_octets_per_second_per_network;
     if per_second == 0 || limits.trusts(peer.ip()) {
         return true;
     }
     let source = network_of(peer.ip());
     node.udp_octets
-        .spend(source, len as u64, per_second, node.uptime_ms())
+        .spend(source, len as u64, per_second, now_ms)
 }
 
 //----------- Slot -----------------------------------------------------------

@@ -27,7 +27,7 @@
 //! An answer that the resolver must be asked for leaves later, by the same socket.
 
 use std::io::{IoSlice, IoSliceMut};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6, UdpSocket};
+use std::net::{SocketAddr, SocketAddrV6, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,24 +38,27 @@ use guantong_core::authority::Site;
 use guantong_proto::frame::{Joined, Reassembly, split};
 use guantong_proto::limits::{DATAGRAM_LEN_MAX, ENVELOPE_LEN, HEADER_LEN};
 use guantong_proto::message::{Envelope, ResponseCode};
-use guantong_proto::wire::Reader;
 use nix::errno::Errno;
 use nix::sys::socket::{
-    ControlMessage, MsgFlags, MultiHeaders, Shutdown, SockaddrStorage, recvmmsg, sendmmsg, shutdown,
+    ControlMessage, MsgFlags, MultiHeaders, Shutdown, SockaddrIn, SockaddrIn6, SockaddrLike,
+    recvmmsg, sendmmsg, shutdown,
 };
 use tokio::runtime::Handle;
 
 use super::canonical;
 use super::later::{self, Datagram};
+use crate::ahead::{AHEAD, Ready};
+use crate::config::Limits;
 use crate::metrics::{Drop as Dropped, Transport};
 use crate::node::{Node, Scratch, Via, Wait, replace_by_error};
 
 /// Datagrams that one system call takes. More would add latency and leave the first-level cache.
-pub const BATCH: usize = 64;
+pub const BATCH: usize = AHEAD;
 /// Room for one datagram. Clients send 512 octets at most; this leaves room for one that carries
 /// the longest handle uncut. What is longer still is cut off by the system, fails to decode, and is
-/// answered as malformed.
-const RECEIVE_LEN: usize = 4_096;
+/// answered as malformed. No power of two: the first octets of 64 datagrams would all be kept in
+/// the same few places of the first-level cache.
+const RECEIVE_LEN: usize = 4_096 + 192;
 /// Buffer that the system keeps for arriving and leaving datagrams, so that a burst of some ten
 /// thousand requests survives a pause of the thread. The system may grant less.
 const SOCKET_BUFFER_LEN: usize = 8 * 1024 * 1024;
@@ -110,7 +113,14 @@ impl Udp {
             udp.sockets.push(socket.try_clone()?);
             let (node, stop, runtime) = (node.clone(), stop.clone(), runtime.clone());
             let builder = std::thread::Builder::new().name(format!("udp-{n}"));
-            let run = move || Worker::new(node, Arc::new(socket), stop, runtime).run();
+            let is_v4 = socket.local_addr()?.is_ipv4();
+            let run = move || {
+                let socket = Arc::new(socket);
+                match is_v4 {
+                    true => Worker::<SockaddrIn>::new(node, socket, stop, runtime).run(),
+                    false => Worker::<SockaddrIn6>::new(node, socket, stop, runtime).run(),
+                }
+            };
             udp.threads.push(builder.spawn(run)?);
         }
         Ok(udp)
@@ -155,20 +165,41 @@ fn socket(address: SocketAddr, sharing: Sharing) -> std::io::Result<UdpSocket> {
     Ok(socket.into())
 }
 
+//----------- Address --------------------------------------------------------
+
+/// An address in the form that the system has for the family of a socket. Those of all families
+/// are ten times as long, and each datagram has its address copied some four times.
+trait Address: SockaddrLike + Copy {
+    /// The same, good to send to.
+    fn plain(&self) -> SocketAddr;
+}
+
+impl Address for SockaddrIn {
+    fn plain(&self) -> SocketAddr {
+        SocketAddr::new(self.ip().into(), self.port())
+    }
+}
+
+impl Address for SockaddrIn6 {
+    fn plain(&self) -> SocketAddr {
+        SocketAddrV6::new(self.ip(), self.port(), self.flowinfo(), self.scope_id()).into()
+    }
+}
+
 //----------- Worker ---------------------------------------------------------
 
 /// One thread with its socket and its buffers.
-struct Worker {
+struct Worker<A> {
     node: Arc<Node>,
     socket: Arc<UdpSocket>,
     stop: Arc<AtomicBool>,
     runtime: Handle,
-    receive: Receive,
+    receive: Receive<A>,
     answer: Answer,
-    send: Send,
+    send: Send<A>,
 }
 
-impl Worker {
+impl<A: Address> Worker<A> {
     fn new(
         node: Arc<Node>,
         socket: Arc<UdpSocket>,
@@ -222,22 +253,25 @@ impl Worker {
             ..
         } = self;
         node.metrics.received(count);
-        let site = node.site();
+        let (site, config) = (node.site(), node.config());
         let moment = Moment {
             node,
             socket,
             runtime,
             site: &site,
+            limits: &config.limits,
             now_secs: node.now_secs(),
             now_ms: node.uptime_ms(),
         };
-        for n in 0..count {
-            let Some((datagram, address)) = receive.datagram(n) else {
-                continue;
-            };
-            answer.datagram(&moment, datagram, &address, send);
+        let answered = answer.ahead(&moment, receive, count, send);
+        for (n, answered) in answered.into_iter().enumerate().take(count) {
             if send.octets.len() >= GATHER_LEN {
                 send.flush(node, socket);
+            }
+            if let Some((datagram, address)) = receive.datagram(n)
+                && !answered
+            {
+                answer.datagram(&moment, datagram, &address, send);
             }
         }
         send.flush(node, socket);
@@ -250,19 +284,20 @@ struct Moment<'a> {
     socket: &'a Arc<UdpSocket>,
     runtime: &'a Handle,
     site: &'a Site,
+    limits: &'a Limits,
     now_secs: u32,
     now_ms: u64,
 }
 
 //----------- Receive --------------------------------------------------------
 
-struct Receive {
-    headers: MultiHeaders<SockaddrStorage>,
+struct Receive<A> {
+    headers: MultiHeaders<A>,
     buffers: Box<[[u8; RECEIVE_LEN]]>,
-    arrived: [Option<(usize, SockaddrStorage)>; BATCH],
+    arrived: [Option<(usize, A)>; BATCH],
 }
 
-impl Receive {
+impl<A: Address> Receive<A> {
     fn new() -> Self {
         Self {
             headers: MultiHeaders::preallocate(BATCH, None),
@@ -293,25 +328,11 @@ impl Receive {
         Ok(count)
     }
 
-    fn datagram(&self, n: usize) -> Option<(&[u8], SockaddrStorage)> {
+    fn datagram(&self, n: usize) -> Option<(&[u8], A)> {
         let (len, address) = (*self.arrived.get(n)?)?;
         let octets = self.buffers.get(n)?.get(..len)?;
         (!octets.is_empty()).then_some((octets, address))
     }
-}
-
-fn socket_address(address: &SockaddrStorage) -> Option<SocketAddr> {
-    plain_address(address).map(canonical)
-}
-
-/// The address as the system gave it, good to send to.
-fn plain_address(address: &SockaddrStorage) -> Option<SocketAddr> {
-    if let Some(v4) = address.as_sockaddr_in() {
-        return Some(SocketAddr::new(IpAddr::V4(v4.ip()), v4.port()));
-    }
-    let v6 = address.as_sockaddr_in6()?;
-    let (ip, port) = (v6.ip(), v6.port());
-    Some(SocketAddrV6::new(ip, port, v6.flowinfo(), v6.scope_id()).into())
 }
 
 //----------- Answer ---------------------------------------------------------
@@ -319,6 +340,8 @@ fn plain_address(address: &SockaddrStorage) -> Option<SocketAddr> {
 struct Answer {
     reassembly: Reassembly<SocketAddr>,
     scratch: Scratch,
+    /// Keys of plain questions.
+    keys: Vec<u8>,
     /// An answer that has to be cut.
     whole: Vec<u8>,
     /// Whether the next one above its rate is told to use TCP.
@@ -330,21 +353,60 @@ impl Answer {
         Self {
             reassembly: Reassembly::new(),
             scratch: Scratch::default(),
+            keys: Vec::new(),
             whole: Vec::new(),
             tell: false,
         }
     }
 
+    /// Answers the datagrams of a batch that are plain questions for what is in memory, and says
+    /// which those are.
+    fn ahead<A: Address>(
+        &mut self,
+        moment: &Moment<'_>,
+        receive: &Receive<A>,
+        count: usize,
+        send: &mut Send<A>,
+    ) -> [bool; BATCH] {
+        let mut answered = [false; BATCH];
+        let mut keys = std::mem::take(&mut self.keys);
+        let packets = std::array::from_fn(|n| match n < count {
+            true => receive.datagram(n).map(|(datagram, _)| datagram),
+            false => None,
+        });
+        let Moment { node, site, .. } = moment;
+        let each = |n: usize, ready: Ready<'_>| {
+            let start = send.octets.len();
+            let Some((_, address)) = receive.datagram(n) else {
+                return false;
+            };
+            // What does not fit goes after the others, when there is room again.
+            if start >= GATHER_LEN || !ready.write(&mut send.octets) {
+                return false;
+            }
+            answered[n] = true;
+            self.send(moment, canonical(address.plain()), start, &address, send);
+            true
+        };
+        let (via, now_secs) = (Transport::Udp, moment.now_secs);
+        let round = node.answer_ahead(site, now_secs, via, packets, &mut keys, each);
+        if round.is_err() {
+            send.forget_unsealed();
+            tracing::error!("a datagram made the node panic; please report it");
+        }
+        self.keys = keys;
+        answered
+    }
+
     /// Answers a datagram, or keeps it until its message is complete.
-    fn datagram(
+    fn datagram<A: Address>(
         &mut self,
         moment: &Moment<'_>,
         datagram: &[u8],
-        address: &SockaddrStorage,
-        send: &mut Send,
+        address: &A,
+        send: &mut Send<A>,
     ) {
-        let peer = socket_address(address)
-            .unwrap_or_else(|| SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0));
+        let peer = canonical(address.plain());
         if is_whole(datagram) {
             return self.packet(moment, datagram, peer, address, send);
         }
@@ -359,13 +421,13 @@ impl Answer {
 
     /// Answers octets that no client sends by itself. The answer says what is wrong only as far as
     /// that does not make it longer than what came.
-    fn malformed(
+    fn malformed<A: Address>(
         &mut self,
         moment: &Moment<'_>,
         datagram: &[u8],
         peer: SocketAddr,
-        address: &SockaddrStorage,
-        send: &mut Send,
+        address: &A,
+        send: &mut Send<A>,
     ) {
         let (start, sealed) = (send.octets.len(), send.ranges.len());
         self.packet(moment, datagram, peer, address, send);
@@ -383,13 +445,13 @@ impl Answer {
         }
     }
 
-    fn packet(
+    fn packet<A: Address>(
         &mut self,
         moment: &Moment<'_>,
         packet: &[u8],
         peer: SocketAddr,
-        address: &SockaddrStorage,
-        send: &mut Send,
+        address: &A,
+        send: &mut Send<A>,
     ) {
         let start = send.octets.len();
         let via = Via {
@@ -405,17 +467,30 @@ impl Answer {
                 socket: moment.socket.clone(),
                 packet: packet.to_vec(),
                 via,
-                to: plain_address(address).unwrap_or(peer),
+                to: address.plain(),
             };
             return match wait {
                 Wait::Resolver(question) => later.ask(question),
                 Wait::Errand => later.carry_out(moment.runtime),
             };
         }
+        self.send(moment, peer, start, address, send);
+    }
+
+    /// Sends the answer that begins at `start`, if there is one: as it is, cut, or not at all.
+    fn send<A: Address>(
+        &mut self,
+        moment: &Moment<'_>,
+        peer: SocketAddr,
+        start: usize,
+        address: &A,
+        send: &mut Send<A>,
+    ) {
         if send.octets.len() == start {
             return;
         }
-        later::fit(node, &mut send.octets, start);
+        let node = moment.node;
+        later::fit(node, moment.limits, &mut send.octets, start);
         self.meter(moment, peer, start, send);
         if send.octets.len() - start <= DATAGRAM_LEN_MAX {
             return send.seal(start, address);
@@ -432,8 +507,15 @@ impl Answer {
 
     /// Makes the answer that begins at `start` short, or takes it back, if the source's network has
     /// had enough.
-    fn meter(&mut self, moment: &Moment<'_>, peer: SocketAddr, start: usize, send: &mut Send) {
-        if later::is_within_rate(moment.node, peer, send.octets.len() - start) {
+    fn meter<A: Address>(
+        &mut self,
+        moment: &Moment<'_>,
+        peer: SocketAddr,
+        start: usize,
+        send: &mut Send<A>,
+    ) {
+        let Moment { node, limits, .. } = moment;
+        if later::is_within_rate(node, limits, moment.now_ms, peer, send.octets.len() - start) {
             return;
         }
         self.tell = !self.tell;
@@ -449,37 +531,35 @@ impl Answer {
 
 /// Whether the datagram is a whole message by itself, as nearly all are.
 fn is_whole(datagram: &[u8]) -> bool {
-    let Ok(envelope) = Envelope::decode(&mut Reader::new(datagram)) else {
+    let Some((envelope, message)) = datagram.split_first_chunk() else {
         return false;
     };
+    let envelope = Envelope::from_octets(envelope);
     let len = usize::try_from(envelope.message_len).unwrap_or(usize::MAX);
-    envelope.sequence == 0
-        && len >= HEADER_LEN
-        && datagram
-            .len()
-            .checked_sub(ENVELOPE_LEN)
-            .is_some_and(|have| have >= len)
+    envelope.sequence == 0 && len >= HEADER_LEN && message.len() >= len
 }
 
 /// Whether the datagram says that it is a part of a message.
 fn is_fragment(datagram: &[u8]) -> bool {
-    Envelope::decode(&mut Reader::new(datagram))
-        .is_ok_and(|envelope| envelope.truncated || envelope.sequence != 0)
+    datagram.first_chunk().is_some_and(|envelope| {
+        let envelope = Envelope::from_octets(envelope);
+        envelope.truncated || envelope.sequence != 0
+    })
 }
 
 //----------- Send -----------------------------------------------------------
 
-struct Send {
-    headers: MultiHeaders<SockaddrStorage>,
+struct Send<A> {
+    headers: MultiHeaders<A>,
     /// Datagrams back to back.
     octets: Vec<u8>,
     /// Where each begins and ends.
     ranges: Vec<(usize, usize)>,
     /// Where each goes.
-    addresses: Vec<Option<SockaddrStorage>>,
+    addresses: Vec<Option<A>>,
 }
 
-impl Send {
+impl<A: Address> Send<A> {
     fn new() -> Self {
         Self {
             headers: MultiHeaders::preallocate(BATCH, None),
@@ -489,8 +569,14 @@ impl Send {
         }
     }
 
+    /// Takes back what no datagram has been made of.
+    fn forget_unsealed(&mut self) {
+        let end = self.ranges.last().map_or(0, |range| range.1);
+        self.octets.truncate(end);
+    }
+
     /// Makes the octets from `start` on a datagram to `address`. None, if there are none.
-    fn seal(&mut self, start: usize, address: &SockaddrStorage) {
+    fn seal(&mut self, start: usize, address: &A) {
         if self.octets.len() > start {
             self.ranges.push((start, self.octets.len()));
             self.addresses.push(Some(*address));

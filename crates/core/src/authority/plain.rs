@@ -1,0 +1,85 @@
+//! The short way for what nearly every packet is: a question for all of one record that anybody may
+//! read.
+//!
+//! It decides nothing by itself: whatever is not plain in every octet goes the long way through
+//! [`Inquiry`](super::Inquiry), which gives to a plain question the same answer, octet by octet.
+//!
+//! Reading the question and answering it are apart, so that who has many questions can read all of
+//! them before the first record is looked for.
+
+use guantong_proto::HandleRef;
+use guantong_proto::limits::{ENVELOPE_LEN, HEADER_LEN, MESSAGE_LEN_MAX, RECURSION_MAX};
+use guantong_proto::message::{Envelope, Header, OpCode, OpFlags, ResponseCode};
+
+use super::lookup::{STATUS, responsibility};
+use super::record::RecordView;
+use super::reply::Reply;
+use super::site::Site;
+
+/// No indexes, no types, and behind the body a credential of no octets.
+const PLAIN_END: [u8; 12] = [0; 12];
+/// What is asked for with one of these is more than a copy.
+const NOT_PLAIN: OpFlags =
+    OpFlags(OpFlags::CERTIFIED.0 | OpFlags::RETURN_DIGEST.0 | OpFlags::ENCRYPT.0);
+
+/// A plain question about a name that is ours.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain<'a> {
+    site: &'a Site,
+    envelope: Envelope,
+    header: Header,
+    handle: &'a [u8],
+}
+
+impl<'a> Plain<'a> {
+    /// The plain question that a whole packet is, if it is one and we are responsible for the name.
+    /// The key of its record is appended to `keys`; where the packet is no plain question, octets
+    /// that mean nothing may be.
+    pub fn read(site: &'a Site, packet: &'a [u8], keys: &mut Vec<u8>) -> Option<Self> {
+        let (envelope, message) = packet.split_first_chunk::<ENVELOPE_LEN>()?;
+        let (header, body) = message.split_first_chunk::<HEADER_LEN>()?;
+        let (handle_len, rest) = body.split_first_chunk::<4>()?;
+        let handle_len = usize::try_from(u32::from_be_bytes(*handle_len)).ok()?;
+        let (handle, end) = rest.split_at_checked(handle_len)?;
+        let (envelope, header) = (Envelope::from_octets(envelope), Header::from_octets(header));
+        let says = |announced: i32, len: usize| usize::try_from(announced) == Ok(len);
+        let is_plain = end == PLAIN_END
+            && says(envelope.message_len, message.len())
+            && says(header.body_len, body.len() - 4)
+            && message.len() <= MESSAGE_LEN_MAX
+            && !(envelope.compressed || envelope.encrypted || envelope.truncated)
+            && envelope.session_id == 0
+            && envelope.sequence == 0
+            && header.op == OpCode::RESOLVE
+            && header.code == ResponseCode::RESERVED
+            && header.flags.0 & NOT_PLAIN.0 == 0
+            && header.recursion_count <= RECURSION_MAX;
+        if !is_plain {
+            return None;
+        }
+        let name = HandleRef::from_wire(handle).ok()?;
+        let start = keys.len();
+        name.fold(site.case_rule(), keys);
+        let key = &keys[start..];
+        (key != STATUS && responsibility(site, name, key).is_ok()).then_some(Self {
+            site,
+            envelope,
+            header,
+            handle,
+        })
+    }
+
+    /// Appends the reply, if the record is one that anybody may read and a message can carry; says
+    /// whether it did. If not, the packet goes the long way.
+    pub fn answer(&self, record: RecordView<'_>, now_secs: u32, out: &mut Vec<u8>) -> bool {
+        let is_empty = record.values.starts_with(&[0; 4]);
+        record.all_public
+            && !is_empty
+            && Reply::to(self.site, self.envelope, self.header, &[]).send_record(
+                self.handle,
+                record.values,
+                now_secs,
+                out,
+            )
+    }
+}
