@@ -1,7 +1,7 @@
 //! How messages travel: cut into datagrams on UDP, back to back on a stream.
 //!
-//! [`split`] cuts, [`Reassembly`] joins what came by UDP, [`Framer`] finds packets in a stream.
-//! All are state machines: octets and a `now` in, packets out.
+//! [`split`] cuts, [`Reassembly`] joins what came by UDP, [`Framer`] finds packets in a stream,
+//! [`first_packet`] in what has arrived of one. All are pure: octets and a `now` in, packets out.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -230,6 +230,21 @@ fn fragment_number(envelope: &Envelope, len: usize, slice: &[u8]) -> Result<usiz
     Ok(sequence)
 }
 
+//----------- first_packet ---------------------------------------------------
+
+/// The packet that octets of a stream begin with, if it has arrived whole.
+///
+/// An announced length out of bounds is an error; nothing behind it can be found.
+pub fn first_packet(octets: &[u8]) -> Result<Option<&[u8]>, DecodeError> {
+    if octets.len() < ENVELOPE_LEN {
+        return Ok(None);
+    }
+    let envelope = Envelope::decode(&mut Reader::new(octets))?;
+    let len = ENVELOPE_LEN + envelope.message_len()?;
+    debug_assert!(len <= ENVELOPE_LEN + MESSAGE_LEN_MAX);
+    Ok(octets.get(..len))
+}
+
 //----------- Framer ---------------------------------------------------------
 
 /// Finds whole packets in a stream.
@@ -259,19 +274,9 @@ impl Framer {
     /// An announced length out of bounds is an error; nothing behind it can be found, so the
     /// connection is lost. [`Framer::envelope`] still tells whom to answer.
     pub fn next_packet(&mut self) -> Result<Option<&[u8]>, DecodeError> {
-        let pending = &self.buf[self.start..];
-        if pending.len() < ENVELOPE_LEN {
-            return Ok(None);
-        }
-        let envelope = Envelope::decode(&mut Reader::new(pending))?;
-        let len = ENVELOPE_LEN + envelope.message_len()?;
-        debug_assert!(len <= ENVELOPE_LEN + MESSAGE_LEN_MAX);
-        if pending.len() < len {
-            return Ok(None);
-        }
-        let at = self.start;
-        self.start += len;
-        Ok(Some(&self.buf[at..at + len]))
+        let packet = first_packet(&self.buf[self.start..])?;
+        self.start += packet.map_or(0, <[u8]>::len);
+        Ok(packet)
     }
 
     /// The envelope of what is pending, if it has arrived.
@@ -424,6 +429,19 @@ mod tests {
             }
             assert_eq!(found, [first.clone(), second.clone()]);
         }
+    }
+
+    #[test]
+    fn first_packet_is_found_once_it_is_whole() {
+        let (first, second) = (packet(30, 1), packet(700, 2));
+        let stream = [first.clone(), second].concat();
+        for len in 0..stream.len() {
+            let whole = (len >= first.len()).then_some(&first[..]);
+            assert_eq!(first_packet(&stream[..len]), Ok(whole), "{len}");
+        }
+        let mut endless = first;
+        endless[16..20].copy_from_slice(&i32::MAX.to_be_bytes());
+        assert!(first_packet(&endless).is_err());
     }
 
     #[test]
