@@ -7,8 +7,9 @@
 //!   config ──► running::start ──► node::Node (store, site, figures, clock)
 //!                   │                 ▲ answer(packet) / resolve(query)
 //!                   ├── listen::udp ──┤   plain threads
-//!                   ├── listen::tcp ──┤   tokio
-//!                   ├── listen::http ─┤   tokio, hyper, axum
+//!                   ├── listen::poll ─┤   plain threads: TCP and HTTP, as long as nothing waits
+//!                   ├── listen::tcp ──┤   tokio: connections on which something does
+//!                   ├── listen::http ─┤   tokio, hyper, axum: the same
 //!                   └── recurse ──────┘   names that live elsewhere
 //! ```
 //!

@@ -14,12 +14,13 @@ use std::thread::JoinHandle;
 use arc_swap::ArcSwap;
 use tokio_rustls::rustls::ServerConfig;
 
-use crate::config::{Config, load};
+use crate::config::{Config, ListenConfig, load};
 use crate::control::{BindError, Desk, Listener};
 use crate::expiry;
 use crate::listen::http::Http;
+use crate::listen::poll::{Pollers, Service};
 use crate::listen::udp::Udp;
-use crate::listen::{console, stream_socket, tcp, tls};
+use crate::listen::{Sharing, console, stream_socket, tls};
 use crate::mirror;
 use crate::node::{Node, StartError, wall_clock_ms};
 use crate::publish;
@@ -45,7 +46,7 @@ pub struct Running {
     streams: Option<Streams>,
 }
 
-/// The thread that runs TCP and HTTP.
+/// The thread that has TCP and HTTP run.
 #[derive(Debug)]
 struct Streams {
     tell: mpsc::Sender<()>,
@@ -178,8 +179,9 @@ struct Sockets {
     udp: Vec<UdpSocket>,
     /// Threads that share one UDP address.
     udp_threads: usize,
-    tcp: Vec<TcpListener>,
-    http: Vec<TcpListener>,
+    /// For each address a listener of each thread.
+    tcp: Vec<Vec<TcpListener>>,
+    http: Vec<Vec<TcpListener>>,
     console: Option<TcpListener>,
 }
 
@@ -188,10 +190,10 @@ impl Sockets {
         let listen = &config.listen;
         let mut udp = Vec::new();
         // Where the system chooses, TCP has the port of UDP, as people expect of one protocol.
-        let mut twins: Vec<(IpAddr, TcpListener)> = Vec::new();
+        let mut twins: Vec<(IpAddr, Vec<TcpListener>)> = Vec::new();
         for &address in &listen.udp {
             let wants_twin = address.port() == 0 && listen.tcp.contains(&address);
-            let bound = bind_udp(address, listen.udp_threads, wants_twin);
+            let bound = bind_udp(address, listen, wants_twin);
             let (sockets, twin) = bound.map_err(|source| StartError::Listen {
                 what: "listen.udp",
                 address,
@@ -207,11 +209,11 @@ impl Sockets {
                 let twin = twins
                     .iter()
                     .position(|(ip, _)| is_twin && *ip == address.ip());
-                let listener = match twin {
+                let bound = match twin {
                     Some(at) => Ok(twins.swap_remove(at).1),
-                    None => stream_socket(address),
+                    None => Pollers::bind(address, listen.worker_threads),
                 };
-                listeners.push(listener.map_err(|source| StartError::Listen {
+                listeners.push(bound.map_err(|source| StartError::Listen {
                     what,
                     address,
                     source,
@@ -224,7 +226,7 @@ impl Sockets {
             udp_threads: listen.udp_threads,
             tcp: streams("listen.tcp", &listen.tcp)?,
             http: streams("listen.http", &listen.http)?,
-            console: streams("listen.console", listen.console.as_slice())?.pop(),
+            console: listen.console.map(console_socket).transpose()?,
         })
     }
 
@@ -235,34 +237,47 @@ impl Sockets {
                 source,
             })
         };
-        let streams = |listeners: &[TcpListener]| {
-            known(listeners.iter().map(TcpListener::local_addr).collect())
+        let streams = |listeners: &[Vec<TcpListener>]| {
+            let first = listeners.iter().flat_map(|of_address| of_address.first());
+            known(first.map(TcpListener::local_addr).collect())
         };
+        let console = self.console.iter().map(TcpListener::local_addr);
         let udp = self.udp.iter().step_by(self.udp_threads);
         Ok(Addresses {
             udp: known(udp.map(UdpSocket::local_addr).collect())?,
             tcp: streams(&self.tcp)?,
             http: streams(&self.http)?,
-            console: streams(self.console.as_slice())?.pop(),
+            console: known(console.collect())?.pop(),
         })
     }
 }
 
+fn console_socket(address: SocketAddr) -> Result<TcpListener, StartError> {
+    stream_socket(address, Sharing::No).map_err(|source| StartError::Listen {
+        what: "listen.console",
+        address,
+        source,
+    })
+}
+
 /// Binds the sockets of an address for UDP, and where the system chooses the port and a twin is
-/// wanted, a listener for TCP at the same one. If no port has been found that is free for both, the
+/// wanted, those for TCP at the same one. If no port has been found that is free for both, the
 /// twin is left out.
 fn bind_udp(
     address: SocketAddr,
-    threads: usize,
+    listen: &ListenConfig,
     wants_twin: bool,
-) -> std::io::Result<(Vec<UdpSocket>, Option<TcpListener>)> {
-    let mut sockets = Udp::bind(address, threads)?;
+) -> std::io::Result<(Vec<UdpSocket>, Option<Vec<TcpListener>>)> {
+    let mut sockets = Udp::bind(address, listen.udp_threads)?;
     for _ in 0..TWIN_ATTEMPTS {
         let chosen = sockets.first().map(UdpSocket::local_addr).transpose()?;
-        match chosen.filter(|_| wants_twin).map(stream_socket) {
+        let twin = chosen
+            .filter(|_| wants_twin)
+            .map(|chosen| Pollers::bind(chosen, listen.worker_threads));
+        match twin {
             None => break,
             Some(Ok(twin)) => return Ok((sockets, Some(twin))),
-            Some(Err(_)) => sockets = Udp::bind(address, threads)?,
+            Some(Err(_)) => sockets = Udp::bind(address, listen.udp_threads)?,
         }
     }
     Ok((sockets, None))
@@ -273,8 +288,8 @@ fn bind_udp(
 impl Streams {
     fn start(
         node: &Arc<Node>,
-        tcp: Vec<TcpListener>,
-        http: Vec<TcpListener>,
+        tcp: Vec<Vec<TcpListener>>,
+        http: Vec<Vec<TcpListener>>,
         console: Option<TcpListener>,
         tls: Option<&Arc<ArcSwap<ServerConfig>>>,
     ) -> std::io::Result<Self> {
@@ -285,10 +300,6 @@ impl Streams {
             .build()?;
         let stopper = Stopper::new();
         let _inside = runtime.enter();
-        for listener in tcp {
-            let listener = tokio::net::TcpListener::from_std(listener)?;
-            runtime.spawn(tcp::serve(node.clone(), listener, stopper.stop()));
-        }
         runtime.spawn(mirror::run(node.clone(), stopper.stop()));
         runtime.spawn(expiry::watch(node.clone(), stopper.stop()));
         let server = |router, tls, stop: Stop| Http {
@@ -298,12 +309,12 @@ impl Streams {
             console: false,
             stop,
         };
+        let mut services: Vec<_> = tcp.into_iter().map(|all| (Service::Native, all)).collect();
         if !http.is_empty() {
             let router = crate::http::router(node.clone());
-            for listener in http {
-                let listener = tokio::net::TcpListener::from_std(listener)?;
+            for listeners in http {
                 let server = server(router.clone(), tls.cloned(), stopper.stop());
-                runtime.spawn(server.serve(listener));
+                services.push((Service::Http(Box::new(server)), listeners));
             }
         }
         if let Some(listener) = console {
@@ -315,6 +326,7 @@ impl Streams {
             runtime.spawn(server.serve(listener));
         }
         drop(_inside);
+        let pollers = Pollers::start(node, services, runtime.handle(), &stopper.stop())?;
         let (tell, told) = mpsc::channel();
         let handle = runtime.handle().clone();
         let node = node.clone();
@@ -322,6 +334,8 @@ impl Streams {
         let thread = builder.spawn(move || {
             // An error means that the owner is gone, which is a reason to stop as well.
             let _ = told.recv();
+            // First, so that what they hand over is among what is waited for.
+            drop(pollers);
             stopper.tell();
             let bound = node.config().limits.stop_timeout.as_duration();
             if !runtime.block_on(stopper.drained(bound)) {

@@ -102,7 +102,7 @@ pub struct ListenConfig {
     pub console: Option<SocketAddr>,
     /// Threads for each UDP address; at least 1.
     pub udp_threads: usize,
-    /// Threads for TCP and HTTP; at least 1.
+    /// Threads that answer over TCP and HTTP, and as many for what has to wait; at least 1.
     pub worker_threads: usize,
 }
 

@@ -167,7 +167,8 @@ settings! {
         console: Option<SocketAddr> = Some(loopback(8080));
         /// Threads for each UDP address; 0 means one per core.
         udp_threads: u32 = 0, 0 => 1_024;
-        /// Threads for TCP and HTTP; 0 means one per core.
+        /// Threads that answer over TCP and HTTP from memory, and as many again for what has to
+        /// wait; 0 means one per core.
         worker_threads: u32 = 0, 0 => 1_024;
     }
     /// HTTP and HTTPS.

@@ -46,7 +46,7 @@ use self::answer::Failure;
 use self::asked::Asked;
 pub(crate) use self::once::Answers;
 use self::path::Target;
-pub(crate) use self::quick::{RequestIds, answer as quick_answer};
+pub(crate) use self::quick::{RequestIds, answer as quick_answer, write as write_quick_answer};
 use crate::listen::{Peer, console, host};
 use crate::node::Node;
 

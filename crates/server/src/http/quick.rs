@@ -2,14 +2,18 @@
 //!
 //! It decides nothing by itself and answers nothing but success. Whatever asks for more than the
 //! plain record, or is not answered with it, goes the long way, which gives the same answer.
+//!
+//! [`write`] makes octets, for connections in clear that do nothing else; [`answer`] makes the
+//! response that hyper sends, for HTTPS, HTTP/2 and connections that once needed more.
 
+use std::io::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use axum::body::{Body, Bytes};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, ORIGIN};
-use axum::http::{HeaderValue, Method, Request, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use axum::response::Response;
-use guantong_core::authority::{self, Outcome, Query};
+use guantong_core::authority::{self, Outcome, Query, Site};
 use guantong_proto::json::write_record;
 use guantong_proto::message::ResponseCode;
 
@@ -18,9 +22,12 @@ use crate::node::{Node, view};
 
 /// Where records are.
 const RECORDS: &str = "/api/handles/";
-const JSON: HeaderValue = HeaderValue::from_static("application/json;charset=UTF-8");
-const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
-const IS_NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+/// Headers that all answers of the short way have.
+const HEADERS: [(HeaderName, &str); 3] = [
+    (CONTENT_TYPE, "application/json;charset=UTF-8"),
+    (CACHE_CONTROL, "no-cache"),
+    (NOSNIFF, "nosniff"),
+];
 /// Octets of an answer for which room is made at first; most records need fewer.
 const ANSWER_LEN: usize = 1024;
 
@@ -53,31 +60,68 @@ pub(crate) fn answer<B>(node: &Node, request: &Request<B>) -> Option<Response> {
     if !is_plain {
         return None;
     }
+    let mut text = Vec::with_capacity(ANSWER_LEN);
+    let version = record(node, &node.site(), name, &mut text)?;
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = StatusCode::OK;
+    let headers = response.headers_mut();
+    headers.reserve(6);
+    for (name, value) in HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    let shared = |text: String| HeaderValue::from_maybe_shared(Bytes::from(text)).ok();
+    headers.insert(REQUEST_ID, shared(node.request_ids.next())?);
+    headers.insert(ETAG, shared(format!("\"{version}\""))?);
+    Some(response)
+}
+
+/// Appends to `out` the octets of the answer to a plain GET of a record over HTTP/1.1, as hyper
+/// writes them. Says whether it can be given the short way; if not, `out` is left as it was.
+///
+/// `date` is the time as HTTP writes it, and `text` a buffer to use again.
+pub(crate) fn write(
+    node: &Node,
+    site: &Site,
+    name: &str,
+    date: &str,
+    text: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+) -> bool {
+    text.clear();
+    let Some(version) = record(node, site, name, text) else {
+        return false;
+    };
+    out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+    for (name, value) in HEADERS {
+        for part in [name.as_str(), ": ", value, "\r\n"] {
+            out.extend_from_slice(part.as_bytes());
+        }
+    }
+    let (id, len) = (node.request_ids.next(), text.len());
+    // A vector takes everything.
+    let _ = write!(
+        out,
+        "{REQUEST_ID}: {id}\r\netag: \"{version}\"\r\ncontent-length: {len}\r\ndate: {date}\r\n\r\n"
+    );
+    out.extend_from_slice(text);
+    true
+}
+
+/// Appends the record of a name as JSON and gives its version, if the public may read it here.
+fn record(node: &Node, site: &Site, name: &str, text: &mut Vec<u8>) -> Option<u64> {
     let found = authority::resolve_with(
-        &node.site(),
+        site,
         Query::public(name),
         |key| node.store.get(key),
         view,
         |outcome, record| match (outcome, record) {
             (Outcome::Record(values), Some(record)) => {
-                let mut text = Vec::with_capacity(ANSWER_LEN);
-                write_record(ResponseCode::SUCCESS.0, name, values.iter(), &mut text);
-                Some((text, record.version()))
+                write_record(ResponseCode::SUCCESS.0, name, values.iter(), text);
+                Some(record.version())
             }
             _ => None,
         },
     );
     // What goes wrong is said on the long way.
-    let (text, version) = found.ok()???;
-    let mut response = Response::new(Body::from(text));
-    *response.status_mut() = StatusCode::OK;
-    let headers = response.headers_mut();
-    headers.reserve(6);
-    headers.insert(CONTENT_TYPE, JSON);
-    headers.insert(CACHE_CONTROL, NO_CACHE);
-    headers.insert(NOSNIFF, IS_NOSNIFF);
-    let shared = |text: String| HeaderValue::from_maybe_shared(Bytes::from(text)).ok();
-    headers.insert(REQUEST_ID, shared(node.request_ids.next())?);
-    headers.insert(ETAG, shared(format!("\"{version}\""))?);
-    Some(response)
+    found.ok()??
 }

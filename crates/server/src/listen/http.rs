@@ -1,10 +1,13 @@
 //! HTTP/1.1, HTTP/2 and HTTPS, all on the same ports.
 //!
-//! The first octet of a connection tells: 0x16 begins a TLS handshake, anything else is HTTP in
-//! clear. What is answered is the router's business; here are the limits of a connection. Every
-//! request carries a [`Peer`] in its extensions, and axum's `ConnectInfo` with the address.
+//! A connection begins with a thread of [`poll`](super::poll), which answers plain requests, and
+//! comes here when it asks for more. The first octet tells: 0x16 begins a TLS handshake, anything
+//! else is HTTP in clear. What is answered is the router's business; here are the limits of a
+//! connection. Every request carries a [`Peer`] in its extensions, and axum's `ConnectInfo` with the
+//! address.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -20,12 +23,13 @@ use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
+use super::poll::Handed;
 use super::timed::{Patience, Timed};
 use super::tls::ClientCertificate;
 use super::{Peer, accept};
@@ -58,7 +62,7 @@ pub(crate) struct Http {
 }
 
 impl Http {
-    /// Accepts connections until told to stop.
+    /// Accepts connections until told to stop: those to the console, which are few.
     pub(crate) async fn serve(self, listener: TcpListener) {
         loop {
             let accepted = tokio::select! {
@@ -68,46 +72,72 @@ impl Http {
             let Some((stream, address, place)) = accepted else {
                 continue;
             };
-            let peer = Peer {
-                address,
-                secure: false,
-                console: self.console,
-            };
-            tokio::spawn(self.clone().connection(stream, peer, place));
+            tokio::spawn(self.clone().begin(stream, address, place));
         }
     }
 
-    async fn connection(self, stream: TcpStream, peer: Peer, place: Place) {
-        let limits = self.node.config().limits.clone();
-        let bound = limits.message_timeout.as_duration();
-        let mut first = [0];
-        let len = match timeout(bound, stream.peek(&mut first)).await {
-            Ok(Ok(len)) => len,
-            Ok(Err(_)) => return,
-            Err(_) => return self.node.metrics.dropped(Dropped::Idle),
+    /// Serves a connection on which nothing has been read.
+    async fn begin(self, stream: TcpStream, address: SocketAddr, place: Place) {
+        let bound = self.node.config().limits.message_timeout.as_duration();
+        match timeout(bound, stream.peek(&mut [0])).await {
+            Ok(Ok(_)) => {
+                let patience = self.patience();
+                let peer = self.peer(address);
+                self.talk(Timed::new(stream, patience), peer, None).await;
+            }
+            Ok(Err(_)) => {}
+            Err(_) => self.node.metrics.dropped(Dropped::Idle),
+        }
+        drop(place);
+    }
+
+    /// Goes on with a connection until its end.
+    pub(super) async fn take_over(self, handed: Handed) {
+        let Handed {
+            stream,
+            peer: address,
+            place,
+            is_new,
+            octets,
+            out,
+            ..
+        } = handed;
+        let (read, write) = match TcpStream::from_std(stream) {
+            Ok(stream) => stream.into_split(),
+            Err(error) => {
+                return tracing::error!(peer = %address, %error, "a connection could not go on");
+            }
         };
-        let patience = Patience {
-            read: limits.idle_timeout.as_duration(),
-            write: bound,
-        };
-        let tls = self
-            .tls
-            .as_ref()
-            .filter(|_| len == 1 && first[0] == TLS_HANDSHAKE);
-        let Some(tls) = tls else {
-            self.talk(Timed::new(stream, patience), peer, None, bound)
-                .await;
-            return drop(place);
-        };
-        let acceptor = TlsAcceptor::from(tls.load_full());
-        match timeout(bound, acceptor.accept(stream)).await {
+        let is_tls = is_new && octets.first() == Some(&TLS_HANDSHAKE);
+        let peer = self.peer(address);
+        // What has been read already comes first.
+        let stream = tokio::io::join(std::io::Cursor::new(octets).chain(read), write);
+        let mut stream = Timed::new(stream, self.patience());
+        if let Err(error) = stream.write_all(&out).await {
+            return tracing::debug!(%peer.address, %error, "an HTTP connection failed");
+        }
+        if let Some(tls) = self.tls.as_ref().filter(|_| is_tls) {
+            let stream = stream.into_inner();
+            self.shake_hands(tls.load_full(), stream, peer).await;
+        } else {
+            self.talk(stream, peer, None).await;
+        }
+        drop(place);
+    }
+
+    async fn shake_hands<S>(&self, tls: Arc<ServerConfig>, stream: S, peer: Peer)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let bound = self.node.config().limits.message_timeout.as_duration();
+        match timeout(bound, TlsAcceptor::from(tls).accept(stream)).await {
             Ok(Ok(stream)) => {
                 let peer = Peer {
                     secure: true,
                     ..peer
                 };
                 let shown = ClientCertificate::of(stream.get_ref().1);
-                self.talk(Timed::new(stream, patience), peer, shown, bound)
+                self.talk(Timed::new(stream, self.patience()), peer, shown)
                     .await;
             }
             Ok(Err(error)) => {
@@ -116,18 +146,29 @@ impl Http {
             }
             Err(_) => self.node.metrics.dropped(Dropped::Slow),
         }
-        drop(place);
     }
 
-    async fn talk<S>(
-        &self,
-        stream: S,
-        peer: Peer,
-        shown: Option<ClientCertificate>,
-        head_timeout: std::time::Duration,
-    ) where
+    fn patience(&self) -> Patience {
+        let limits = &self.node.config().limits;
+        Patience {
+            read: limits.idle_timeout.as_duration(),
+            write: limits.message_timeout.as_duration(),
+        }
+    }
+
+    fn peer(&self, address: SocketAddr) -> Peer {
+        Peer {
+            address,
+            secure: false,
+            console: self.console,
+        }
+    }
+
+    async fn talk<S>(&self, stream: S, peer: Peer, shown: Option<ClientCertificate>)
+    where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let head_timeout = self.node.config().limits.message_timeout.as_duration();
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
             .http1()
@@ -151,6 +192,8 @@ impl Http {
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {
+            // First, so that a request that has begun when the node stops is not overlooked.
+            biased;
             ended = connection.as_mut() => ended,
             () = self.stop.told() => {
                 // Requests in progress are answered, new ones are not taken.

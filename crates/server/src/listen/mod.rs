@@ -1,13 +1,15 @@
 //! Listeners: octets in, [`Node`], octets out. No decisions.
 //!
 //! [`udp`] runs on plain threads with batched system calls, one per core: an answer from memory
-//! takes about a microsecond, less than any scheduler would add. [`tcp`] and [`http`] run on tokio,
-//! where most connections wait most of the time.
+//! takes about a microsecond, less than any scheduler would add. Connections begin with threads of
+//! [`poll`], which answer from memory, too. Those that need more go on in [`tcp`] and [`http`], which
+//! run on tokio, where waiting is cheap.
 
 pub mod console;
 pub mod host;
 pub mod http;
 mod later;
+pub(crate) mod poll;
 pub mod tcp;
 mod timed;
 pub mod tls;
@@ -47,8 +49,20 @@ impl Peer {
     }
 }
 
+/// Whether several sockets may listen at one address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    /// Those that say so as well; the system spreads connections or datagrams over them.
+    Yes,
+    /// None but this one.
+    No,
+}
+
 /// A socket that listens for streams.
-pub(crate) fn stream_socket(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+pub(crate) fn stream_socket(
+    address: SocketAddr,
+    sharing: Sharing,
+) -> io::Result<std::net::TcpListener> {
     let socket = socket2::Socket::new(
         socket2::Domain::for_address(address),
         socket2::Type::STREAM,
@@ -56,6 +70,9 @@ pub(crate) fn stream_socket(address: SocketAddr) -> io::Result<std::net::TcpList
     )?;
     // A port can be used again at once after a restart.
     socket.set_reuse_address(true)?;
+    if sharing == Sharing::Yes {
+        socket.set_reuse_port(true)?;
+    }
     if address.is_ipv6() {
         // An IPv4 address of the same port has a setting of its own.
         socket.set_only_v6(true)?;
@@ -75,21 +92,32 @@ pub(crate) async fn accept(
     let (stream, peer) = match listener.accept().await {
         Ok(accepted) => accepted,
         Err(error) => {
-            // The peer went away, or the system is short of descriptors or memory.
-            if node.throttle().allows(&node.metrics, node.uptime_ms()) {
-                tracing::warn!(%error, "a connection could not be accepted");
-            }
+            on_accept_error(node, &error);
             tokio::time::sleep(ACCEPT_PAUSE).await;
             return None;
         }
     };
     let peer = canonical(peer);
+    let place = admit(node, peer, via)?;
+    // Answers are whole packets already; waiting for more would only delay them.
+    let _ = stream.set_nodelay(true);
+    Some((stream, peer, place))
+}
+
+/// Tells of a connection that was not accepted: the peer went away, or the system is short of
+/// descriptors or memory.
+fn on_accept_error(node: &Node, error: &io::Error) {
+    if node.throttle().allows(&node.metrics, node.uptime_ms()) {
+        tracing::warn!(%error, "a connection could not be accepted");
+    }
+}
+
+/// A place for a connection, if the limits allow it.
+fn admit(node: &Node, peer: SocketAddr, via: Transport) -> Option<Place> {
     match node.connections.admit(peer.ip(), &node.config().limits) {
         Ok(place) => {
             node.metrics.accepted(via);
-            // Answers are whole packets already; waiting for more would only delay them.
-            let _ = stream.set_nodelay(true);
-            Some((stream, peer, place))
+            Some(place)
         }
         Err(crowded) => {
             node.metrics.dropped(match crowded {

@@ -1,8 +1,10 @@
-//! The native protocol over TCP.
+//! The native protocol over TCP: connections that need more than answers from memory.
 //!
-//! A connection stays open until the peer closes it or is idle for too long. Requests may be sent
-//! without waiting for answers; they are answered in order, and everything that has arrived is
-//! answered with one write. Clients that send one request per connection notice no difference.
+//! A connection begins with a thread of [`poll`](super::poll) and comes here when it needs
+//! something that has to be waited for; it stays here until its end. It stays open until the peer
+//! closes it or is idle for too long. Requests may be sent without waiting for answers; they are
+//! answered in order, and everything that has arrived is answered with one write. Clients that send
+//! one request per connection notice no difference.
 //!
 //! ```text
 //!   read ≤ 8 KiB ──► Framer ──► answer each ──► one write ──► read …
@@ -22,11 +24,11 @@ use guantong_proto::frame::Framer;
 use guantong_proto::limits::MESSAGE_LEN_MAX;
 use guantong_proto::wire::Writer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::accept;
 use super::later::Slot;
+use super::poll::Handed;
 use crate::errand::{ListedSoFar, Logins, Rest};
 use crate::limit::Place;
 use crate::metrics::{Drop as Dropped, Transport};
@@ -54,33 +56,41 @@ const LINGER: Duration = Duration::from_secs(2);
 /// Pause of a connection whose address asks faster than it may.
 const RATE_PAUSE: Duration = Duration::from_millis(10);
 
-/// Accepts connections until told to stop.
-pub(crate) async fn serve(node: Arc<Node>, listener: TcpListener, stop: Stop) {
-    loop {
-        let accepted = tokio::select! {
-            accepted = accept(&node, &listener, Transport::Tcp) => accepted,
-            () = stop.told() => return,
-        };
-        let Some((stream, peer, place)) = accepted else {
-            continue;
-        };
-        let via = Via {
+/// Goes on with a connection until its end.
+pub(super) async fn take_over(node: Arc<Node>, handed: Handed, stop: Stop) {
+    let Handed {
+        stream,
+        peer,
+        place,
+        octets,
+        out,
+        owed,
+        due_ms,
+        ..
+    } = handed;
+    let stream = match TcpStream::from_std(stream) {
+        Ok(stream) => stream,
+        Err(error) => return tracing::error!(%peer, %error, "a connection could not go on"),
+    };
+    let mut framer = Framer::new();
+    framer.push(&octets);
+    let left_ms = |due_ms: u64| due_ms.saturating_sub(node.uptime_ms());
+    let due = due_ms.map(|due_ms| Instant::now() + Duration::from_millis(left_ms(due_ms)));
+    let connection = Connection {
+        stream,
+        via: Via {
             transport: Transport::Tcp,
             peer,
-        };
-        let connection = Connection {
-            node: node.clone(),
-            stream,
-            via,
-            framer: Framer::new(),
-            out: Vec::new(),
-            waiting: VecDeque::new(),
-            ended: false,
-            logins: Logins::default(),
-            _place: place,
-        };
-        tokio::spawn(connection.run(stop.clone()));
-    }
+        },
+        framer,
+        out,
+        waiting: VecDeque::new(),
+        ended: false,
+        logins: Logins::default(),
+        _place: place,
+        node,
+    };
+    connection.run(owed, due, &stop).await;
 }
 
 struct Connection {
@@ -129,8 +139,8 @@ enum End {
 }
 
 impl Connection {
-    async fn run(mut self, stop: Stop) {
-        let end = match self.talk(&stop).await {
+    async fn run(mut self, owed: u64, due: Option<Instant>, stop: &Stop) {
+        let end = match self.talk(owed, due, stop).await {
             Ok(end) | Err(end) => end,
         };
         if let End::Dropped(why) = end {
@@ -145,11 +155,27 @@ impl Connection {
         }
     }
 
-    async fn talk(&mut self, stop: &Stop) -> Result<End, End> {
+    /// Takes care of what was handed over, and of what arrives from then on.
+    ///
+    /// So many requests are answered and not yet counted; the message that is arriving must be
+    /// complete when it is `due`.
+    async fn talk(&mut self, owed: u64, mut due: Option<Instant>, stop: &Stop) -> Result<End, End> {
         let mut read = vec![0; READ_LEN];
-        // When the message that is arriving must be complete.
-        let mut due = None;
+        let mut arrived = 0;
+        self.pay(owed).await?;
+        self.write().await?;
         loop {
+            self.answer_all(stop).await?;
+            self.write().await?;
+            due = match (self.framer.pending(), due) {
+                (0, _) => None,
+                // Answering used up what was due; what is left now has begun just now.
+                (pending, Some(due)) if pending > arrived => Some(due),
+                _ => Some(Instant::now() + self.message_timeout()),
+            };
+            if due.is_none() {
+                self.give_back();
+            }
             if self.ended && self.waiting.is_empty() {
                 self.answer_cut_off().await;
                 return Ok(End::Closed);
@@ -168,18 +194,7 @@ impl Connection {
                     due = None;
                 }
             }
-            let arrived = self.framer.pending() - had;
-            self.answer_all(stop).await?;
-            self.write().await?;
-            due = match (self.framer.pending(), due) {
-                (0, _) => None,
-                // Answering used up what was due; what is left now has begun just now.
-                (pending, Some(due)) if pending > arrived => Some(due),
-                _ => Some(Instant::now() + self.message_timeout()),
-            };
-            if due.is_none() {
-                self.give_back();
-            }
+            arrived = self.framer.pending() - had;
         }
     }
 

@@ -37,6 +37,11 @@ impl<S> Timed<S> {
             writing: Timer::new(patience.write),
         }
     }
+
+    /// The stream itself.
+    pub(super) fn into_inner(self) -> S {
+        self.inner
+    }
 }
 
 /// Bounds one operation after the other. To set an alarm costs more than most operations take, so

@@ -45,8 +45,8 @@ use nix::sys::socket::{
 };
 use tokio::runtime::Handle;
 
-use super::canonical;
 use super::later::{self, Datagram};
+use super::{Sharing, canonical};
 use crate::ahead::{AHEAD, Ready};
 use crate::config::Limits;
 use crate::metrics::{Drop as Dropped, Transport};
@@ -140,12 +140,6 @@ impl Udp {
             }
         }
     }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sharing {
-    Yes,
-    No,
 }
 
 fn socket(address: SocketAddr, sharing: Sharing) -> std::io::Result<UdpSocket> {

@@ -1,0 +1,154 @@
+//! Plain requests over HTTP/1.1, as far as they can be answered at once.
+//!
+//! `GET /api/handles/NAME` without a body and without anything that could change the answer, or its
+//! place among others, is answered here. Whatever is unusual about a request, however slightly, is
+//! for [`hyper`](crate::listen::http): here nothing is refused and nothing is interpreted in a way
+//! that could be another one than there. So a front end and the node see the same requests.
+
+use std::net::SocketAddr;
+
+use httparse::{Header, Request, Status};
+
+use super::worker::{Buffers, Moment};
+use super::{Step, Then};
+use crate::http::write_quick_answer;
+use crate::listen::tcp::WRITE_AT;
+
+/// What the octets of a plain request begin with.
+const BEGIN: &[u8] = b"GET /api/handles/";
+/// Lines of a plain request; browsers send some fifteen.
+const LINES_MAX: usize = 32;
+/// Lines that ask for something, or say where a request ends. Their requests are not plain.
+const UNUSUAL: [&str; 10] = [
+    "authorization",
+    "content-length",
+    "expect",
+    "http2-settings",
+    "origin",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Answers the requests that the octets begin with.
+pub(super) fn step(
+    octets: &[u8],
+    peer: SocketAddr,
+    moment: &Moment<'_>,
+    buffers: &mut Buffers,
+) -> Step {
+    let mut used = 0;
+    loop {
+        let then = match octets.get(used..).unwrap_or_default() {
+            _ if buffers.out.len() >= WRITE_AT => Then::Write,
+            [] => Then::Keep,
+            left => match Plain::read(left) {
+                Read::Plain(plain) if answer(&plain, peer, moment, buffers) => {
+                    used += plain.len;
+                    continue;
+                }
+                Read::Incomplete => Then::Keep,
+                Read::Plain(_) | Read::Unusual => Then::HandOver { owed: 0 },
+            },
+        };
+        return Step { used, then };
+    }
+}
+
+/// Answers a request, unless that takes more than success, or its address asks too fast.
+fn answer(plain: &Plain<'_>, peer: SocketAddr, moment: &Moment<'_>, buffers: &mut Buffers) -> bool {
+    let Moment { node, limits, .. } = moment;
+    let Buffers { out, body, .. } = buffers;
+    let start = out.len();
+    if !write_quick_answer(node, moment.site, plain.name, moment.date, body, out) {
+        return false;
+    }
+    // Counted last: what is not answered here will be counted there.
+    if !node.requests.admits(peer.ip(), limits, moment.now_ms) {
+        out.truncate(start);
+        return false;
+    }
+    node.metrics.http(200);
+    true
+}
+
+//----------- Plain ----------------------------------------------------------
+
+/// A plain request.
+#[derive(Debug, PartialEq, Eq)]
+struct Plain<'a> {
+    /// The name that is asked for.
+    name: &'a str,
+    /// Octets of the request.
+    len: usize,
+}
+
+/// What octets begin with.
+#[derive(Debug, PartialEq, Eq)]
+enum Read<'a> {
+    Plain(Plain<'a>),
+    /// What may become a plain request.
+    Incomplete,
+    /// Something else.
+    Unusual,
+}
+
+impl<'a> Plain<'a> {
+    fn read(octets: &'a [u8]) -> Read<'a> {
+        if !octets.starts_with(BEGIN) {
+            return match BEGIN.starts_with(octets) {
+                true => Read::Incomplete,
+                false => Read::Unusual,
+            };
+        }
+        let mut lines = [httparse::EMPTY_HEADER; LINES_MAX];
+        let mut request = Request::new(&mut lines);
+        let len = match request.parse(octets) {
+            Ok(Status::Complete(len)) => len,
+            Ok(Status::Partial) => return Read::Incomplete,
+            Err(_) => return Read::Unusual,
+        };
+        let head = octets.get(..len).unwrap_or_default();
+        let is_plain =
+            request.version == Some(1) && has_plain_ends(head) && are_plain(request.headers);
+        match request.path.and_then(name).filter(|_| is_plain) {
+            Some(name) => Read::Plain(Plain { name, len }),
+            None => Read::Unusual,
+        }
+    }
+}
+
+/// The name in a path, if it is one that no reader would take for another: the characters that a
+/// segment of a path has without escapes (RFC 3986, clause 3.3), and the slash.
+fn name(path: &str) -> Option<&str> {
+    let is_plain = |c: u8| c.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&c);
+    let name = path.strip_prefix("/api/handles/")?;
+    (!name.is_empty() && name.bytes().all(is_plain)).then_some(name)
+}
+
+/// Whether every line ends with both octets that end a line (RFC 9112, clause 2.2, lets recipients
+/// take one for it).
+fn has_plain_ends(head: &[u8]) -> bool {
+    let mut before = 0;
+    head.iter().all(|&octet| {
+        let is_plain = (octet == b'\n') == (before == b'\r');
+        before = octet;
+        is_plain
+    })
+}
+
+/// Whether the lines say nothing but where the request goes, and what cannot change its answer.
+fn are_plain(lines: &[Header<'_>]) -> bool {
+    let mut hosts = 0;
+    let are_plain = lines.iter().all(|line| {
+        let is = |name: &&str| line.name.eq_ignore_ascii_case(name);
+        hosts += usize::from(is(&"host"));
+        match is(&"connection") {
+            true => line.value.eq_ignore_ascii_case(b"keep-alive"),
+            false => !UNUSUAL.iter().any(is),
+        }
+    });
+    are_plain && hosts == 1
+}

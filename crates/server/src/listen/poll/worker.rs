@@ -1,0 +1,545 @@
+//! One thread: its listeners, its connections, its buffers.
+//!
+//! epoll tells again and again of octets that were not read (it is level-triggered), so a turn of a
+//! connection may end after one read however much is there: the others come first. It is used by
+//! way of `nix`, as the other system calls of listeners are; a portable layer would hide just that,
+//! and nodes run on Linux.
+//!
+//! Time is looked at once for every wait. What a connection may take too long for is found by a walk
+//! over all of them, every [`SWEEP_MS`]: ten thousand are some hundred microseconds, and no request
+//! has to set an alarm.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
+
+use guantong_core::authority::Site;
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use slab::Slab;
+
+use super::{Handed, Service, Signal, Then, WayOn, http, native};
+use crate::config::Limits;
+use crate::limit::Place;
+use crate::listen::{ACCEPT_PAUSE, admit, canonical, on_accept_error};
+use crate::metrics::Drop as Dropped;
+use crate::node::{Node, Scratch};
+
+/// Octets that a connection may bring before it is the turn of the next one: some two hundred
+/// requests in one go.
+const READ_LEN: usize = 16 * 1024;
+/// Octets of a request that is not complete which a connection may keep here. They are copied and
+/// looked at with every octet that follows, so there may not be many; nearly all requests are
+/// shorter.
+const PENDING_MAX: usize = 4 * 1024;
+/// Connections that one wait tells of.
+const EVENTS: usize = 256;
+/// Connections that are accepted before those that are open have their turn.
+const ACCEPTS_MAX: usize = 64;
+/// How often connections are looked at whose time may be over. They are closed up to so much later.
+const SWEEP_MS: u64 = 1_000;
+/// Buffers larger than this are given back.
+const KEEP_LEN: usize = 512 * 1024;
+/// Pause after an error of epoll that may last, so that it does not keep a core busy.
+const ERROR_PAUSE: Duration = Duration::from_millis(20);
+
+/// The number of the signal to stop among events.
+const SIGNAL: u64 = u64::MAX;
+/// The number of the first listener among events; those of connections are smaller.
+const DOORS_AT: u64 = 1 << 48;
+
+//----------- Door -----------------------------------------------------------
+
+/// A listener, and what is spoken there.
+pub(super) struct Door {
+    service: Service,
+    listener: TcpListener,
+    /// Accepts nothing before that time, because the system was short of something.
+    shut_until_ms: Option<u64>,
+}
+
+impl Door {
+    pub(super) fn new(service: Service, listener: TcpListener) -> Self {
+        Self {
+            service,
+            listener,
+            shut_until_ms: None,
+        }
+    }
+}
+
+//----------- Moment, Buffers ------------------------------------------------
+
+/// What everything between two waits has in common.
+pub(super) struct Moment<'a> {
+    pub(super) node: &'a Node,
+    pub(super) site: &'a Site,
+    pub(super) limits: &'a Limits,
+    pub(super) now_secs: u32,
+    pub(super) now_ms: u64,
+    /// The time as HTTP writes it.
+    pub(super) date: &'a str,
+}
+
+/// What answers are made with; all connections of a thread use it in turns.
+pub(super) struct Buffers {
+    /// Answers of the connection whose turn it is.
+    pub(super) out: Vec<u8>,
+    /// The body of an answer whose length stands in front of it.
+    pub(super) body: Vec<u8>,
+    pub(super) scratch: Scratch,
+}
+
+/// The time as HTTP writes it, made once a second.
+#[derive(Default)]
+struct Date {
+    secs: u32,
+    text: String,
+}
+
+impl Date {
+    fn at(&mut self, now_secs: u32) -> &str {
+        if self.text.is_empty() || self.secs != now_secs {
+            let time = SystemTime::UNIX_EPOCH + Duration::from_secs(now_secs.into());
+            self.text = httpdate::fmt_http_date(time);
+            self.secs = now_secs;
+        }
+        &self.text
+    }
+}
+
+//----------- Worker ---------------------------------------------------------
+
+/// A thread that polls.
+pub(super) struct Worker {
+    way_on: WayOn,
+    signal: Arc<Signal>,
+    epoll: Epoll,
+    doors: Vec<Door>,
+    connections: Slab<Connection>,
+    /// What has arrived for the connection whose turn it is.
+    read: Box<[u8]>,
+    buffers: Buffers,
+    swept_ms: u64,
+}
+
+impl Worker {
+    pub(super) fn new(
+        way_on: WayOn,
+        doors: Vec<Door>,
+        signal: Arc<Signal>,
+    ) -> std::io::Result<Self> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        epoll.add(&signal.wake, EpollEvent::new(EpollFlags::EPOLLIN, SIGNAL))?;
+        for (door, number) in doors.iter().zip(DOORS_AT..) {
+            epoll.add(&door.listener, EpollEvent::new(EpollFlags::EPOLLIN, number))?;
+        }
+        Ok(Self {
+            way_on,
+            signal,
+            epoll,
+            doors,
+            connections: Slab::new(),
+            read: vec![0; PENDING_MAX + READ_LEN].into(),
+            buffers: Buffers {
+                out: Vec::new(),
+                body: Vec::new(),
+                scratch: Scratch::default(),
+            },
+            swept_ms: 0,
+        })
+    }
+
+    pub(super) fn run(mut self) {
+        let node = self.way_on.node.clone();
+        let mut events = [EpollEvent::empty(); EVENTS];
+        let mut date = Date::default();
+        let mut now_ms = node.uptime_ms();
+        loop {
+            let woken = self.epoll.wait(&mut events, self.patience(now_ms));
+            now_ms = node.uptime_ms();
+            let now_secs = node.now_secs();
+            let moment = Moment {
+                node: &node,
+                site: &node.site(),
+                limits: &node.config().limits,
+                now_secs,
+                now_ms,
+                date: date.at(now_secs),
+            };
+            if self.signal.is_told.load(Ordering::Relaxed) {
+                return self.leave(&moment);
+            }
+            match woken {
+                Ok(count) => {
+                    for event in events.iter().take(count) {
+                        self.on_event(event.data(), &moment);
+                    }
+                }
+                Err(Errno::EINTR) => {}
+                Err(error) => {
+                    if node.throttle().allows(&node.metrics, moment.now_ms) {
+                        tracing::error!(%error, "a thread of TCP and HTTP cannot wait");
+                    }
+                    std::thread::sleep(ERROR_PAUSE);
+                }
+            }
+            if now_ms >= self.swept_ms + SWEEP_MS {
+                self.sweep(&moment);
+            }
+            self.open_doors(&moment);
+        }
+    }
+
+    /// How long nothing may happen.
+    fn patience(&self, now_ms: u64) -> EpollTimeout {
+        let sweep = (!self.connections.is_empty()).then_some(self.swept_ms + SWEEP_MS);
+        let doors = self.doors.iter().filter_map(|door| door.shut_until_ms);
+        match doors.chain(sweep).min() {
+            None => EpollTimeout::NONE,
+            Some(due_ms) => {
+                let left_ms = due_ms.saturating_sub(now_ms).min(SWEEP_MS);
+                EpollTimeout::try_from(left_ms).unwrap_or(EpollTimeout::ZERO)
+            }
+        }
+    }
+
+    fn on_event(&mut self, number: u64, moment: &Moment<'_>) {
+        match number.checked_sub(DOORS_AT).map(usize::try_from) {
+            Some(Ok(door)) => self.accept(door, moment),
+            Some(Err(_)) => {}
+            None => self.turn(usize::try_from(number).unwrap_or(usize::MAX), moment),
+        }
+    }
+
+    //--- Accepting
+
+    fn accept(&mut self, at: usize, moment: &Moment<'_>) {
+        let Some(door) = self.doors.get_mut(at) else {
+            return;
+        };
+        for _ in 0..ACCEPTS_MAX {
+            let (stream, peer) = match door.listener.accept() {
+                Ok(accepted) => accepted,
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock => return,
+                    // The peer went away, or a signal came; the next one may be well.
+                    ErrorKind::ConnectionAborted | ErrorKind::Interrupted => continue,
+                    _ => {
+                        on_accept_error(moment.node, &error);
+                        // Until then it would be told of again and again.
+                        let pause = u64::try_from(ACCEPT_PAUSE.as_millis()).unwrap_or(0);
+                        door.shut_until_ms = Some(moment.now_ms + pause);
+                        let _ = self.epoll.delete(&door.listener);
+                        return;
+                    }
+                },
+            };
+            let peer = canonical(peer);
+            let Some(place) = admit(moment.node, peer, door.service.transport()) else {
+                continue;
+            };
+            let entry = self.connections.vacant_entry();
+            let number = u64::try_from(entry.key()).unwrap_or(u64::MAX);
+            // Answers are whole packets already; waiting for more would only delay them.
+            let _ = stream.set_nodelay(true);
+            let polled = stream.set_nonblocking(true).and_then(|()| {
+                let event = EpollEvent::new(EpollFlags::EPOLLIN, number);
+                Ok(self.epoll.add(&stream, event)?)
+            });
+            match polled {
+                Ok(()) => {
+                    entry.insert(Connection {
+                        stream,
+                        peer,
+                        place,
+                        door: at,
+                        is_new: true,
+                        pending: Box::default(),
+                        since_ms: moment.now_ms,
+                    });
+                }
+                Err(error) => on_accept_error(moment.node, &error),
+            }
+        }
+    }
+
+    /// Listens again where the system was short of something.
+    fn open_doors(&mut self, moment: &Moment<'_>) {
+        for (door, number) in self.doors.iter_mut().zip(DOORS_AT..) {
+            if door
+                .shut_until_ms
+                .is_none_or(|until_ms| until_ms > moment.now_ms)
+            {
+                continue;
+            }
+            let event = EpollEvent::new(EpollFlags::EPOLLIN, number);
+            if self.epoll.add(&door.listener, event).is_ok() {
+                door.shut_until_ms = None;
+            }
+        }
+    }
+
+    //--- Connections
+
+    /// Reads and answers on a connection, once.
+    fn turn(&mut self, key: usize, moment: &Moment<'_>) {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        let Some(door) = self.doors.get(connection.door) else {
+            return;
+        };
+        let (read, buffers) = (&mut self.read[..], &mut self.buffers);
+        // A panic would be a mistake of ours. It must cost this connection, not all of the thread.
+        let turn = || connection.turn(&door.service, moment, read, buffers);
+        match catch_unwind(AssertUnwindSafe(turn)) {
+            Ok(Ok(())) => {}
+            Ok(Err(Leave::Closed)) => self.close(key),
+            Ok(Err(Leave::HandOver(rest))) => self.hand_over(key, rest),
+            Err(_) => {
+                let peer = connection.peer;
+                tracing::error!(%peer, "octets made the node panic; please report it");
+                self.close(key);
+            }
+        }
+        if self.buffers.out.capacity() > KEEP_LEN {
+            self.buffers.out = Vec::new();
+        }
+    }
+
+    /// Closing takes it out of the epoll, too.
+    fn close(&mut self, key: usize) {
+        drop(self.connections.try_remove(key));
+    }
+
+    fn hand_over(&mut self, key: usize, rest: Rest) {
+        let Some(connection) = self.connections.try_remove(key) else {
+            return;
+        };
+        // The descriptor stays open, so it has to be taken out.
+        let _ = self.epoll.delete(&connection.stream);
+        let Some(door) = self.doors.get(connection.door) else {
+            return;
+        };
+        let handed = Handed {
+            stream: connection.stream,
+            peer: connection.peer,
+            place: connection.place,
+            is_new: connection.is_new,
+            octets: rest.octets,
+            out: rest.out,
+            owed: rest.owed,
+            due_ms: rest.due_ms,
+        };
+        self.way_on.hand_over(&door.service, handed);
+    }
+
+    //--- Time
+
+    /// Ends what has taken too long.
+    fn sweep(&mut self, moment: &Moment<'_>) {
+        self.swept_ms = moment.now_ms;
+        let mut over = Vec::new();
+        for (key, connection) in &self.connections {
+            let door = self.doors.get(connection.door);
+            let Some(service) = door.map(|door| &door.service) else {
+                continue;
+            };
+            if connection.ends_ms(service, moment.limits) <= moment.now_ms {
+                over.push(key);
+            }
+        }
+        for key in over {
+            self.end(key, moment);
+        }
+    }
+
+    /// Ends a connection whose time is over.
+    fn end(&mut self, key: usize, moment: &Moment<'_>) {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        let peer = connection.peer;
+        if connection.pending.is_empty() {
+            moment.node.metrics.dropped(Dropped::Idle);
+            tracing::debug!(%peer, why = Dropped::Idle.name(), "connection closed");
+            return self.close(key);
+        }
+        let door = self.doors.get(connection.door);
+        match door.map(|door| &door.service) {
+            // Over there a peer is told what it did not finish.
+            Some(Service::Native) => {
+                let rest = connection.half_message(moment.limits);
+                self.hand_over(key, rest);
+            }
+            _ => {
+                tracing::debug!(%peer, "the head of a request took too long");
+                self.close(key);
+            }
+        }
+    }
+
+    /// Stops: what has arrived is answered, and who has begun a message may finish it elsewhere.
+    fn leave(mut self, moment: &Moment<'_>) {
+        let keys: Vec<usize> = self.connections.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            self.turn(key, moment);
+            let Some(connection) = self.connections.get_mut(key) else {
+                continue;
+            };
+            if !connection.pending.is_empty() {
+                let rest = connection.half_message(moment.limits);
+                self.hand_over(key, rest);
+            }
+        }
+    }
+}
+
+//----------- Connection -----------------------------------------------------
+
+struct Connection {
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: Place,
+    /// Which listener it came by.
+    door: usize,
+    is_new: bool,
+    /// The beginning of a request whose end has not arrived.
+    pending: Box<[u8]>,
+    /// When that began to arrive; where nothing is pending, when the last request was answered.
+    since_ms: u64,
+}
+
+/// Why a connection leaves its thread.
+enum Leave {
+    /// It has ended.
+    Closed,
+    /// It needs more than answers from memory.
+    HandOver(Rest),
+}
+
+/// What is left to do on a connection.
+struct Rest {
+    octets: Vec<u8>,
+    out: Vec<u8>,
+    owed: u64,
+    due_ms: Option<u64>,
+}
+
+impl Connection {
+    /// Reads once, answers what is whole and writes the answers.
+    fn turn(
+        &mut self,
+        service: &Service,
+        moment: &Moment<'_>,
+        read: &mut [u8],
+        buffers: &mut Buffers,
+    ) -> Result<(), Leave> {
+        let had = self.pending.len();
+        let (front, room) = read.split_at_mut(had);
+        front.copy_from_slice(&self.pending);
+        let len = match self.stream.read(room) {
+            Ok(0) if had == 0 => return Err(Leave::Closed),
+            // The peer may still read, and wants to hear what was wrong.
+            Ok(0) => return Err(Leave::HandOver(self.half_message(moment.limits))),
+            Ok(len) => had + len,
+            Err(error) => {
+                return match error.kind() {
+                    ErrorKind::WouldBlock | ErrorKind::Interrupted => Ok(()),
+                    _ => Err(Leave::Closed),
+                };
+            }
+        };
+        let octets = read.get(..len).unwrap_or_default();
+        let used = self.answer(octets, service, moment, buffers)?;
+        let rest = octets.get(used..).unwrap_or_default();
+        if used > 0 || had == 0 {
+            self.since_ms = moment.now_ms;
+        }
+        if !rest.is_empty() || had > 0 {
+            self.pending = rest.into();
+        }
+        match rest.len() > PENDING_MAX {
+            true => Err(Leave::HandOver(self.half_message(moment.limits))),
+            false => Ok(()),
+        }
+    }
+
+    /// Answers what is whole, and says how many octets that were.
+    fn answer(
+        &mut self,
+        octets: &[u8],
+        service: &Service,
+        moment: &Moment<'_>,
+        buffers: &mut Buffers,
+    ) -> Result<usize, Leave> {
+        let mut used = 0;
+        loop {
+            buffers.out.clear();
+            let left = octets.get(used..).unwrap_or_default();
+            let step = match service {
+                Service::Native => native::step(left, self.peer, moment, buffers),
+                Service::Http(_) => http::step(left, self.peer, moment, buffers),
+            };
+            used += step.used;
+            self.is_new &= step.used == 0;
+            let (written, owed) = match step.then {
+                Then::HandOver { owed } => (0, owed),
+                Then::Keep | Then::Write => (self.write(&buffers.out)?, 0),
+            };
+            let out = buffers.out.get(written..).unwrap_or_default();
+            match step.then {
+                Then::Keep if out.is_empty() => return Ok(used),
+                Then::Write if out.is_empty() => {}
+                // Or answers wait until the peer takes them, and nothing is read meanwhile.
+                _ => {
+                    return Err(Leave::HandOver(Rest {
+                        octets: octets.get(used..).unwrap_or_default().to_vec(),
+                        out: out.to_vec(),
+                        owed,
+                        due_ms: None,
+                    }));
+                }
+            }
+        }
+    }
+
+    /// Writes what the peer takes at once, and says how many octets that were.
+    fn write(&mut self, out: &[u8]) -> Result<usize, Leave> {
+        if out.is_empty() {
+            return Ok(0);
+        }
+        match self.stream.write(out) {
+            Ok(len) => Ok(len),
+            Err(error) => match error.kind() {
+                ErrorKind::WouldBlock | ErrorKind::Interrupted => Ok(0),
+                _ => Err(Leave::Closed),
+            },
+        }
+    }
+
+    /// What is left to do if the message that has begun needs somebody with more patience.
+    fn half_message(&self, limits: &Limits) -> Rest {
+        Rest {
+            octets: self.pending.to_vec(),
+            out: Vec::new(),
+            owed: 0,
+            due_ms: Some(self.since_ms + limits.message_timeout.0),
+        }
+    }
+
+    /// When its time is over.
+    fn ends_ms(&self, service: &Service, limits: &Limits) -> u64 {
+        let patience = match service {
+            _ if !self.pending.is_empty() => limits.message_timeout,
+            Service::Native => limits.idle_timeout,
+            // The time for the head of the next request begins when the last one is answered.
+            Service::Http(_) => limits.message_timeout.min(limits.idle_timeout),
+        };
+        self.since_ms.saturating_add(patience.0)
+    }
+}
