@@ -12,6 +12,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio_rustls::rustls::ServerConfig;
 
 use crate::config::{Config, ListenConfig, load};
@@ -30,6 +31,9 @@ use crate::site::Addresses;
 
 /// Ports that are tried for UDP and TCP alike, where the system chooses.
 const TWIN_ATTEMPTS: usize = 16;
+/// Open files that a node may need beside those of connections: of the store, the resolver, the
+/// runtime.
+const OPEN_FILES_BESIDE: u64 = 1_000;
 /// File that says where a running node listens, in [`Config::run_folder`].
 const ADDRESSES_FILE: &str = "addresses.json";
 
@@ -425,6 +429,7 @@ fn enable_indexes(node: &Node, config: &Config) {
 pub fn run(path: &Path) -> Result<(), RunError> {
     let config = load(path)?;
     crate::log::init(config.log);
+    raise_open_files(&config);
     let system = |source| {
         RunError::Start(StartError::System {
             what: "signals",
@@ -449,6 +454,26 @@ pub fn run(path: &Path) -> Result<(), RunError> {
         running.stop();
         Ok(())
     })
+}
+
+/// Takes as many open files as the system allows this process, of which it is often given only a
+/// part at first, and says if connections may still run short of them.
+fn raise_open_files(config: &Config) {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, most)| {
+        setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
+        Ok(most)
+    });
+    let wanted = u64::from(config.limits.connections) + OPEN_FILES_BESIDE;
+    match raised {
+        Ok(most) if most >= wanted => {}
+        Ok(most) => tracing::warn!(
+            most,
+            wanted,
+            "fewer open files are allowed than limits.connections may take; \
+             raise LimitNOFILE= of the service, or lower the setting"
+        ),
+        Err(error) => tracing::warn!(%error, "the limit of open files could not be raised"),
+    }
 }
 
 /// Why a node could not be run.

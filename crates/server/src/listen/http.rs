@@ -3,8 +3,8 @@
 //! A connection begins with a thread of [`poll`](super::poll), which answers plain requests, and
 //! comes here when it asks for more. The first octet tells: 0x16 begins a TLS handshake, anything
 //! else is HTTP in clear. What is answered is the router's business; here are the limits of a
-//! connection. Every request carries a [`Peer`] in its extensions, and axum's `ConnectInfo` with the
-//! address.
+//! connection. Every request carries a [`Peer`] in its extensions, and axum's `ConnectInfo` with
+//! the address.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

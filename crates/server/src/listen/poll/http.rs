@@ -152,3 +152,95 @@ fn are_plain(lines: &[Header<'_>]) -> bool {
     });
     are_plain && hosts == 1
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(lines: &str) -> String {
+        format!("GET /api/handles/88.118.5/x HTTP/1.1\r\n{lines}\r\n")
+    }
+
+    fn is_plain(request: &str) -> bool {
+        matches!(Plain::read(request.as_bytes()), Read::Plain(_))
+    }
+
+    #[test]
+    fn plain_request_is_read_with_its_end() {
+        let one = request("host: a:8000\r\nAccept: */*\r\nConnection: Keep-Alive\r\n");
+        let plain = Plain {
+            name: "88.118.5/x",
+            len: one.len(),
+        };
+        assert_eq!(Plain::read(one.as_bytes()), Read::Plain(plain));
+        let two = format!("{one}{one}");
+        assert!(is_plain(&two) && is_plain(&two[one.len()..]));
+    }
+
+    #[test]
+    fn beginning_of_a_plain_request_is_incomplete() {
+        let whole = request("Host: a\r\nAccept: */*\r\n");
+        for len in 0..whole.len() {
+            assert_eq!(
+                Plain::read(&whole.as_bytes()[..len]),
+                Read::Incomplete,
+                "{len}"
+            );
+        }
+    }
+
+    #[test]
+    fn line_that_asks_for_more_makes_a_request_unusual() {
+        let host = "Host: a\r\n";
+        for name in UNUSUAL {
+            let line = format!("{}: x\r\n", name.to_uppercase());
+            assert!(!is_plain(&request(&format!("{host}{line}"))), "{line}");
+        }
+        for line in [
+            "Connection: close\r\n",
+            "Connection: keep-alive, x\r\n",
+            "Host: a\r\n",
+            "Content-Length: 0\r\n",
+            "Content-Length : 0\r\n",
+            "A: b\r\n c\r\n",
+            "A: b\0\r\n",
+            "A: b\rc\r\n",
+            "A: b\n",
+            "A\r\n",
+            ": b\r\n",
+        ] {
+            assert!(!is_plain(&request(&format!("{host}{line}"))), "{line}");
+        }
+        assert!(!is_plain(&request("")));
+        let many = "A: b\r\n".repeat(LINES_MAX);
+        assert!(is_plain(&request(&format!("{host}{}", &many[6..]))));
+        assert!(!is_plain(&request(&format!("{host}{many}"))));
+    }
+
+    #[test]
+    fn other_requests_are_unusual() {
+        for line in [
+            "GET /api/handles/88.118.5/x HTTP/1.0",
+            "GET /api/handles/88.118.5/x HTTP/2.0",
+            "GET /api/handles/88.118.5/x",
+            "GET /api/handles/88.118.5/x  HTTP/1.1",
+            "GET /api/handles/ HTTP/1.1",
+            "GET /api/handles/88.118.5/%78 HTTP/1.1",
+            "GET /api/handles/88.118.5/x? HTTP/1.1",
+            "GET /api/handles/88.118.5/x#y HTTP/1.1",
+            "GET /api/handles/88.118.5/\\x HTTP/1.1",
+            "GET /api/handles/88.118.5/\u{4e2d} HTTP/1.1",
+            "GET /api/handles/88.118.5/<x> HTTP/1.1",
+            "GET /88.118.5/x HTTP/1.1",
+            "GET http://a/api/handles/88.118.5/x HTTP/1.1",
+            "HEAD /api/handles/88.118.5/x HTTP/1.1",
+            "get /api/handles/88.118.5/x HTTP/1.1",
+            "PRI * HTTP/2.0",
+            "\r\nGET /api/handles/88.118.5/x HTTP/1.1",
+            "\u{16}\u{3}\u{1}",
+        ] {
+            let request = format!("{line}\r\nHost: a\r\n\r\n");
+            assert_eq!(Plain::read(request.as_bytes()), Read::Unusual, "{line}");
+        }
+    }
+}

@@ -5,9 +5,8 @@
 //! way of `nix`, as the other system calls of listeners are; a portable layer would hide just that,
 //! and nodes run on Linux.
 //!
-//! Time is looked at once for every wait. What a connection may take too long for is found by a walk
-//! over all of them, every [`SWEEP_MS`]: ten thousand are some hundred microseconds, and no request
-//! has to set an alarm.
+//! Time is looked at once for every wait. Connections that take too long are found by a walk over
+//! all of them, every [`SWEEP_MS`], so that no request has to set an alarm.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
