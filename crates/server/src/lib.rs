@@ -31,6 +31,7 @@ pub mod log;
 pub mod metrics;
 pub mod mirror;
 pub mod node;
+mod pace;
 mod proof;
 mod publish;
 pub mod recurse;

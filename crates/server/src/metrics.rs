@@ -229,6 +229,7 @@ drops! {
     Challenge "challenge" "A challenge was forgotten before its time: more were open than the node keeps.";
     Session "session" "A session was refused, or ended before its time: more were begun than the node keeps, or than one address may begin in a second.";
     Crowded "crowded" "A request over UDP that needs an identity or a write found too many others under way.";
+    Reads "reads" "A request over UDP whose record is on the disk found too many others waiting for it.";
     Idle "idle" "A connection was closed because nothing was asked for too long.";
     Slow "slow" "A connection was closed because a message or an answer took too long.";
     Malformed "malformed" "A connection was closed after octets that are no message.";

@@ -30,6 +30,7 @@ use crate::limit::{Connections, Meter};
 use crate::log::Throttle;
 use crate::metrics::{Drop as Dropped, Metrics, Snapshot, Transport};
 use crate::mirror::Mirroring;
+use crate::pace::Pace;
 use crate::proof::Prover;
 use crate::recurse::Courier;
 use crate::site::{Addresses, published};
@@ -55,6 +56,25 @@ pub enum Wait {
     Resolver(Question),
     /// The packet is for `run_errand`.
     Errand,
+}
+
+/// An answer takes a record that is probably not in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OnDisk;
+
+/// Why a record was not fetched.
+#[derive(Debug)]
+enum Unread {
+    OnDisk,
+    Failed(StoreError),
+}
+
+/// A packet, and what its answer depends on besides the records.
+struct Asked<'a> {
+    site: &'a Site,
+    now_secs: u32,
+    packet: &'a [u8],
+    via: Via,
 }
 
 //----------- Node -----------------------------------------------------------
@@ -87,6 +107,7 @@ pub struct Node {
     random: SystemRandom,
     begun: Instant,
     throttle: Throttle,
+    pace: Pace,
     record_signer: Option<Arc<RecordSigner>>,
     courier: OnceLock<Arc<Courier>>,
     pub(crate) prover: Prover,
@@ -147,6 +168,7 @@ impl Node {
             random,
             begun: Instant::now(),
             throttle: Throttle::new(),
+            pace: Pace::default(),
             courier: OnceLock::new(),
             prover,
             record_signer,
@@ -340,20 +362,71 @@ impl Node {
         scratch: &mut Scratch,
         out: &mut Vec<u8>,
     ) -> Option<Wait> {
-        let begun = self.metrics.is_sample().then(Instant::now);
-        let start = out.len();
-        let mut moment = Moment {
+        let asked = Asked {
+            site,
             now_secs,
+            packet,
+            via,
+        };
+        let read = |key: &[u8]| self.read(key).map_err(Unread::Failed);
+        // Nothing is left on the disk by whoever reads it.
+        self.answer_with(&asked, scratch, out, read).unwrap_or(None)
+    }
+
+    /// [`Node::answer_at`] for a thread that others wait for, which is not to wait for the disk. If
+    /// it would have to, nothing is appended: [`Node::answer`] is for a thread that may.
+    pub(crate) fn answer_at_hand(
+        &self,
+        site: &Site,
+        now_secs: u32,
+        packet: &[u8],
+        via: Via,
+        scratch: &mut Scratch,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Wait>, OnDisk> {
+        let asked = Asked {
+            site,
+            now_secs,
+            packet,
+            via,
+        };
+        let read = |key: &[u8]| match self.store.cached(key) {
+            Some(record) => Ok(Some(record)),
+            None if self.pace.expects_disk() => Err(Unread::OnDisk),
+            None => self.read(key).map_err(Unread::Failed),
+        };
+        self.answer_with(&asked, scratch, out, read)
+    }
+
+    /// A record, from wherever it is.
+    fn read(&self, key: &[u8]) -> Result<Option<StoredRecord>, StoreError> {
+        match self.store.cached(key) {
+            Some(record) => Ok(Some(record)),
+            None => self.pace.time(|| self.store.get(key)),
+        }
+    }
+
+    fn answer_with(
+        &self,
+        asked: &Asked<'_>,
+        scratch: &mut Scratch,
+        out: &mut Vec<u8>,
+        mut read: impl FnMut(&[u8]) -> Result<Option<StoredRecord>, Unread>,
+    ) -> Result<Option<Wait>, OnDisk> {
+        let begun = self.metrics.is_sample().then(Instant::now);
+        let (start, via) = (out.len(), asked.via);
+        let mut moment = Moment {
+            now_secs: asked.now_secs,
             challenge: &mut |demand| self.challenge(demand, via),
             recursion: self.recursion_for(via.peer.ip()),
         };
         let Scratch { key, lookup } = scratch;
         let mut wait = None;
+        let (site, packet) = (asked.site, asked.packet);
         // A panic would be a mistake of ours. It must cost this answer, not the thread that
         // thousands of others are answered by.
         let answered = catch_unwind(AssertUnwindSafe(|| {
-            let fetch = |key: &[u8]| self.store.get(key);
-            match authority::answer(site, packet, &mut moment, key, out, fetch, view)? {
+            match authority::answer(site, packet, &mut moment, key, out, &mut read, view)? {
                 Answered::Done => {}
                 Answered::Elsewhere(elsewhere) => {
                     let question = self.answer_elsewhere(elsewhere, lookup, &moment, out);
@@ -364,13 +437,23 @@ impl Node {
             Ok(())
         }));
         if wait.is_some() {
-            return wait;
+            return Ok(wait);
         }
+        let answered = match answered {
+            Ok(Err(Unread::OnDisk)) => {
+                // What says that the record could not be read.
+                out.truncate(start);
+                return Err(OnDisk);
+            }
+            Ok(Err(Unread::Failed(error))) => Ok(Err(error)),
+            Ok(Ok(())) => Ok(Ok(())),
+            Err(panic) => Err(panic),
+        };
         self.note_answer(via, start, answered, out);
         if let Some(begun) = begun {
             self.metrics.took(via.transport, begun.elapsed());
         }
-        None
+        Ok(None)
     }
 
     /// Counts the answer that begins at `start` of `out`; takes it back if making it panicked.
@@ -570,3 +653,6 @@ impl StartError {
         matches!(self, Self::Store(OpenError::Locked { .. }))
     }
 }
+
+#[cfg(test)]
+mod tests;

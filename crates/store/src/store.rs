@@ -122,6 +122,12 @@ impl Store {
         self.shared().hot.look()
     }
 
+    /// The record stored under a folded handle, if it is among the hot ones: neither the engine nor
+    /// the disk is asked. Whether there is none, only [`Store::get`] can say.
+    pub fn cached(&self, key: &[u8]) -> Option<StoredRecord> {
+        self.shared().hot.get(key)
+    }
+
     /// The record of a handle.
     pub fn record(&self, handle: HandleRef<'_>) -> Result<Option<StoredRecord>, StoreError> {
         self.get(handle.key(self.case_rule()).as_bytes())

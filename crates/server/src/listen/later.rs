@@ -1,4 +1,4 @@
-//! Answers that had to wait, for the resolver or for an errand, sent when they are there.
+//! Answers that had to wait, for the disk, the resolver or an errand, sent when they are there.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -15,11 +15,12 @@ use crate::config::Limits;
 use crate::errand::Rest;
 use crate::limit::network_of;
 use crate::metrics::Drop as Dropped;
-use crate::node::{Node, Via, replace_by_error};
+use crate::node::{Node, Via, Wait, replace_by_error};
 
 //----------- Datagram -------------------------------------------------------
 
 /// A request by UDP whose answer has to wait.
+#[derive(Debug)]
 pub(super) struct Datagram {
     pub(super) node: Arc<Node>,
     /// The listener's own: clients believe no other.
@@ -31,8 +32,25 @@ pub(super) struct Datagram {
 }
 
 impl Datagram {
+    /// Reads what the answer takes, on this thread, and sends it.
+    pub(super) fn read(self, runtime: &Handle) {
+        let mut out = Vec::new();
+        match self.node.answer(&self.packet, self.via, &mut out) {
+            Some(wait) => self.wait(wait, runtime),
+            None => self.send(out),
+        }
+    }
+
+    /// Waits for what the answer takes besides a record.
+    pub(super) fn wait(self, wait: Wait, runtime: &Handle) {
+        match wait {
+            Wait::Resolver(question) => self.ask(question),
+            Wait::Errand => self.carry_out(runtime),
+        }
+    }
+
     /// Asks; the answer is sent by the resolver's thread.
-    pub(super) fn ask(self, question: Question) {
+    fn ask(self, question: Question) {
         let Some(courier) = self.node.courier().cloned() else {
             return;
         };
@@ -49,7 +67,7 @@ impl Datagram {
 
     /// Carries out on `runtime` what needs an identity, several records or a write, and sends the
     /// reply from there. Above the bound on errands the datagram is dropped; clients repeat it.
-    pub(super) fn carry_out(self, runtime: &Handle) {
+    fn carry_out(self, runtime: &Handle) {
         if self.node.errands.is_full() {
             return self.node.metrics.dropped(Dropped::Crowded);
         }

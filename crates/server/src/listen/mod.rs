@@ -5,6 +5,7 @@
 //! [`poll`], which answer from memory, too. Those that need more go on in [`tcp`] and [`http`],
 //! which run on tokio, where waiting is cheap.
 
+mod cold;
 pub mod console;
 pub mod host;
 pub mod http;

@@ -24,7 +24,7 @@
 //!   less than the attacker sends.
 //! * Networks in `limits.trusted` are exempt from the second rule.
 //!
-//! An answer that the resolver must be asked for leaves later, by the same socket.
+//! An answer that the resolver or the disk must be asked for leaves later, by the same socket.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::net::{SocketAddr, SocketAddrV6, UdpSocket};
@@ -45,12 +45,13 @@ use nix::sys::socket::{
 };
 use tokio::runtime::Handle;
 
+use super::cold::{Queue, READERS, Readers};
 use super::later::{self, Datagram};
 use super::{Sharing, canonical};
 use crate::ahead::{AHEAD, Ready};
 use crate::config::Limits;
 use crate::metrics::{Drop as Dropped, Transport};
-use crate::node::{Node, Scratch, Via, Wait, replace_by_error};
+use crate::node::{Node, OnDisk, Scratch, Via, replace_by_error};
 
 /// Datagrams that one system call takes. More would add latency and leave the first-level cache.
 pub const BATCH: usize = AHEAD;
@@ -78,6 +79,7 @@ pub struct Udp {
     sockets: Vec<UdpSocket>,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
+    readers: Readers,
 }
 
 impl Udp {
@@ -104,21 +106,26 @@ impl Udp {
         runtime: &Handle,
     ) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
+        let spare = runtime.clone();
+        let read = move |datagram: Datagram| datagram.read(&spare);
+        let (readers, cold) = Readers::start(READERS, read)?;
         let mut udp = Self {
             sockets: Vec::new(),
             stop: stop.clone(),
             threads: Vec::new(),
+            readers,
         };
         for (n, socket) in sockets.into_iter().enumerate() {
             udp.sockets.push(socket.try_clone()?);
             let (node, stop, runtime) = (node.clone(), stop.clone(), runtime.clone());
+            let cold = cold.clone();
             let builder = std::thread::Builder::new().name(format!("udp-{n}"));
             let is_v4 = socket.local_addr()?.is_ipv4();
             let run = move || {
                 let socket = Arc::new(socket);
                 match is_v4 {
-                    true => Worker::<SockaddrIn>::new(node, socket, stop, runtime).run(),
-                    false => Worker::<SockaddrIn6>::new(node, socket, stop, runtime).run(),
+                    true => Worker::<SockaddrIn>::new(node, socket, stop, runtime, cold).run(),
+                    false => Worker::<SockaddrIn6>::new(node, socket, stop, runtime, cold).run(),
                 }
             };
             udp.threads.push(builder.spawn(run)?);
@@ -139,6 +146,7 @@ impl Udp {
                 tracing::error!("a UDP thread had panicked");
             }
         }
+        self.readers.join();
     }
 }
 
@@ -188,6 +196,7 @@ struct Worker<A> {
     socket: Arc<UdpSocket>,
     stop: Arc<AtomicBool>,
     runtime: Handle,
+    cold: Queue<Datagram>,
     receive: Receive<A>,
     answer: Answer,
     send: Send<A>,
@@ -199,12 +208,14 @@ impl<A: Address> Worker<A> {
         socket: Arc<UdpSocket>,
         stop: Arc<AtomicBool>,
         runtime: Handle,
+        cold: Queue<Datagram>,
     ) -> Self {
         Self {
             node,
             socket,
             stop,
             runtime,
+            cold,
             receive: Receive::new(),
             answer: Answer::new(),
             send: Send::new(),
@@ -244,6 +255,7 @@ impl<A: Address> Worker<A> {
             answer,
             send,
             runtime,
+            cold,
             ..
         } = self;
         node.metrics.received(count);
@@ -252,6 +264,7 @@ impl<A: Address> Worker<A> {
             node,
             socket,
             runtime,
+            cold,
             site: &site,
             limits: &config.limits,
             now_secs: node.now_secs(),
@@ -277,10 +290,24 @@ struct Moment<'a> {
     node: &'a Arc<Node>,
     socket: &'a Arc<UdpSocket>,
     runtime: &'a Handle,
+    cold: &'a Queue<Datagram>,
     site: &'a Site,
     limits: &'a Limits,
     now_secs: u32,
     now_ms: u64,
+}
+
+impl Moment<'_> {
+    /// The datagram as one whose answer has to wait.
+    fn later<A: Address>(&self, packet: &[u8], via: Via, address: &A) -> Datagram {
+        Datagram {
+            node: self.node.clone(),
+            socket: self.socket.clone(),
+            packet: packet.to_vec(),
+            via,
+            to: address.plain(),
+        }
+    }
 }
 
 //----------- Receive --------------------------------------------------------
@@ -454,19 +481,19 @@ impl Answer {
         };
         let Moment { node, site, .. } = moment;
         let (scratch, out) = (&mut self.scratch, &mut send.octets);
-        let wait = node.answer_at(site, moment.now_secs, packet, via, scratch, out);
-        if let Some(wait) = wait {
-            let later = Datagram {
-                node: moment.node.clone(),
-                socket: moment.socket.clone(),
-                packet: packet.to_vec(),
-                via,
-                to: address.plain(),
-            };
-            return match wait {
-                Wait::Resolver(question) => later.ask(question),
-                Wait::Errand => later.carry_out(moment.runtime),
-            };
+        match node.answer_at_hand(site, moment.now_secs, packet, via, scratch, out) {
+            Ok(None) => {}
+            Ok(Some(wait)) => {
+                let later = moment.later(packet, via, address);
+                return later.wait(wait, moment.runtime);
+            }
+            Err(OnDisk) => {
+                let later = moment.later(packet, via, address);
+                return match moment.cold.push(later) {
+                    Ok(()) => {}
+                    Err(_) => node.metrics.dropped(Dropped::Reads),
+                };
+            }
         }
         self.send(moment, peer, start, address, send);
     }
