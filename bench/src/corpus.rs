@@ -94,7 +94,12 @@ pub fn wire(n: u32) -> Vec<u8> {
 
 /// Record `n` as a line of JSON, without the line's end.
 pub fn json_line(n: u32) -> String {
-    let mut line = format!(r#"{{"handle":"{}","values":["#, handle(n));
+    json_line_named(&handle(n), n)
+}
+
+/// The same under another name.
+pub fn json_line_named(name: &str, n: u32) -> String {
+    let mut line = format!(r#"{{"handle":"{name}","values":["#);
     for ((kind, text), index) in texts(n).into_iter().zip(1..) {
         let comma = if index == 1 { "" } else { "," };
         line += &format!(

@@ -1,16 +1,21 @@
 //! The machine: its cores, what a process took of them, who else was busy.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::Pid;
 use serde::Serialize;
 
 /// Ticks of `/proc` in a second, the same on all Linux systems.
 const TICKS_PER_SEC: f64 = 100.0;
+/// Octets of the blocks in which `stat` counts.
+const BLOCK_OCTETS: u64 = 512;
 
 //----------- Cores ----------------------------------------------------------
 
@@ -200,6 +205,76 @@ fn kib(file: &str, field: &str) -> u64 {
     let line = text.lines().find(|line| line.starts_with(field));
     let number = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
     number.unwrap_or(0)
+}
+
+/// The most memory that a process has had resident, in bytes; 0, if it is gone.
+pub fn resident_peak(pid: u32) -> u64 {
+    kib(&format!("/proc/{pid}/status"), "VmHWM:") * 1024
+}
+
+//----------- Disk -----------------------------------------------------------
+
+/// What a process has read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reads {
+    /// System calls that read.
+    pub calls: u64,
+    /// Octets that had to come from the disk.
+    pub disk_octets: u64,
+}
+
+impl Reads {
+    /// By a process, since it began. Nothing, if it is gone.
+    pub fn by(pid: u32) -> Self {
+        let text = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
+        let field = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|number| number.trim().parse().ok())
+        };
+        Self {
+            calls: field("syscr:").unwrap_or(0),
+            disk_octets: field("read_bytes:").unwrap_or(0),
+        }
+    }
+
+    /// What was read since an earlier moment.
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            calls: self.calls - before.calls,
+            disk_octets: self.disk_octets - before.disk_octets,
+        }
+    }
+}
+
+/// Octets on the disk of everything in a folder. What vanishes meanwhile does not count.
+pub fn disk_octets(folder: &Path) -> u64 {
+    files(folder).iter().map(|(_, octets)| octets).sum()
+}
+
+/// The files in a folder and below, with their octets on the disk.
+pub fn files(folder: &Path) -> Vec<(PathBuf, u64)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        match entry.metadata() {
+            Ok(data) if data.is_dir() => found.extend(files(&entry.path())),
+            Ok(data) => found.push((entry.path(), data.blocks() * BLOCK_OCTETS)),
+            Err(_) => {}
+        }
+    }
+    found
+}
+
+/// Octets that are free on the disk of a folder.
+pub fn free_octets(folder: &Path) -> Result<u64> {
+    let found = nix::sys::statvfs::statvfs(folder)?;
+    Ok(found.blocks_available() * found.fragment_size())
+}
+
+/// Lets this process, and what it starts, have as many files open as the system allows.
+pub fn allow_many_files() -> Result<u64> {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
+    Ok(most)
 }
 
 //----------- Description ----------------------------------------------------

@@ -12,6 +12,7 @@ mod instructions;
 mod load;
 mod machine;
 mod round;
+mod scale;
 mod server;
 mod write;
 
@@ -41,6 +42,8 @@ enum Command {
     All(all::AllArgs),
     /// Measure durable creates, and what it costs to know who asks
     Writes(write::WriteArgs),
+    /// Measure many records, prefixes and connections, in a folder that is kept
+    Scale(scale::ScaleArgs),
     /// Count the instructions of an answer and compare them with the figures of the repository
     Instructions(instructions::InstructionArgs),
     /// Answer from memory and do nothing else; what `instructions` runs below valgrind
@@ -257,6 +260,7 @@ fn main() -> ExitCode {
     let done = match Args::parse().command {
         Command::All(args) => all::all(&args),
         Command::Writes(args) => write::writes(&args),
+        Command::Scale(args) => scale::scale(&args),
         Command::Instructions(args) => instructions::instructions(&args),
         Command::Answers(args) => instructions::answers(&args),
         Command::Load(args) => load(&args),

@@ -11,13 +11,13 @@ use super::{Dialect, Verdict};
 use crate::corpus::{self, Table};
 
 /// Where the request id stands in an envelope.
-const ID_AT: usize = 8;
+pub(super) const ID_AT: usize = 8;
 /// Where the length of the message stands in an envelope.
 const LEN_AT: usize = 16;
 /// Where the response code stands in a packet.
 const CODE_AT: usize = ENVELOPE_LEN + 4;
 /// Expiration of the requests, far away.
-const EXPIRATION: u32 = u32::MAX / 2;
+pub(super) const EXPIRATION: u32 = u32::MAX / 2;
 
 /// How closely an answer is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +100,7 @@ impl Dialect for Handles {
     }
 }
 
-fn number(octets: &[u8], at: usize) -> Option<u32> {
+pub(super) fn number(octets: &[u8], at: usize) -> Option<u32> {
     let octets = octets.get(at..at + 4)?;
     Some(u32::from_be_bytes(octets.try_into().ok()?))
 }

@@ -7,12 +7,14 @@ mod constant;
 mod dns;
 mod handle;
 mod http;
+mod numbers;
 mod redis;
 
 pub use constant::{Echo, FIXED_BODY, Fixed};
 pub use dns::{Dns, TTL_SECS as ZONE_TTL_SECS, zone_line};
 pub use handle::{Exactness, Handles, answer_packet};
 pub use http::Json;
+pub use numbers::Numbers;
 pub use redis::{Redis, set as redis_set};
 
 /// What octets are, if the answer for a record is awaited.

@@ -57,7 +57,8 @@ pub struct Tally {
 }
 
 impl Tally {
-    fn new() -> Self {
+    /// Nothing yet.
+    pub fn new() -> Self {
         let latencies = Histogram::new_with_max(LATENCY_MAX_NS, LATENCY_DIGITS);
         Self {
             answers: 0,
@@ -70,7 +71,8 @@ impl Tally {
         }
     }
 
-    fn right(&mut self, asked: Instant, now: Instant) {
+    /// Counts a right answer to what was asked then.
+    pub fn right(&mut self, asked: Instant, now: Instant) {
         let took = now.saturating_duration_since(asked).as_nanos();
         self.answers += 1;
         self.latencies

@@ -25,7 +25,7 @@ use crate::machine;
 
 pub use floor::floor;
 pub use knot::knot;
-pub use node::{Node, NodeSetup};
+pub use node::{Node, NodeSetup, run};
 pub use nsd::nsd;
 pub use redis::redis;
 

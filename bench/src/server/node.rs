@@ -12,6 +12,7 @@ use anyhow::{Context, Result, ensure};
 use super::{Server, Setting, answers_datagram, folder, free_port, local};
 use crate::corpus::{self, PREFIX};
 use crate::dialect::Dialect;
+use crate::machine;
 
 /// Memory of the store for each record, in bytes: more than its cache needs for all of them.
 const RECORD_MEMORY: u64 = 2_048;
@@ -19,7 +20,7 @@ const RECORD_MEMORY: u64 = 2_048;
 const MEMORY_MIB: u64 = 256;
 
 /// A node that is set up and does not run.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct NodeSetup {
     program: PathBuf,
     folder: PathBuf,
@@ -84,6 +85,43 @@ impl NodeSetup {
         this.set("memory", &memory)?;
         this.set("cache", &memory)?;
         Ok(this)
+    }
+
+    /// A node in a folder that is kept: the one of an earlier run, or a new one like
+    /// [`NodeSetup::authoritative`]. It may use all cores and has the memory that nodes have by
+    /// default.
+    pub fn kept(folder: &Path, program: &Path) -> Result<Self> {
+        let (native, http) = (local(free_port()?), local(free_port()?));
+        let this = Self {
+            program: program.to_owned(),
+            folder: folder.to_owned(),
+            cores: (0..machine::cores()).collect(),
+            native,
+            http,
+        };
+        if !this.config().is_file() {
+            let mut command = Command::new(program);
+            let role = ["--role", "root", "--prefix", PREFIX];
+            run(command.arg("init").arg(folder).args(role))?;
+        }
+        // The ports of an earlier run may be somebody else's by now.
+        for (listener, address) in [("udp", native), ("tcp", native), ("http", http)] {
+            this.set(listener, &format!("[\"{address}\"]"))?;
+        }
+        this.set("console", "\"\"")?;
+        Ok(this)
+    }
+
+    /// Where its records are.
+    pub fn store(&self) -> PathBuf {
+        self.folder.join("store")
+    }
+
+    /// A command of the node's program that is about this node.
+    pub fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(words).arg("--config").arg(self.config());
+        command
     }
 
     /// Lets it use these cores, with a UDP thread and a worker thread for each.
@@ -161,7 +199,8 @@ impl NodeSetup {
     }
 }
 
-fn run(command: &mut Command) -> Result<()> {
+/// Runs a command to its end; what it says is told only if it fails.
+pub fn run(command: &mut Command) -> Result<()> {
     let shown = format!("{command:?}");
     let output = command.output().with_context(|| shown.clone())?;
     let said = String::from_utf8_lossy(&output.stderr);

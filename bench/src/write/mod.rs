@@ -24,7 +24,8 @@ use crate::machine::{self, Taken};
 use crate::round::{NODE, median};
 use crate::server::{NodeSetup, Setting};
 use disk::Disk;
-use session::{Administrator, Session};
+pub use session::Administrator;
+use session::Session;
 
 /// Creates that are on their way at a time.
 const IN_FLIGHT: [usize; 3] = [1, 16, 64];

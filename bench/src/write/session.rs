@@ -39,7 +39,7 @@ const PRIVATE_NUMBER: [u8; 32] = [0x5a; 32];
 //----------- Administrator --------------------------------------------------
 
 /// The administrator whom `init` has made.
-pub(super) struct Administrator {
+pub struct Administrator {
     address: SocketAddr,
     identity: String,
     key: SigningKey,
@@ -48,7 +48,7 @@ pub(super) struct Administrator {
 
 impl Administrator {
     /// The one whose private key is in the file.
-    pub(super) fn new(address: SocketAddr, key: &Path) -> Result<Self> {
+    pub fn new(address: SocketAddr, key: &Path) -> Result<Self> {
         let der = PrivatePkcs8KeyDer::from_pem_file(key);
         let der = der.with_context(|| key.display().to_string())?;
         let random = SystemRandom::new();
@@ -61,7 +61,7 @@ impl Administrator {
     }
 
     /// Sets up a session on a new connection. Who asks is proven with the first request.
-    pub(super) fn begin(&self) -> Result<Session<'_>> {
+    pub fn begin(&self) -> Result<Session<'_>> {
         let mut stream = connect(self.address)?;
         let (p, g) = (Number::new(&OAKLEY_GROUP_2), Number::new(&[2]));
         let x = Number::new(&PRIVATE_NUMBER);
@@ -128,7 +128,7 @@ impl Administrator {
 //----------- Session --------------------------------------------------------
 
 /// A connection with a session in it.
-pub(super) struct Session<'a> {
+pub struct Session<'a> {
     administrator: &'a Administrator,
     stream: TcpStream,
     id: i32,
@@ -138,7 +138,7 @@ pub(super) struct Session<'a> {
 
 impl Session<'_> {
     /// Creates a record under a name that is free.
-    pub(super) fn create(&mut self, name: &str) -> Result<()> {
+    pub fn create(&mut self, name: &str) -> Result<()> {
         let packet = builder(0).write(OpCode::CREATE, name, &corpus::values(0));
         let packet = self.seal(&packet)?;
         let mut reply = exchange(&mut self.stream, &packet)?;

@@ -1,0 +1,102 @@
+//! Answers while the node is changed: by imports, and by administrators.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Result, bail};
+
+use super::Bench;
+use super::feed::{Imported, import, shuffled};
+use super::life::ASIDE_RECORDS;
+use crate::corpus::{self, PREFIX};
+use crate::dialect::Numbers;
+use crate::server::Node;
+use crate::write::Administrator;
+
+/// Records of an import into the running node, at most.
+const IMPORT_RECORDS: u32 = 200_000;
+/// Administrators who create at a time.
+const CLIENTS: usize = 16;
+
+impl Bench<'_> {
+    /// Imports into the node that answers, and has administrators create.
+    pub(super) fn busy(&mut self) -> Result<()> {
+        self.expect_records()?;
+        let dialect = Numbers::of_corpus();
+        let node = self.setup.serve("guantong", &dialect)?;
+        let client = self.aside(&dialect, node.server.address)?;
+        client.run(self.time)?;
+        let count = IMPORT_RECORDS.min(self.args.records.max(ASIDE_RECORDS));
+        let orders: [(&str, Box<dyn Iterator<Item = u32> + Send>); 2] = [
+            ("in order", Box::new(0..count)),
+            ("in random order", Box::new(shuffled(count))),
+        ];
+        for (order, numbers) in orders {
+            let idle = client.run(self.time)?;
+            let is_done = AtomicBool::new(false);
+            let run = unused();
+            let lines =
+                numbers.map(|n| corpus::json_line_named(&format!("{PREFIX}/{run}-{n:08}"), n));
+            let (taken, during) = std::thread::scope(|scope| -> Result<_> {
+                let importer = scope.spawn(|| {
+                    let taken = import(&mut self.setup.command(&["import", "-"]), lines);
+                    is_done.store(true, Relaxed);
+                    taken
+                });
+                let during = client.run_until(|| is_done.load(Relaxed));
+                let Ok(taken) = importer.join() else {
+                    bail!("the thread that imports has panicked");
+                };
+                Ok((taken?, during?))
+            })?;
+            let Imported { time, .. } = taken;
+            let rest = format!("{count} in {:.1} s", time.as_secs_f64());
+            let what = format!("import {order} into the node that answers");
+            self.table
+                .row(&what, f64::from(count) / time.as_secs_f64(), "/s", rest);
+            self.beside(&format!("an import {order}"), &idle, &during);
+        }
+        let idle = client.run(self.time)?;
+        let (rate, during) = self.create_while(&node, || client.run(self.time))?;
+        let what = format!("authenticated creates, {CLIENTS} clients");
+        self.table.row(&what, rate, "/s", "");
+        self.beside("creates", &idle, &during);
+        Ok(())
+    }
+
+    /// Has administrators create records while `act` goes on; how many a second.
+    fn create_while<T>(&self, node: &Node, act: impl FnOnce() -> Result<T>) -> Result<(f64, T)> {
+        let administrator = Administrator::new(node.server.address, &self.setup.admin_key())?;
+        let (next, stop, run) = (AtomicU64::new(0), AtomicBool::new(false), unused());
+        let fresh = || format!("{PREFIX}/{run}-{:08}", next.fetch_add(1, Relaxed));
+        std::thread::scope(|scope| {
+            let create = || -> Result<()> {
+                let mut session = administrator.begin()?;
+                while !stop.load(Relaxed) {
+                    session.create(&fresh())?;
+                }
+                Ok(())
+            };
+            let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(create)).collect();
+            // Sessions are set up and proven first.
+            std::thread::sleep(self.time);
+            let (before, begun) = (next.load(Relaxed), std::time::Instant::now());
+            let acted = act();
+            let rate = (next.load(Relaxed) - before) as f64 / begun.elapsed().as_secs_f64();
+            stop.store(true, Relaxed);
+            for client in clients {
+                match client.join() {
+                    Ok(ended) => ended?,
+                    Err(_) => bail!("an administrator's thread has panicked"),
+                }
+            }
+            Ok((rate, acted?))
+        })
+    }
+}
+
+/// The beginning of names that no earlier run has used: these stay in the folder.
+fn unused() -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    format!("B{:013}", since.map_or(0, |since| since.as_millis()))
+}
