@@ -33,7 +33,7 @@ use crate::errand::{ListedSoFar, Logins, Rest};
 use crate::limit::Place;
 use crate::metrics::{Drop as Dropped, Transport};
 use crate::mirror::{self, Served};
-use crate::node::{Node, Via, Wait, with_scratch};
+use crate::node::{Node, OnDisk, Via, Wait, with_scratch};
 use crate::recurse::busy;
 use crate::shutdown::Stop;
 
@@ -124,6 +124,8 @@ enum Burst {
     Full,
     /// The last one needs something that has to be waited for.
     Waits(Wait, Box<[u8]>),
+    /// The last one needs a record that is probably on the disk.
+    Reads(Box<[u8]>),
     /// What follows is no packet.
     Malformed,
 }
@@ -276,6 +278,7 @@ impl Connection {
             match end {
                 Burst::Over | Burst::Full => {}
                 Burst::Waits(wait, packet) => self.hold_up(wait, &packet, stop).await?,
+                Burst::Reads(packet) => self.fetch(packet, stop).await?,
                 Burst::Malformed => {
                     self.answer_malformed();
                     self.write().await?;
@@ -311,9 +314,10 @@ impl Connection {
                 let mut own = Vec::new();
                 let is_first = self.waiting.is_empty();
                 let out = if is_first { &mut self.out } else { &mut own };
-                let wait = node.answer_at(&site, now_secs, packet, self.via, scratch, out);
-                if let Some(wait) = wait {
-                    return (count + 1, Burst::Waits(wait, packet.into()));
+                match node.answer_at_hand(&site, now_secs, packet, self.via, scratch, out) {
+                    Ok(None) => {}
+                    Ok(Some(wait)) => return (count + 1, Burst::Waits(wait, packet.into())),
+                    Err(OnDisk) => return (count + 1, Burst::Reads(packet.into())),
                 }
                 if !own.is_empty() {
                     self.waiting.push_back(Slot::Ready(own));
@@ -321,6 +325,26 @@ impl Connection {
             }
             (BURST_MAX, Burst::Full)
         })
+    }
+
+    /// Answers a request whose record is on the disk, on a thread that may wait for it: on this one
+    /// other connections would wait, too.
+    async fn fetch(&mut self, packet: Box<[u8]>, stop: &Stop) -> Result<(), End> {
+        let (node, via) = (self.node.clone(), self.via);
+        let read = tokio::task::spawn_blocking(move || {
+            let mut own = Vec::new();
+            let wait = node.answer(&packet, via, &mut own);
+            (packet, wait, own)
+        });
+        // It fails only when the runtime ends, and all connections with it.
+        let (packet, wait, own) = read.await.map_err(|_| End::Stopped)?;
+        match wait {
+            Some(wait) => return self.hold_up(wait, &packet, stop).await,
+            None if self.waiting.is_empty() => self.out.extend_from_slice(&own),
+            None if own.is_empty() => {}
+            None => self.waiting.push_back(Slot::Ready(own)),
+        }
+        Ok(())
     }
 
     /// Takes up a request that something has to be waited for.

@@ -1,6 +1,8 @@
 //! Which answers a thread gives that does not wait for the disk.
 
-use std::net::UdpSocket;
+use std::io::{Read, Write};
+use std::net::{TcpStream, UdpSocket};
+use std::path::Path;
 use std::time::Duration;
 
 use guantong_proto::message::{Message, OpFlags, RequestBuilder, Version};
@@ -8,12 +10,46 @@ use guantong_proto::{Handle, Value, Values};
 use guantong_store::{Batch, Change, Expect, Origin, Trail};
 
 use super::*;
-use crate::config;
 use crate::init::{InitOptions, init};
-use crate::listen::udp::Udp;
 
 /// Two records that nobody has read yet.
 const NAMES: [&str; 2] = ["88.118.5/one", "88.118.5/two"];
+
+/// How long a test waits for what never comes. It decides nothing else.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A new node in a folder, with any free port everywhere.
+fn config(folder: &Path) -> Config {
+    let options = InitOptions {
+        prefix: Some("88.118.5".to_owned()),
+        ..InitOptions::default()
+    };
+    init(folder, &options).unwrap();
+    let mut config = crate::config::load(folder).unwrap();
+    config.listen = Config::ephemeral(folder).listen;
+    config
+}
+
+fn put_all(node: &Node) {
+    let put = |name| Change::Put {
+        handle: Handle::parse(name).unwrap(),
+        values: Writer::to_vec(|w| Values::encode(&[Value::new(1, "TEXT", "one")], w)),
+        expect: Expect::Anything,
+    };
+    let batch = Batch {
+        changes: NAMES.map(put).into(),
+        at_ms: 0,
+        origin: Origin::Operator,
+        trail: Trail::default(),
+    };
+    node.store.submit(batch).wait().unwrap();
+}
+
+/// As after a read that took long.
+fn expect_disk(node: &Node) {
+    node.pace
+        .time(|| std::thread::sleep(Duration::from_millis(5)));
+}
 
 struct Place {
     node: Arc<Node>,
@@ -23,25 +59,8 @@ struct Place {
 impl Place {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let dir = folder.path().join("node");
-        let options = InitOptions {
-            prefix: Some("88.118.5".to_owned()),
-            ..InitOptions::default()
-        };
-        init(&dir, &options).unwrap();
-        let node = Node::open(config::load(&dir).unwrap()).unwrap();
-        let put = |name| Change::Put {
-            handle: Handle::parse(name).unwrap(),
-            values: Writer::to_vec(|w| Values::encode(&[Value::new(1, "TEXT", "one")], w)),
-            expect: Expect::Anything,
-        };
-        let batch = Batch {
-            changes: NAMES.map(put).into(),
-            at_ms: 0,
-            origin: Origin::Operator,
-            trail: Trail::default(),
-        };
-        node.store.submit(batch).wait().unwrap();
+        let node = Node::open(config(&folder.path().join("node"))).unwrap();
+        put_all(&node);
         Self {
             node,
             _folder: folder,
@@ -66,12 +85,6 @@ impl Place {
         }
         Ok(Message::decode(&out[8..]).unwrap().header.code)
     }
-
-    /// As after a read that took long.
-    fn expect_disk(&self) {
-        let pause = || std::thread::sleep(Duration::from_millis(5));
-        self.node.pace.time(pause);
-    }
 }
 
 fn via() -> Via {
@@ -95,7 +108,7 @@ fn ask(name: &str, id: i32) -> Vec<u8> {
 fn record_that_is_not_hot_is_left_to_others_after_a_slow_read() {
     let place = Place::new();
     assert_eq!(place.at_hand(NAMES[0]), Ok(ResponseCode::SUCCESS));
-    place.expect_disk();
+    expect_disk(&place.node);
     // The first is hot by now, and answered whatever the disk does.
     assert_eq!(place.at_hand(NAMES[0]), Ok(ResponseCode::SUCCESS));
     assert_eq!(place.at_hand(NAMES[1]), Err(OnDisk));
@@ -105,7 +118,7 @@ fn record_that_is_not_hot_is_left_to_others_after_a_slow_read() {
 #[test]
 fn answer_that_waits_for_no_record_is_given_whatever_the_disk_does() {
     let place = Place::new();
-    place.expect_disk();
+    expect_disk(&place.node);
     let elsewhere = place.at_hand("99.9/elsewhere");
     assert_eq!(elsewhere, Ok(ResponseCode::SERVER_NOT_RESPONSIBLE));
 }
@@ -113,7 +126,7 @@ fn answer_that_waits_for_no_record_is_given_whatever_the_disk_does() {
 #[test]
 fn thread_that_may_wait_answers_what_was_left_to_it() {
     let place = Place::new();
-    place.expect_disk();
+    expect_disk(&place.node);
     assert_eq!(place.at_hand(NAMES[1]), Err(OnDisk));
     let mut out = Vec::new();
     let wait = place.node.answer(&ask(NAMES[1], 1), via(), &mut out);
@@ -123,31 +136,55 @@ fn thread_that_may_wait_answers_what_was_left_to_it() {
 }
 
 #[test]
-fn datagrams_whose_records_are_on_the_disk_are_all_answered() {
-    let place = Place::new();
-    let runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = { runtime }.build().unwrap();
-    let sockets = Udp::bind("127.0.0.1:0".parse().unwrap(), 1).unwrap();
-    let address = sockets[0].local_addr().unwrap();
-    let udp = Udp::start(&place.node, sockets, runtime.handle()).unwrap();
-    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-    client.connect(address).unwrap();
-    client
-        .set_read_timeout(Some(Duration::from_secs(30)))
-        .unwrap();
-    place.expect_disk();
+fn requests_whose_records_are_on_the_disk_are_all_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = crate::running::start(config(&folder.path().join("node"))).unwrap();
+    let node = running.node();
+    put_all(node);
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    udp.connect(running.addresses().udp[0]).unwrap();
+    udp.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut tcp = TcpStream::connect(running.addresses().tcp[0]).unwrap();
+    tcp.set_read_timeout(Some(PATIENCE)).unwrap();
     let names = [NAMES[0], NAMES[1], "88.118.5/none"];
-    for (name, id) in names.into_iter().zip(1..) {
-        client.send(&ask(name, id)).unwrap();
+    let expected = [
+        ResponseCode::SUCCESS,
+        ResponseCode::SUCCESS,
+        ResponseCode::HANDLE_NOT_FOUND,
+    ];
+
+    expect_disk(node);
+    let packets: Vec<_> = names
+        .into_iter()
+        .zip(0..)
+        .map(|(name, id)| ask(name, id))
+        .collect();
+    tcp.write_all(&packets.concat()).unwrap();
+    for (code, id) in expected.into_iter().zip(0..) {
+        let mut packet = vec![0; ENVELOPE_LEN];
+        tcp.read_exact(&mut packet).unwrap();
+        let envelope = Envelope::decode(&mut Reader::new(&packet)).unwrap();
+        packet.resize(ENVELOPE_LEN + envelope.message_len().unwrap(), 0);
+        tcp.read_exact(&mut packet[ENVELOPE_LEN..]).unwrap();
+        let message = Message::decode(&packet).unwrap();
+        // On a connection they come in the order of the questions.
+        assert_eq!(
+            (message.envelope.request_id, message.header.code),
+            (id, code)
+        );
+    }
+
+    expect_disk(node);
+    for packet in &packets {
+        udp.send(packet).unwrap();
     }
     let mut found = [ResponseCode(0); 3];
     for _ in names {
         let mut packet = [0; 2_048];
-        let len = client.recv(&mut packet).unwrap();
+        let len = udp.recv(&mut packet).unwrap();
         let message = Message::decode(&packet[..len]).unwrap();
-        found[message.envelope.request_id as usize - 1] = message.header.code;
+        found[message.envelope.request_id as usize] = message.header.code;
     }
-    let (here, none) = (ResponseCode::SUCCESS, ResponseCode::HANDLE_NOT_FOUND);
-    assert_eq!(found, [here, here, none]);
-    udp.stop();
+    assert_eq!(found, expected);
+    running.stop();
 }
