@@ -32,6 +32,7 @@ pub mod metrics;
 pub mod mirror;
 pub mod node;
 mod pace;
+pub mod priority;
 mod proof;
 mod publish;
 pub mod recurse;

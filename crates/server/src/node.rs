@@ -6,7 +6,7 @@
 //! [`recurse`](crate::recurse), what needs more than a read in `errand`.
 
 use std::cell::RefCell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -31,6 +31,7 @@ use crate::log::Throttle;
 use crate::metrics::{Drop as Dropped, Metrics, Snapshot, Transport};
 use crate::mirror::Mirroring;
 use crate::pace::Pace;
+use crate::priority::step_back;
 use crate::proof::Prover;
 use crate::recurse::Courier;
 use crate::site::{Addresses, published};
@@ -139,7 +140,7 @@ impl Node {
             what: "random octets",
             source: std::io::ErrorKind::Unsupported.into(),
         })?;
-        let store = open_store(&config)?;
+        let store = open_behind(&config)?;
         let addresses = Addresses::configured(&config.listen);
         let mut run = [0; 8];
         random.fill(&mut run).map_err(|_| StartError::System {
@@ -546,6 +547,22 @@ pub fn open_store(config: &Config) -> Result<Store, StartError> {
         });
     }
     Ok(store)
+}
+
+/// Opens the store so that its threads, which write and tidy up, let those that answer go first.
+fn open_behind(config: &Config) -> Result<Store, StartError> {
+    std::thread::scope(|scope| {
+        let opener = std::thread::Builder::new().name("store-open".to_owned());
+        let opener = opener.spawn_scoped(scope, || {
+            step_back();
+            open_store(config)
+        });
+        let opener = opener.map_err(|source| StartError::System {
+            what: "a thread that opens the store",
+            source,
+        })?;
+        opener.join().unwrap_or_else(|panic| resume_unwind(panic))
+    })
 }
 
 fn make_site(

@@ -25,6 +25,7 @@ use super::import::{BATCHES_AHEAD_MAX, Import};
 use super::line::{self, Found};
 use super::refusal::refusal;
 use super::words::parse_items;
+use crate::priority::step_back;
 
 /// Most connections at a time. Operators are few; each connection is a thread and may hold a
 /// snapshot.
@@ -241,7 +242,11 @@ impl<'a> Connection<'a> {
         let asked = Instant::now();
         while self.turn.is_none() {
             match self.import_turn.try_lock() {
-                Ok(turn) => self.turn = Some(turn),
+                Ok(turn) => {
+                    self.turn = Some(turn);
+                    // From here on it is bulk work.
+                    step_back();
+                }
                 // The lock guards no data that a panic could have left half-changed.
                 Err(TryLockError::Poisoned(turn)) => self.turn = Some(turn.into_inner()),
                 Err(TryLockError::WouldBlock) if asked.elapsed() < TURN_WAIT_MAX => {

@@ -1,0 +1,40 @@
+//! Which threads go first when all cores are busy.
+//!
+//! An answer takes microseconds and somebody waits for it; an import, a flush or a compaction takes
+//! seconds and nobody waits for its next slice. Left to the system they have equal shares, and every
+//! answer may wait for some slices of them. So whatever works in bulk steps back: it has what is
+//! left of a busy machine, about a tenth of a core's time at least, and everything of an idle one.
+
+/// How far bulk work steps back, on the scale of `nice`. Not to the end of it, 19: changes that
+/// administrators wait for go through the same writer.
+#[cfg(target_os = "linux")]
+const STEP: i32 = 10;
+
+/// Lets others go before this thread and the threads that it starts from now on, for good.
+pub fn step_back() {
+    // Linux keeps this for each thread, other systems for the process, which answers, too. If it is
+    // refused, answers wait longer than they need to.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::setpriority_process(None, STEP);
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    fn nice() -> i32 {
+        rustix::process::getpriority_process(None).unwrap()
+    }
+
+    #[test]
+    fn thread_steps_back_with_those_that_it_starts_and_no_others() {
+        let before = nice();
+        let inside = std::thread::spawn(|| {
+            step_back();
+            (nice(), std::thread::spawn(nice).join().unwrap())
+        });
+        let wanted = before.max(STEP);
+        assert_eq!(inside.join().unwrap(), (wanted, wanted));
+        assert_eq!(nice(), before);
+    }
+}
