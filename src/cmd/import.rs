@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use guantong_api::control::{Mode, OnConflict};
+use guantong_server::config::Config;
+use guantong_server::priority::step_back;
 use guantong_server::transfer::{
     Happening, ImportJob, STATE_SUFFIX, State, Tally, TransferError, import,
 };
@@ -61,6 +63,11 @@ pub(crate) struct Args {
     #[arg(long)]
     resume: bool,
 
+    /// Sort the lines by name first: less work for the store if they are many and in random order.
+    /// What does not fit into memory lies beside the store meanwhile
+    #[arg(long, conflicts_with_all = ["resume", "state", "stop_on_error"])]
+    sort: bool,
+
     /// Where to remember how far the import is; by default beside the result file, else beside FILE
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
@@ -94,6 +101,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failed> {
     }
     let (input, octets) = open_input(&args.file)?;
     let mut control = ask::open(&args.node)?;
+    if control.is_running_node() {
+        // Whoever asks the node now does not wait for us.
+        step_back();
+    }
     if let Some(path) = state.as_deref().filter(|_| !args.dry_run) {
         tell_earlier(path, args.resume)?;
     }
@@ -112,12 +123,20 @@ pub(crate) fn run(args: &Args) -> Result<(), Failed> {
         results: args.results.clone(),
         state: state.clone(),
         resume: args.resume,
+        sort_in: args
+            .sort
+            .then(|| args.node.load())
+            .transpose()?
+            .map(beside_store),
     };
     let mut meter = Meter::new("records", octets);
     let mut refusals = 0;
     let imported = import(&mut *control, job, &mut |happening| match happening {
         Happening::Resumed(mark) => {
             meter.say(format_args!("going on behind line {}", mark.lines));
+        }
+        Happening::Sorted { lines } => {
+            meter.say(format_args!("{lines} lines are sorted; importing"));
         }
         Happening::Refused {
             line,
@@ -143,6 +162,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failed> {
 
 /// Where the state is kept; `None` for standard input without a file of its own.
 fn state_file(args: &Args) -> Option<PathBuf> {
+    if args.sort {
+        // How far it is says nothing about the input, of which all was read before.
+        return None;
+    }
     if args.state.is_some() {
         return args.state.clone();
     }
@@ -154,6 +177,14 @@ fn state_file(args: &Args) -> Option<PathBuf> {
     let mut name = beside.as_os_str().to_owned();
     name.push(STATE_SUFFIX);
     Some(name.into())
+}
+
+/// The folder that the store is in: the disk that the records are for has room for them.
+fn beside_store(config: Config) -> PathBuf {
+    config
+        .data
+        .parent()
+        .map_or(config.data.clone(), Path::to_owned)
 }
 
 fn is_stdin(file: &Path) -> bool {

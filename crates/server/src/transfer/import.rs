@@ -12,9 +12,10 @@ use guantong_proto::{CaseRule, Handle};
 
 use super::TransferError;
 use super::lines::{Lines, Mark};
-use super::parse::{Broken, LINE_LEN_MAX, ParsedBatch, ParsedLine, parse_all};
+use super::parse::{Broken, Input, LINE_LEN_MAX, ParsedBatch, ParsedLine, parse_all};
 use super::replay::Replay;
 use super::results::{Results, Tally};
+use super::sort::Sorted;
 use super::state::State;
 use crate::control::{BATCH_RECORDS_MAX, BATCHES_AHEAD_MAX, Control, Fault, Importer};
 
@@ -48,6 +49,9 @@ pub struct ImportJob<R> {
     pub state: Option<PathBuf>,
     /// Whether to continue from the state, if there is one.
     pub resume: bool,
+    /// Where to keep what does not fit into memory while lines are sorted by name; `None`: they are
+    /// imported in the order in which they come. What is sorted cannot be resumed.
+    pub sort_in: Option<PathBuf>,
 }
 
 /// What an import tells while it runs.
@@ -56,6 +60,11 @@ pub struct ImportJob<R> {
 pub enum Happening<'a> {
     /// It continues behind this place of the input.
     Resumed(&'a Mark),
+    /// All lines have been read and sorted by name; now they are imported.
+    Sorted {
+        /// How many there are, blank ones included.
+        lines: u64,
+    },
     /// A line was refused.
     Refused {
         /// Its number, from 1.
@@ -85,12 +94,19 @@ pub fn import<R: BufRead + Send>(
     job: ImportJob<R>,
     tell: &mut dyn FnMut(Happening<'_>),
 ) -> Result<Tally, TransferError> {
+    if job.sort_in.is_some() && (job.resume || job.state.is_some()) {
+        return Err(TransferError::SortedState);
+    }
     // Only then is the change log complete that a resumed import looks into.
     control.ask(Ask::BeginImport, &mut |_| Ok(()))?;
     let Reply::Status(status) = control.ask(Ask::Status, &mut |_| Ok(()))? else {
         return Err(Fault::Strange.into());
     };
     let mut lines = Lines::new(job.input, LINE_LEN_MAX);
+    let rule = match status.case_sensitive {
+        true => CaseRule::Sensitive,
+        false => CaseRule::Insensitive,
+    };
     let state_file = job.state.filter(|_| job.mode == Mode::Apply);
     let resumed = match &state_file {
         Some(path) if job.resume => State::load(path)?,
@@ -102,14 +118,23 @@ pub fn import<R: BufRead + Send>(
             let lines = state.mark.lines;
             return Err(TransferError::InputChanged { lines });
         }
-        let rule = match status.case_sensitive {
-            true => CaseRule::Sensitive,
-            false => CaseRule::Insensitive,
-        };
         let last_change = state.last_change;
         replay = Some(Replay::load(control, rule, last_change, UNSAVED_LINES_MAX)?);
         tell(Happening::Resumed(&state.mark));
     }
+    let mut input = match &job.sort_in {
+        None => Input::AsTheyCome(lines),
+        Some(folder) => {
+            let sorted = Sorted::read(&mut lines, rule, folder);
+            let sorted = sorted.map_err(|cause| TransferError::Sort {
+                folder: folder.clone(),
+                cause,
+            })?;
+            let lines = lines.mark().lines;
+            tell(Happening::Sorted { lines });
+            Input::Sorted(sorted)
+        }
+    };
     let state = resumed.unwrap_or_else(|| State::new(job.on_conflict, status.last_change));
     let results = job.results.as_deref();
     let mut run = Run {
@@ -132,7 +157,7 @@ pub fn import<R: BufRead + Send>(
     run.noted.save(run.results.as_mut())?;
     thread::scope(|scope| {
         let (sender, batches) = mpsc::sync_channel(PARSED_BATCHES_MAX);
-        scope.spawn(move || parse_all(&mut lines, job.stop_on_error, &sender));
+        scope.spawn(move || parse_all(&mut input, job.stop_on_error, &sender));
         let mut importer = control.import(job.on_conflict, job.mode);
         let ran = run.take_all(&mut *importer, &batches);
         // The parser ends when nobody takes its batches.

@@ -6,6 +6,8 @@
 //!   export: Control ──► records in order ──► FILE.part ──► FILE
 //! ```
 //!
+//! Lines that come in random order can be sorted by name first (`sort`).
+//!
 //! A line is a record in the Handle JSON form, `{"handle":…,"values":[…]}`. Memory is bounded by
 //! the batches that are under way. An import that was killed continues behind the last line whose
 //! fate is known: the state file says which line that is, and the node's change log says which of
@@ -17,6 +19,7 @@ pub mod lines;
 mod parse;
 mod replay;
 mod results;
+mod sort;
 mod state;
 
 pub use export::{ExportFile, export};
@@ -41,6 +44,17 @@ pub enum TransferError {
     /// The input cannot be read.
     #[error("the input cannot be read: {0}")]
     Input(#[source] io::Error),
+    /// The input cannot be read, or what is sorted not be kept meanwhile.
+    #[error(
+        "the lines cannot be sorted with the help of files in {folder}, which need room for about a third of the input: {cause}"
+    )]
+    Sort {
+        /// Where the files are.
+        folder: PathBuf,
+        /// What the operating system said.
+        #[source]
+        cause: io::Error,
+    },
     /// The output cannot be written.
     #[error("the output cannot be written: {0}")]
     Output(#[source] io::Error),
@@ -61,6 +75,11 @@ pub enum TransferError {
         /// What is wrong and what to do.
         what: String,
     },
+    /// An import that sorts is to be resumable.
+    #[error(
+        "an import that sorts cannot be resumed: import without sorting, or without a state file"
+    )]
+    SortedState,
     /// The part of the input that was imported is not what it was.
     #[error(
         "the first {lines} lines of the input are not those that were imported: give the same input, or start over without resuming"

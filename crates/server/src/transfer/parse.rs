@@ -6,7 +6,8 @@ use std::sync::mpsc::SyncSender;
 use guantong_proto::Handle;
 use guantong_proto::json::JsonError;
 
-use super::lines::{Line, Lines, Mark};
+use super::lines::{Line, Lines, Mark, Place};
+use super::sort::Sorted;
 use crate::control::{BATCH_OCTETS_MAX, BATCH_RECORDS_MAX, NewRecord, RecordError};
 
 /// Longest line: a record of the largest size with every octet escaped fits.
@@ -14,6 +15,35 @@ pub(super) const LINE_LEN_MAX: usize = 4 * 1024 * 1024;
 
 /// What a line must be.
 const EXPECTED: &str = "expected one record `{\"handle\":…,\"values\":[…]}` on the line";
+
+//----------- Input ----------------------------------------------------------
+
+/// Where lines come from.
+pub(super) enum Input<R> {
+    /// As they stand in the input.
+    AsTheyCome(Lines<R>),
+    /// In the order of their names.
+    Sorted(Sorted),
+}
+
+impl<R: BufRead> Input<R> {
+    fn next_line(&mut self) -> io::Result<Option<(u64, Line<'_>)>> {
+        match self {
+            Self::AsTheyCome(lines) => lines.next_line(),
+            Self::Sorted(lines) => lines.next_line(),
+        }
+    }
+
+    fn place(&self) -> Place {
+        match self {
+            Self::AsTheyCome(lines) => lines.place(),
+            Self::Sorted(lines) => {
+                let (lines, octets) = lines.passed();
+                Place::in_other_order(lines, octets)
+            }
+        }
+    }
+}
 
 //----------- Batch ----------------------------------------------------------
 
@@ -52,7 +82,7 @@ pub(super) struct Broken {
 
 /// Reads all lines and sends them in batches, until nobody takes them any more.
 pub(super) fn parse_all<R: BufRead>(
-    lines: &mut Lines<R>,
+    lines: &mut Input<R>,
     stop_on_error: bool,
     batches: &SyncSender<io::Result<ParsedBatch>>,
 ) {
@@ -65,7 +95,7 @@ pub(super) fn parse_all<R: BufRead>(
 }
 
 fn parse_batch<R: BufRead>(
-    lines: &mut Lines<R>,
+    lines: &mut Input<R>,
     stop_on_error: bool,
 ) -> io::Result<Option<ParsedBatch>> {
     let mut parsed = Vec::new();
@@ -91,7 +121,7 @@ fn parse_batch<R: BufRead>(
     }
     Ok((!parsed.is_empty()).then(|| ParsedBatch {
         lines: parsed,
-        end: lines.mark(),
+        end: lines.place().into(),
         stop: None,
     }))
 }

@@ -80,6 +80,7 @@ impl Node {
             results: Some(self.file("results")),
             state: Some(self.file("state")),
             resume: false,
+            sort_in: None,
         }
     }
 }
@@ -253,6 +254,52 @@ fn interrupted_import_continues_and_each_line_has_the_outcome_that_it_had() {
         assert_eq!(node.store.last_change(), whole.store.last_change());
         assert!(!node.file("state").exists());
     }
+}
+
+#[test]
+fn sorted_import_does_what_the_others_do_and_says_so_of_the_same_lines() {
+    let input = many();
+    let mut whole = Node::new();
+    let job = whole.job(&input);
+    let expected = whole.import(job).unwrap();
+    let mut node = Node::new();
+    let job = ImportJob {
+        state: None,
+        sort_in: Some(node.dir.path().to_owned()),
+        ..node.job(&input)
+    };
+    assert_eq!(node.import(job).unwrap(), expected);
+    assert_eq!(node.results(), whole.results());
+    assert_eq!(node.export(), whole.export());
+}
+
+#[test]
+fn last_line_of_a_name_counts_in_a_sorted_import_too() {
+    let lines = [line("1/b", "x"), line("1/a", "first"), line("1/a", "last")];
+    let input = lines.join("\n");
+    let mut node = Node::new();
+    let job = ImportJob {
+        state: None,
+        sort_in: Some(node.dir.path().to_owned()),
+        ..node.job(&input)
+    };
+    let tally = node.import(job).unwrap();
+    assert_eq!((tally.created, tally.replaced), (2, 1));
+    assert_eq!(node.results()[&2], "created");
+    assert!(node.export().contains("last") && !node.export().contains("first"));
+}
+
+#[test]
+fn sorted_import_that_is_to_be_resumable_is_refused() {
+    let input = many();
+    let mut node = Node::new();
+    let job = ImportJob {
+        sort_in: Some(node.dir.path().to_owned()),
+        ..node.job(&input)
+    };
+    let error = node.import(job).unwrap_err();
+    assert!(matches!(error, TransferError::SortedState), "{error}");
+    assert_eq!(node.store.last_change(), 0);
 }
 
 #[test]
