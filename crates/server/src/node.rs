@@ -65,7 +65,7 @@ pub(crate) struct OnDisk;
 
 /// Why a record was not fetched.
 #[derive(Debug)]
-enum Unread {
+pub(crate) enum Unread {
     OnDisk,
     Failed(StoreError),
 }
@@ -391,12 +391,16 @@ impl Node {
             packet,
             via,
         };
-        let read = |key: &[u8]| match self.store.cached(key) {
+        self.answer_with(&asked, scratch, out, |key| self.at_hand(key))
+    }
+
+    /// A record, unless the disk would probably have to be waited for.
+    pub(crate) fn at_hand(&self, key: &[u8]) -> Result<Option<StoredRecord>, Unread> {
+        match self.store.cached(key) {
             Some(record) => Ok(Some(record)),
             None if self.pace.expects_disk() => Err(Unread::OnDisk),
             None => self.read(key).map_err(Unread::Failed),
-        };
-        self.answer_with(&asked, scratch, out, read)
+        }
     }
 
     /// A record, from wherever it is.

@@ -107,12 +107,13 @@ pub(crate) fn write(
     true
 }
 
-/// Appends the record of a name as JSON and gives its version, if the public may read it here.
+/// Appends the record of a name as JSON and gives its version, if the public may read it here and
+/// the disk need not be waited for.
 fn record(node: &Node, site: &Site, name: &str, text: &mut Vec<u8>) -> Option<u64> {
     let found = authority::resolve_with(
         site,
         Query::public(name),
-        |key| node.store.get(key),
+        |key| node.at_hand(key),
         view,
         |outcome, record| match (outcome, record) {
             (Outcome::Record(values), Some(record)) => {

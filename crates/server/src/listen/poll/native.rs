@@ -6,9 +6,10 @@ use guantong_proto::frame::first_packet;
 
 use super::worker::{Buffers, Moment};
 use super::{Step, Then};
+use crate::ahead::{AHEAD, Ready};
 use crate::listen::tcp::WRITE_AT;
 use crate::metrics::Transport;
-use crate::node::Via;
+use crate::node::{OnDisk, Via};
 
 /// Answers the packets that the octets begin with.
 pub(super) fn step(
@@ -17,14 +18,17 @@ pub(super) fn step(
     moment: &Moment<'_>,
     buffers: &mut Buffers,
 ) -> Step {
-    let Moment { node, site, .. } = moment;
-    let Buffers { out, scratch, .. } = buffers;
+    let node = moment.node;
     let via = Via {
         transport: Transport::Tcp,
         peer,
     };
     let (mut used, mut count) = (0, 0);
     let then = loop {
+        let ahead = answer_ahead(octets.get(used..).unwrap_or_default(), moment, buffers);
+        used += ahead.used;
+        count += ahead.count;
+        let Buffers { out, scratch, .. } = &mut *buffers;
         if out.len() >= WRITE_AT {
             break Then::Write;
         }
@@ -33,11 +37,11 @@ pub(super) fn step(
             Ok(None) => break Then::Keep,
             Err(_) => break Then::HandOver { owed: 0 },
         };
-        let wait = node.answer_at(site, moment.now_secs, packet, via, scratch, out);
-        if wait.is_some() {
+        match node.answer_at_hand(moment.site, moment.now_secs, packet, via, scratch, out) {
+            Ok(None) => {}
             // The packet goes along and is answered again from its beginning, where waiting costs
             // nobody anything.
-            break Then::HandOver { owed: 0 };
+            Ok(Some(_)) | Err(OnDisk) => break Then::HandOver { owed: 0 },
         }
         used += packet.len();
         count += 1;
@@ -55,4 +59,58 @@ pub(super) fn step(
             then: Then::HandOver { owed: count },
         },
     }
+}
+
+/// What was answered together.
+#[derive(Default)]
+struct Together {
+    /// Octets of the requests.
+    used: usize,
+    /// Requests.
+    count: u64,
+}
+
+/// Answers the plain questions for what is in memory that the octets begin with, if there are
+/// several: answers of a stream have the order of their requests, so the first that is something
+/// else ends the row.
+fn answer_ahead(octets: &[u8], moment: &Moment<'_>, buffers: &mut Buffers) -> Together {
+    let mut packets = [None; AHEAD];
+    let (mut found, mut at) = (0, 0);
+    for packet in &mut packets {
+        match first_packet(octets.get(at..).unwrap_or_default()) {
+            Ok(Some(first)) => {
+                *packet = Some(first);
+                found += 1;
+                at += first.len();
+            }
+            Ok(None) | Err(_) => break,
+        }
+    }
+    let mut together = Together::default();
+    if found < 2 {
+        return together;
+    }
+    let Buffers { out, keys, .. } = buffers;
+    let mut written = out.len();
+    let mut next = 0;
+    let each = |n: usize, ready: Ready<'_>| {
+        let len = packets.get(n).copied().flatten().map_or(0, <[u8]>::len);
+        if n != next || out.len() >= WRITE_AT || !ready.write(out) {
+            return false;
+        }
+        next += 1;
+        written = out.len();
+        together.used += len;
+        together.count += 1;
+        true
+    };
+    let (site, now_secs) = (moment.site, moment.now_secs);
+    let round = moment
+        .node
+        .answer_ahead(site, now_secs, Transport::Tcp, packets, keys, each);
+    if round.is_err() {
+        out.truncate(written);
+        tracing::error!("a packet made the node panic; please report it");
+    }
+    together
 }

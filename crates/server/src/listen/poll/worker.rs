@@ -89,6 +89,8 @@ pub(super) struct Buffers {
     pub(super) out: Vec<u8>,
     /// The body of an answer whose length stands in front of it.
     pub(super) body: Vec<u8>,
+    /// Keys of plain questions.
+    pub(super) keys: Vec<u8>,
     pub(super) scratch: Scratch,
 }
 
@@ -146,6 +148,7 @@ impl Worker {
             buffers: Buffers {
                 out: Vec::new(),
                 body: Vec::new(),
+                keys: Vec::new(),
                 scratch: Scratch::default(),
             },
             swept_ms: 0,
