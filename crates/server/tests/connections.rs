@@ -395,6 +395,22 @@ fn message_that_has_begun_is_answered_while_the_node_stops() {
     stopping.join().unwrap();
 }
 
+#[test]
+fn requests_that_have_arrived_are_answered_while_the_node_stops() {
+    let place = Place::new();
+    let node = node(&place);
+    let mut tcp = Tcp::to(node.addresses().tcp[0]);
+    expect_answer(&mut tcp, 1);
+    // More than is read in one turn, and all of it here before the node hears of its end.
+    let requests: Vec<u8> = (0..400).flat_map(|id| ask(NAME, id)).collect();
+    tcp.send(&requests);
+    node.stop();
+    for id in 0..400 {
+        assert_eq!(decode(&tcp.receive()).request_id, id);
+    }
+    tcp.expect_close();
+}
+
 //----------- Limits ---------------------------------------------------------
 
 #[test]

@@ -137,8 +137,7 @@ impl Pollers {
 }
 
 impl Drop for Pollers {
-    /// Accepts nothing more, answers what has arrived, hands over who is in the middle of a
-    /// message, and closes the other connections.
+    /// Accepts nothing more, and hands over all connections.
     fn drop(&mut self) {
         self.stop();
     }

@@ -308,8 +308,10 @@ impl Worker {
                 self.close(key);
             }
         }
-        if self.buffers.out.capacity() > KEEP_LEN {
-            self.buffers.out = Vec::new();
+        for buffer in [&mut self.buffers.out, &mut self.buffers.body] {
+            if buffer.capacity() > KEEP_LEN {
+                *buffer = Vec::new();
+            }
         }
     }
 
@@ -385,15 +387,12 @@ impl Worker {
         }
     }
 
-    /// Stops: what has arrived is answered, and who has begun a message may finish it elsewhere.
+    /// Stops: hands over every connection. Over there is answered what has arrived, also what has
+    /// not been read yet; who has begun a message may finish it, and the others are closed.
     fn leave(mut self, moment: &Moment<'_>) {
         let keys: Vec<usize> = self.connections.iter().map(|(key, _)| key).collect();
         for key in keys {
-            self.turn(key, moment);
-            let Some(connection) = self.connections.get_mut(key) else {
-                continue;
-            };
-            if !connection.pending.is_empty() {
+            if let Some(connection) = self.connections.get(key) {
                 let rest = connection.half_message(moment.limits);
                 self.hand_over(key, rest);
             }
@@ -524,13 +523,14 @@ impl Connection {
         }
     }
 
-    /// What is left to do if the message that has begun needs somebody with more patience.
+    /// What is left to do between two turns: the message that has begun, if one has.
     fn half_message(&self, limits: &Limits) -> Rest {
+        let is_half = !self.pending.is_empty();
         Rest {
             octets: self.pending.to_vec(),
             out: Vec::new(),
             owed: 0,
-            due_ms: Some(self.since_ms + limits.message_timeout.0),
+            due_ms: is_half.then(|| self.since_ms.saturating_add(limits.message_timeout.0)),
         }
     }
 
@@ -543,5 +543,26 @@ impl Connection {
             Service::Http(_) => limits.message_timeout.min(limits.idle_timeout),
         };
         self.since_ms.saturating_add(patience.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connection_at_rest_costs_a_hundred_octets() {
+        assert!(
+            size_of::<Connection>() <= 128,
+            "{}",
+            size_of::<Connection>()
+        );
+    }
+
+    #[test]
+    fn date_is_that_of_the_second() {
+        let mut date = Date::default();
+        assert_eq!(date.at(784_111_777), "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(date.at(784_111_778), "Sun, 06 Nov 1994 08:49:38 GMT");
     }
 }
