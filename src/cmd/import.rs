@@ -123,11 +123,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failed> {
         results: args.results.clone(),
         state: state.clone(),
         resume: args.resume,
-        sort_in: args
-            .sort
-            .then(|| args.node.load())
-            .transpose()?
-            .map(beside_store),
+        sort_in: match args.sort {
+            true => Some(beside_store(&args.node.load()?)),
+            false => None,
+        },
     };
     let mut meter = Meter::new("records", octets);
     let mut refusals = 0;
@@ -180,7 +179,7 @@ fn state_file(args: &Args) -> Option<PathBuf> {
 }
 
 /// The folder that the store is in: the disk that the records are for has room for them.
-fn beside_store(config: Config) -> PathBuf {
+fn beside_store(config: &Config) -> PathBuf {
     config
         .data
         .parent()

@@ -1,7 +1,7 @@
 //! Which threads go first when all cores are busy.
 //!
 //! An answer takes microseconds and somebody waits for it; an import, a flush or a compaction takes
-//! seconds and nobody waits for its next slice. Left to the system they have equal shares, and every
+//! seconds and nobody waits for its next slice. Left to the system they have equal shares, and each
 //! answer may wait for some slices of them. So whatever works in bulk steps back: it has what is
 //! left of a busy machine, about a tenth of a core's time at least, and everything of an idle one.
 

@@ -2,12 +2,12 @@
 
 use std::collections::VecDeque;
 use std::io::BufRead;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use guantong_api::control::{Ask, Mode, OnConflict, Outcome, Reply};
+use guantong_api::control::{Ask, Mode, OnConflict, Outcome, Reply, Status};
 use guantong_proto::{CaseRule, Handle};
 
 use super::TransferError;
@@ -103,10 +103,7 @@ pub fn import<R: BufRead + Send>(
         return Err(Fault::Strange.into());
     };
     let mut lines = Lines::new(job.input, LINE_LEN_MAX);
-    let rule = match status.case_sensitive {
-        true => CaseRule::Sensitive,
-        false => CaseRule::Insensitive,
-    };
+    let rule = case_rule(&status);
     let state_file = job.state.filter(|_| job.mode == Mode::Apply);
     let resumed = match &state_file {
         Some(path) if job.resume => State::load(path)?,
@@ -122,19 +119,7 @@ pub fn import<R: BufRead + Send>(
         replay = Some(Replay::load(control, rule, last_change, UNSAVED_LINES_MAX)?);
         tell(Happening::Resumed(&state.mark));
     }
-    let mut input = match &job.sort_in {
-        None => Input::AsTheyCome(lines),
-        Some(folder) => {
-            let sorted = Sorted::read(&mut lines, rule, folder);
-            let sorted = sorted.map_err(|cause| TransferError::Sort {
-                folder: folder.clone(),
-                cause,
-            })?;
-            let lines = lines.mark().lines;
-            tell(Happening::Sorted { lines });
-            Input::Sorted(sorted)
-        }
-    };
+    let mut input = in_order(lines, rule, job.sort_in.as_deref(), tell)?;
     let state = resumed.unwrap_or_else(|| State::new(job.on_conflict, status.last_change));
     let results = job.results.as_deref();
     let mut run = Run {
@@ -169,6 +154,33 @@ pub fn import<R: BufRead + Send>(
         End::OfInput => run.noted.finish(),
         End::Stopped => Ok(run.noted.state.tally),
     })
+}
+
+fn case_rule(status: &Status) -> CaseRule {
+    match status.case_sensitive {
+        true => CaseRule::Sensitive,
+        false => CaseRule::Insensitive,
+    }
+}
+
+/// The lines as they come, or sorted by name with the help of files in the folder `sort_in`.
+fn in_order<R: BufRead>(
+    mut lines: Lines<R>,
+    rule: CaseRule,
+    sort_in: Option<&Path>,
+    tell: &mut dyn FnMut(Happening<'_>),
+) -> Result<Input<R>, TransferError> {
+    let Some(folder) = sort_in else {
+        return Ok(Input::AsTheyCome(lines));
+    };
+    let sorted = Sorted::read(&mut lines, rule, folder);
+    let sorted = sorted.map_err(|cause| TransferError::Sort {
+        folder: folder.to_owned(),
+        cause,
+    })?;
+    let lines = lines.mark().lines;
+    tell(Happening::Sorted { lines });
+    Ok(Input::Sorted(sorted))
 }
 
 /// How an import ended.
