@@ -18,4 +18,5 @@ pub mod namespace;
 pub mod redirect;
 pub mod replicate;
 pub mod resolve;
+pub mod template;
 pub mod trust;

@@ -1,0 +1,41 @@
+//! Templates (元数据模板) and registration (注册) against them.
+//!
+//! ```text
+//! definition, field   what a template says, checked all at once
+//! life                draft, published, withdrawn, disabled; versions
+//! record              a template as a record, since a template has a handle
+//! schema              a template as JSON Schema, and a template from one
+//! registration        what is said of a thing, checked, and its values in a record
+//! rule                whether one value is what its field wants
+//! mint                suffixes by rule
+//! ```
+//!
+//! The JSON of templates and schemas is made here, since it is what is stored and what is checked.
+//! What a check must know of other records it asks for ([`Lookup`]); who may register is none of its
+//! business: a registration is a change like others. Values carry their readers as permissions, so
+//! whoever resolves sees what he may, by whatever protocol.
+
+mod decimal;
+mod definition;
+mod field;
+mod life;
+pub mod limit;
+mod mint;
+mod pattern;
+mod record;
+mod registration;
+mod rule;
+mod schema;
+
+pub use decimal::{Decimal, DecimalError};
+pub use definition::{Definition, Fault, Industry, NoIndustry};
+pub use field::{Date, Field, Files, Kind, Number, Precision, Readers, Reference, Text};
+pub use life::{NotAmended, State, Template, WrongState};
+pub use mint::{Rule, RuleError, Seed, UsedUp};
+pub use pattern::{Pattern, PatternError};
+pub use record::{KEY_TYPE, NotATemplate, TEMPLATE_TYPE, prefix_key};
+pub use registration::{
+    Entry, Extent, FieldFault, HANDLE_TYPE, LINK_TYPE, Lookup, is_registered, link, template_of,
+};
+pub use rule::Why;
+pub use schema::DIALECT;
