@@ -7,3 +7,4 @@ pub mod batch;
 pub mod control;
 pub mod handles;
 pub mod observation;
+pub mod v2;

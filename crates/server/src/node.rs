@@ -24,7 +24,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::config::Config;
 use crate::errand::Errands;
-use crate::http::RequestIds;
+use crate::http::{Claims, RequestIds};
 use crate::key::{KeyError, ServerKey};
 use crate::limit::{Connections, Meter};
 use crate::log::Throttle;
@@ -97,6 +97,8 @@ pub struct Node {
     pub mirroring: Mirroring,
     /// What requests that need more than a read share.
     pub(crate) errands: Errands,
+    /// Values of unique fields that are being registered.
+    pub(crate) claims: Claims,
     /// The numbers by which the log knows requests over HTTP.
     pub(crate) request_ids: RequestIds,
     config: ArcSwap<Config>,
@@ -159,6 +161,7 @@ impl Node {
             udp_octets: Meter::new(),
             mirroring,
             request_ids: RequestIds::from(u64::from_be_bytes(run)),
+            claims: Claims::default(),
             errands: Errands::new(config.administration.challenge_time.0),
             config: ArcSwap::from_pointee(config),
             site: ArcSwap::from_pointee(site),

@@ -60,6 +60,16 @@ impl Definition {
         self
     }
 
+    /// The same in place of `old`: a field without an index has that of the old one of its name.
+    #[must_use]
+    pub(super) fn continuing(mut self, old: &Self) -> Self {
+        for field in self.fields.iter_mut().filter(|field| field.index == 0) {
+            let same = old.fields.iter().find(|old| old.name == field.name);
+            field.index = same.map_or(0, |old| old.index);
+        }
+        self.numbered()
+    }
+
     /// Everything that is wrong with it; empty if nothing is.
     pub fn faults(&self) -> Vec<Fault> {
         let mut faults = Vec::new();

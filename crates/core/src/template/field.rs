@@ -13,6 +13,9 @@ use super::pattern::Pattern;
 /// field is the type of its values.
 const RESERVED: [&str; 2] = ["HS_", "GT_"];
 
+/// What a table of registrations calls the column of their handles.
+pub const HANDLE_COLUMN: &str = "handle";
+
 //----------- Field ----------------------------------------------------------
 
 /// A field of a template.
@@ -292,7 +295,7 @@ impl Field {
         check(is_name(&self.name), "name", &|| {
             format!(
                 "must have 1 to {NAME_CHARS_MAX} letters, digits and `_` of ASCII, begin with a \
-                 letter, and not with `HS_` or `GT_`"
+                 letter, and not with `HS_` or `GT_`; `{HANDLE_COLUMN}` is the column of handles"
             )
         });
         check(
@@ -330,6 +333,7 @@ fn is_name(name: &str) -> bool {
         && name.len() <= NAME_CHARS_MAX
         && name.bytes().all(is_part)
         && !RESERVED.iter().any(begins)
+        && !name.eq_ignore_ascii_case(HANDLE_COLUMN)
 }
 
 impl Kind {

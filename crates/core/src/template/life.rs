@@ -128,7 +128,7 @@ impl Template {
 
     /// The same with another definition.
     pub fn amend(self, next: Definition) -> Result<Self, NotAmended> {
-        let (from, next) = (self.state, next.numbered());
+        let (from, next) = (self.state, next.continuing(&self.definition));
         let version = match from {
             State::Draft => self.version,
             State::Withdrawn => {
@@ -293,6 +293,8 @@ mod tests {
             Err(NotAmended::Faults(_))
         ));
         let mut more = withdrawn.definition().clone();
+        // A field is known by its name, too.
+        more.fields[0].index = 0;
         more.fields.extend(other.fields);
         let changed = withdrawn.amend(more).unwrap();
         assert_eq!(

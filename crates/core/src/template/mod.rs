@@ -29,7 +29,9 @@ mod schema;
 
 pub use decimal::{Decimal, DecimalError};
 pub use definition::{Definition, Fault, Industry, NoIndustry};
-pub use field::{Date, Field, Files, Kind, Number, Precision, Readers, Reference, Text};
+pub use field::{
+    Date, Field, Files, HANDLE_COLUMN, Kind, Number, Precision, Readers, Reference, Text,
+};
 pub use life::{NotAmended, State, Template, WrongState};
 pub use mint::{Rule, RuleError, Seed, UsedUp};
 pub use pattern::{Pattern, PatternError};

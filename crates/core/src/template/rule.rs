@@ -211,6 +211,9 @@ pub enum Why {
         /// The other registration.
         by: String,
     },
+    /// Another registration with the value is under way.
+    #[error("is unique, and another registration of this value is under way; try again")]
+    UnderWay,
     /// There is no such record.
     #[error("refers to {target}, which is not there")]
     NoTarget {

@@ -7,6 +7,7 @@ use axum::http::header::{
 use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use guantong_api::handles::ErrorAnswer;
+use guantong_api::v2::{FieldProblem, Problem};
 use guantong_core::authority::{HttpOperation, Outcome, http_status};
 use guantong_proto::NameError;
 use guantong_proto::data::StateData;
@@ -225,6 +226,29 @@ impl Failure {
             request_id: &asked.id,
         };
         let response = json(asked, status, &form);
+        with_challenge(asked, status, response)
+    }
+
+    /// The failure for programs, as RFC 9457 has it, with what was wrong with each field.
+    pub(super) fn into_problem(self, asked: &Asked, errors: Vec<FieldProblem>) -> Response {
+        let status = self.status(asked);
+        self.log(asked, status);
+        let name = self.code.name().unwrap_or("this did not work");
+        let form = Problem {
+            kind: "about:blank",
+            title: status.canonical_reason().unwrap_or("Failed"),
+            status: status.as_u16(),
+            detail: match self.message.is_empty() {
+                true => name,
+                false => &self.message,
+            },
+            handle: self.handle.as_deref(),
+            request_id: &asked.id,
+            errors,
+        };
+        // A form of texts and numbers is always written.
+        let text = serde_json::to_string(&form).unwrap_or_default();
+        let response = typed(status, "application/problem+json", text);
         with_challenge(asked, status, response)
     }
 

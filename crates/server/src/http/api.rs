@@ -13,7 +13,7 @@ use guantong_proto::message::ResponseCode;
 
 use super::answer::{Failure, json, with_source};
 use super::asked::Asked;
-use super::{batch, change, condition, list, once, path, session, verification};
+use super::{batch, change, condition, list, once, path, session, v2, verification};
 use crate::node::Node;
 use crate::recurse::{Source, Sourced};
 
@@ -24,7 +24,7 @@ pub(super) async fn answer(
     path: &str,
 ) -> Result<Response, Failure> {
     let is_change = match asked.method {
-        Method::POST => path == "batch",
+        Method::POST => path == "batch" || path.starts_with(v2::AREA),
         _ => !asked.method.is_safe() && !path.starts_with("sessions"),
     };
     match is_change && asked.headers.contains_key(once::KEY) {
@@ -47,6 +47,7 @@ pub(super) async fn answer_now(
         "handles" if asked.method == Method::DELETE => change::delete(node, asked, rest).await,
         "prefixes" if !asked.method.is_safe() => change::prefix(node, asked, rest).await,
         "sessions" => session::answer(node, asked, rest).await,
+        "v2" => v2::answer(node, asked, rest).await,
         "batch" if rest.is_empty() => batch::answer(node, asked).await,
         "verifications" => verification::answer(node, asked, rest).await,
         "handles" if rest.is_empty() => list::answer(node, asked).await,
@@ -114,7 +115,7 @@ pub(super) async fn resolve(node: &Node, asked: &Asked, handle: &str) -> Result<
     answer_sourced(asked, handle, &sourced)
 }
 
-async fn sourced(
+pub(super) async fn sourced(
     node: &Node,
     asked: &Asked,
     handle: &str,

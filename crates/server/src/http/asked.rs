@@ -19,6 +19,8 @@ use crate::node::Node;
 const HOST_LEN_MAX: usize = 262;
 /// Where batches are sent; their body is no list of parameters.
 const BATCH_PATH: &str = "/api/batch";
+/// Where templates and registrations are sent; likewise.
+const V2_PATH: &str = "/api/v2/";
 
 /// A request.
 #[derive(Clone, Debug)]
@@ -31,7 +33,7 @@ pub(super) struct Asked {
     pub(super) method: Method,
     pub(super) headers: HeaderMap,
     pub(super) params: Params,
-    /// The body as it came; empty unless the method was POST or PUT.
+    /// The body as it came; empty unless the method was POST, PUT or PATCH.
     pub(super) body: Bytes,
     path: String,
     host: Option<String>,
@@ -69,7 +71,7 @@ impl Asked {
 
     async fn read_rest(&mut self, node: &Node, query: &str, body: Body) -> Result<(), Failure> {
         self.params = Params::parse(query)?;
-        if !matches!(self.method, Method::POST | Method::PUT) {
+        if !matches!(self.method, Method::POST | Method::PUT | Method::PATCH) {
             return Ok(());
         }
         let is_native =
@@ -84,8 +86,8 @@ impl Asked {
         })?;
         // The body of a PUT is a record, except that of a session.
         let is_record = self.method == Method::PUT && !self.path.starts_with("/api/sessions");
-        let is_batch = self.path == BATCH_PATH;
-        if is_native || is_record || is_batch || self.body.is_empty() {
+        let is_own = self.path == BATCH_PATH || self.path.starts_with(V2_PATH);
+        if is_native || is_record || is_own || self.body.is_empty() {
             return Ok(());
         }
         // Parameters may come in the body instead (8.2).

@@ -197,7 +197,7 @@ fn check_fields(operation: &Operation<'_>) -> Result<(), String> {
 //----------- Proof ----------------------------------------------------------
 
 /// Has the sender prove who he is, once for all changes.
-async fn prove(node: &Node, asked: &Asked) -> Result<(Option<Presented>, By), Failure> {
+pub(super) async fn prove(node: &Node, asked: &Asked) -> Result<(Option<Presented>, By), Failure> {
     let offered = identity::offered(node, asked)?;
     let rules = &node.config().administration.rules;
     if offered.is_none() {

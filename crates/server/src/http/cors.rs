@@ -16,10 +16,10 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 /// Methods that the HTTP interface knows.
-const METHODS: HeaderValue = HeaderValue::from_static("GET,POST,HEAD,PUT,DELETE");
+const METHODS: HeaderValue = HeaderValue::from_static("GET,POST,HEAD,PUT,PATCH,DELETE");
 /// The same with the method that asks for them.
 const METHODS_AND_OPTIONS: HeaderValue =
-    HeaderValue::from_static("GET,POST,HEAD,PUT,DELETE,OPTIONS");
+    HeaderValue::from_static("GET,POST,HEAD,PUT,PATCH,DELETE,OPTIONS");
 /// Request headers that scripts may set.
 const HEADERS: HeaderValue =
     HeaderValue::from_static("X-Requested-With,Authorization,Origin,Accept,Content-Type");

@@ -3,6 +3,7 @@
 //! ```text
 //!  POST application/x-hdl-message, any path ──► native   whole packets through Node::answer
 //!  /api/…                                   ──► api      Handle JSON; listing is in list
+//!  /api/v2/…                                ──► v2       templates and registrations
 //!  /  and  /-/…                             ──► own      start page, style sheet, search
 //!  /{handle}                                ──► proxy    redirect, or the page of the record
 //! ```
@@ -29,6 +30,7 @@ mod path;
 mod proxy;
 mod quick;
 mod session;
+mod v2;
 mod verification;
 
 use std::sync::Arc;
@@ -47,6 +49,7 @@ use self::asked::Asked;
 pub(crate) use self::once::Answers;
 use self::path::Target;
 pub(crate) use self::quick::{RequestIds, answer as quick_answer, write as write_quick_answer};
+pub(crate) use self::v2::Claims;
 use crate::listen::{Peer, console, host};
 use crate::node::Node;
 
@@ -96,11 +99,12 @@ async fn answer(State(node): State<Arc<Node>>, request: Request) -> Response {
         return finish(&asked, native::answer(&node, &asked).await);
     }
     let target = Target::of(asked.path());
-    let known = matches!(
-        (&asked.method, target),
-        (&(Method::GET | Method::HEAD | Method::POST), _)
-            | (&(Method::PUT | Method::DELETE), Target::Api(_))
-    );
+    let known = match asked.method {
+        Method::GET | Method::HEAD | Method::POST => true,
+        Method::PUT | Method::DELETE => matches!(target, Target::Api(_)),
+        Method::PATCH => matches!(target, Target::Api(path) if path.starts_with(v2::AREA)),
+        _ => false,
+    };
     if !known {
         let message = format!("the method {} is not supported here", asked.method);
         let failure = Failure::new(ResponseCode::PROTOCOL_ERROR, message).with_status(501);
@@ -111,7 +115,10 @@ async fn answer(State(node): State<Arc<Node>>, request: Request) -> Response {
             Ok(response) => response,
             Err(failure) => {
                 let error = failure.proof_error().map(str::to_owned);
-                let response = failure.into_json(&asked);
+                let response = match path.starts_with(v2::AREA) {
+                    true => failure.into_problem(&asked, Vec::new()),
+                    false => failure.into_json(&asked),
+                };
                 offer(&node, &asked, error.as_deref(), response)
             }
         },

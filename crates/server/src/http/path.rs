@@ -143,6 +143,11 @@ pub(super) fn api_link(handle: &str) -> String {
     format!("/api/handles/{}", utf8_percent_encode(handle, IN_PATH))
 }
 
+/// A handle as the rest of a path.
+pub(super) fn in_path(handle: &str) -> String {
+    utf8_percent_encode(handle, IN_PATH).to_string()
+}
+
 /// `text` as the value of a parameter in a query.
 pub(super) fn in_query(text: &str) -> String {
     utf8_percent_encode(text, IN_QUERY).to_string()

@@ -10,6 +10,7 @@ mod quick;
 mod sample;
 mod secret;
 mod state;
+mod v2;
 
 use std::sync::{Arc, LazyLock};
 

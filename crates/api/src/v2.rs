@@ -1,0 +1,267 @@
+//! The JSON forms of `/api/v2`: templates and registrations.
+//!
+//! What a template says has the form in which it is stored, and is a parameter here.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+
+//----------- Templates ------------------------------------------------------
+
+/// A template that is to be made.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewTemplate<D> {
+    /// The prefix under which it stands.
+    pub prefix: String,
+    /// The end of its handle; chosen by the node if it is missing.
+    #[serde(default)]
+    pub code: Option<String>,
+    /// What it says: this, or `schema`.
+    #[serde(default = "none")]
+    pub definition: Option<D>,
+    /// What it says, as JSON Schema.
+    #[serde(default)]
+    pub schema: Option<Json>,
+}
+
+/// What a template is to say from now on.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChangedTemplate<D> {
+    /// What it says: this, or `schema`.
+    #[serde(default = "none")]
+    pub definition: Option<D>,
+    /// What it says, as JSON Schema.
+    #[serde(default)]
+    pub schema: Option<Json>,
+}
+
+/// Lets a field of any type be missing.
+fn none<D>() -> Option<D> {
+    None
+}
+
+/// What is to be done with a template.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "action", rename_all = "camelCase", deny_unknown_fields)]
+pub enum TemplateAction {
+    /// Have it registered by.
+    Publish,
+    /// Have it not registered by for now.
+    Withdraw,
+    /// Have it not registered by any more.
+    Disable,
+    /// Make a draft that says the same.
+    Copy {
+        /// The prefix under which the draft stands.
+        prefix: String,
+        /// The end of its handle; chosen by the node if it is missing.
+        #[serde(default)]
+        code: Option<String>,
+    },
+}
+
+/// A template.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TemplateAnswer<D, S> {
+    /// Its handle.
+    pub handle: String,
+    /// Where it is in its life.
+    pub state: S,
+    /// How often it was changed after it had been published, and one.
+    pub version: u32,
+    /// The template that it was copied from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub based_on: Option<String>,
+    /// What it says.
+    pub definition: D,
+}
+
+/// Handles of templates or registrations.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PageAnswer {
+    /// The handles.
+    pub handles: Vec<String>,
+    /// What `after` is for the next page; missing on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+//----------- Registrations --------------------------------------------------
+
+/// A registration that is to be made.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewRegistration {
+    /// The template.
+    pub template: String,
+    /// Its handle; made by the rule of the template if it is missing.
+    #[serde(default)]
+    pub handle: Option<String>,
+    /// The values of the fields by their names.
+    pub fields: Map<String, Json>,
+}
+
+/// What is said of a thing.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Row {
+    /// Its handle; made by the rule of the template if it is missing.
+    #[serde(default)]
+    pub handle: Option<String>,
+    /// The values of the fields by their names.
+    pub fields: Map<String, Json>,
+}
+
+/// What is changed of a registration.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChangedRegistration {
+    /// The values of the fields by their names.
+    pub fields: Map<String, Json>,
+}
+
+/// A registration.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RegistrationAnswer<'a> {
+    /// Its handle.
+    pub handle: &'a str,
+    /// The template.
+    pub template: String,
+    /// The values that the caller may read, by the names of the fields.
+    pub fields: Map<String, Json>,
+}
+
+/// That a change was made, or would have been.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DoneAnswer {
+    /// What was changed.
+    pub handle: String,
+    /// What was done.
+    pub outcome: Outcome,
+    /// Whether nothing was to be done.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+}
+
+/// What came of a change.
+#[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub enum Outcome {
+    /// The record was, or would be, created.
+    Created,
+    /// It was, or would be, changed.
+    Changed,
+    /// It was, or would be, deleted.
+    Deleted,
+    /// The change was refused.
+    Refused,
+}
+
+//----------- Bulk -----------------------------------------------------------
+
+/// Most registrations of one request.
+pub const ROWS_MAX: usize = 2_000;
+
+/// Many registrations by one template.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Bulk {
+    /// The template.
+    pub template: String,
+    /// Whether they are checked only, and not made.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// What is done where a record is there.
+    #[serde(default)]
+    pub mode: Mode,
+    /// The things, at most [`ROWS_MAX`].
+    pub registrations: Vec<Row>,
+}
+
+/// What a registration in bulk does.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub enum Mode {
+    /// Makes it; refused if it is there.
+    #[default]
+    Create,
+    /// Writes it over; refused if it is not there.
+    Replace,
+    /// Changes the fields that are given; refused if it is not there.
+    Merge,
+}
+
+/// What came of a registration in bulk.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BulkAnswer {
+    /// Whether nothing was to be made.
+    pub dry_run: bool,
+    /// How many were made or changed.
+    pub done: usize,
+    /// How many were refused.
+    pub refused: usize,
+    /// What came of each, in their order.
+    pub results: Vec<RowAnswer>,
+}
+
+/// What came of one row.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RowAnswer {
+    /// The number of the row, counted from 1. In CSV the head is no row.
+    pub row: usize,
+    /// The handle, if it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub handle: Option<String>,
+    /// What was done.
+    pub outcome: Outcome,
+    /// The status that the row would have got alone.
+    pub status: u16,
+    /// Why it was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// What was wrong with each field.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldProblem>,
+}
+
+//----------- Problem --------------------------------------------------------
+
+/// Why a request was not answered with what it asked for (RFC 9457).
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem<'a> {
+    /// The kind of problem; `about:blank`, since the status says it.
+    #[serde(rename = "type")]
+    pub kind: &'a str,
+    /// What the status means.
+    pub title: &'a str,
+    /// The status.
+    pub status: u16,
+    /// What was wrong, and what to do.
+    pub detail: &'a str,
+    /// What it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub handle: Option<&'a str>,
+    /// The number by which the log of the node knows the request.
+    pub request_id: &'a str,
+    /// What was wrong with each field.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldProblem>,
+}
+
+/// What was wrong with a field, of a registration or of a template.
+#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct FieldProblem {
+    /// The field.
+    pub field: String,
+    /// What was wrong with it.
+    pub message: String,
+}

@@ -1,0 +1,244 @@
+//! `POST /api/v2/registrations/batch`: many registrations by one template, each by itself.
+//!
+//! JSON says everything in its body. JSON Lines and CSV are rows alone, and `template`, `mode` and
+//! `dryRun` are parameters. Every row gets a result; one that is refused stops no other.
+
+use std::collections::HashMap;
+
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::Response;
+use futures_util::{StreamExt, stream};
+use guantong_api::v2::{Bulk, BulkAnswer, Mode, Outcome, ROWS_MAX, Row, RowAnswer};
+use guantong_core::template::{HANDLE_COLUMN, Template};
+use guantong_proto::Handle;
+use guantong_proto::message::ResponseCode;
+use serde_json::Map;
+
+use super::super::answer::{Failure, json};
+use super::super::asked::Asked;
+use super::problem::Problem;
+use super::registration::{Writing, published};
+use super::sender::{Sender, Terms};
+use super::{body, sought};
+use crate::node::Node;
+
+/// Rows that are carried out side by side, so that one write to the medium serves many of them.
+const SIDE_BY_SIDE: usize = 64;
+
+/// A row, or why it could not be read.
+type Read = Result<Row, Problem>;
+
+/// Answers a request for `/api/v2/registrations/batch`.
+pub(super) async fn answer(node: &Node, asked: &Asked) -> Result<Response, Problem> {
+    let sender = Sender::of(node, asked).await?;
+    sought::have_indexes(node).await?;
+    let (template, terms, rows) = read(node, asked)?;
+    let (mode, is_rehearsal) = terms;
+    let writing = Writing {
+        node,
+        asked,
+        sender: &sender,
+        terms: Terms {
+            condition: None,
+            is_rehearsal,
+        },
+    };
+    let rows = stream::iter(only_once(node, rows).into_iter().enumerate());
+    let results = rows.map(|(at, row)| carry(&writing, &template, mode, at + 1, row));
+    let results: Vec<RowAnswer> = results.buffered(SIDE_BY_SIDE).collect().await;
+    let is_refused = |row: &&RowAnswer| row.outcome == Outcome::Refused;
+    let refused = results.iter().filter(is_refused).count();
+    let form = BulkAnswer {
+        dry_run: is_rehearsal,
+        done: results.len() - refused,
+        refused,
+        results,
+    };
+    let mut response = json(asked, StatusCode::OK, &form);
+    if form.done > 0 && !is_rehearsal {
+        response.extensions_mut().insert(sender.by.clone());
+    }
+    Ok(response)
+}
+
+async fn carry(
+    writing: &Writing<'_>,
+    template: &Template,
+    mode: Mode,
+    number: usize,
+    row: Read,
+) -> RowAnswer {
+    let named = row.as_ref().ok().and_then(|row| row.handle.clone());
+    let carried = match row {
+        Ok(row) => one(writing, template, mode, &row).await,
+        Err(problem) => Err(problem),
+    };
+    match carried {
+        Ok((handle, outcome)) => RowAnswer {
+            row: number,
+            handle: Some(handle.to_string()),
+            outcome,
+            status: if outcome == Outcome::Created {
+                201
+            } else {
+                200
+            },
+            detail: None,
+            errors: Vec::new(),
+        },
+        Err(problem) => {
+            let status = problem.status(writing.asked);
+            let (detail, errors) = problem.into_parts();
+            RowAnswer {
+                row: number,
+                handle: named,
+                outcome: Outcome::Refused,
+                status,
+                detail: Some(detail),
+                errors,
+            }
+        }
+    }
+}
+
+async fn one(
+    writing: &Writing<'_>,
+    template: &Template,
+    mode: Mode,
+    row: &Row,
+) -> Result<(Handle, Outcome), Problem> {
+    if mode == Mode::Create {
+        let handle = writing
+            .create(template, row.handle.as_deref(), &row.fields)
+            .await?;
+        return Ok((handle, Outcome::Created));
+    }
+    let Some(handle) = &row.handle else {
+        return Err(refuse(
+            "`handle` is missing: which registration is to be changed?".to_owned(),
+        ));
+    };
+    let handle = Handle::parse(handle)?;
+    writing.change(&handle, &row.fields, mode).await?;
+    Ok((handle, Outcome::Changed))
+}
+
+//----------- Reading --------------------------------------------------------
+
+fn refuse(message: String) -> Problem {
+    Failure::new(ResponseCode::PROTOCOL_ERROR, message).into()
+}
+
+/// The template, what is done with the rows, and the rows.
+fn read(node: &Node, asked: &Asked) -> Result<(Template, (Mode, bool), Vec<Read>), Problem> {
+    let kind = asked.header(CONTENT_TYPE).unwrap_or_default();
+    let kind = kind
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    if kind == "application/json" {
+        let bulk: Bulk = body(asked)?;
+        let template = published(node, &bulk.template)?;
+        let rows = bounded(bulk.registrations.into_iter().map(Ok).collect())?;
+        return Ok((template, (bulk.mode, bulk.dry_run), rows));
+    }
+    let mode = match asked.params.first("mode") {
+        None | Some("create") => Mode::Create,
+        Some("replace") => Mode::Replace,
+        Some("merge") => Mode::Merge,
+        Some(other) => {
+            let message = format!("parameter `mode`: `{other}` is none of create, replace, merge");
+            return Err(refuse(message));
+        }
+    };
+    let template = published(node, asked.params.first("template").unwrap_or_default())?;
+    let rows = match kind.as_str() {
+        "application/jsonl" | "application/x-ndjson" => lines(&asked.body)?,
+        "text/csv" => table(&template, &asked.body)?,
+        _ => {
+            let message =
+                "send `Content-Type: application/json`, `application/jsonl` or `text/csv`";
+            let failure = Failure::new(ResponseCode::PROTOCOL_ERROR, message);
+            return Err(failure.with_status(415).into());
+        }
+    };
+    Ok((template, (mode, asked.params.is_set("dryRun")), rows))
+}
+
+fn bounded(rows: Vec<Read>) -> Result<Vec<Read>, Problem> {
+    match rows.len() > ROWS_MAX {
+        false => Ok(rows),
+        true => {
+            let message = format!("there are more than {ROWS_MAX} rows; send them in parts");
+            let failure = Failure::new(ResponseCode::PROTOCOL_ERROR, message);
+            Err(failure.with_status(413).into())
+        }
+    }
+}
+
+/// A row in each line; empty lines are passed over.
+fn lines(octets: &[u8]) -> Result<Vec<Read>, Problem> {
+    let lines = octets.split(|octet| *octet == b'\n');
+    let lines = lines.filter(|line| !line.trim_ascii().is_empty());
+    let read = |line: &[u8]| {
+        serde_json::from_slice(line).map_err(|error| refuse(format!("the row: {error}")))
+    };
+    bounded(lines.take(ROWS_MAX + 1).map(read).collect())
+}
+
+/// A row in each line behind the first, which names the columns.
+fn table(template: &Template, octets: &[u8]) -> Result<Vec<Read>, Problem> {
+    // Spreadsheets write a mark of the byte order in front.
+    let octets = octets.strip_prefix("\u{feff}".as_bytes()).unwrap_or(octets);
+    let mut reader = csv::ReaderBuilder::new()
+        .flexible(false)
+        .from_reader(octets);
+    let head = reader.headers();
+    let head = head
+        .map_err(|error| refuse(format!("the head of the table: {error}")))?
+        .clone();
+    let mut seen = std::collections::HashSet::new();
+    if let Some(twice) = head.iter().find(|name| !seen.insert(*name)) {
+        return Err(refuse(format!("the column `{twice}` is there twice")));
+    }
+    let read = |record: Result<csv::StringRecord, csv::Error>| {
+        let record = record.map_err(|error| refuse(format!("the row: {error}")))?;
+        let (mut handle, mut fields) = (None, Map::new());
+        for (name, cell) in head.iter().zip(&record) {
+            match name {
+                HANDLE_COLUMN if cell.is_empty() => {}
+                HANDLE_COLUMN => handle = Some(cell.to_owned()),
+                name => {
+                    if let Some(json) = template.read_cell(name, cell) {
+                        fields.insert(name.to_owned(), json);
+                    }
+                }
+            }
+        }
+        Ok(Row { handle, fields })
+    };
+    bounded(reader.records().take(ROWS_MAX + 1).map(read).collect())
+}
+
+/// Refuses a row about a record that an earlier row is about: what the two do would depend on
+/// which comes first, and they are carried out side by side.
+fn only_once(node: &Node, rows: Vec<Read>) -> Vec<Read> {
+    let rule = node.site().case_rule();
+    let mut seen = HashMap::new();
+    let rows = rows.into_iter().enumerate().map(|(at, row)| {
+        let row = row?;
+        let handle = row
+            .handle
+            .as_deref()
+            .and_then(|handle| Handle::parse(handle).ok());
+        let earlier = handle.and_then(|handle| seen.insert(handle.key(rule), at + 1));
+        match earlier {
+            Some(earlier) => Err(refuse(format!("row {earlier} is about the same record"))),
+            None => Ok(row),
+        }
+    });
+    rows.collect()
+}

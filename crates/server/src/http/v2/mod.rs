@@ -1,0 +1,83 @@
+//! `/api/v2`: templates (元数据模板) and registrations (注册) of things by them.
+//!
+//! ```text
+//!  templates      template   create, show, list, change, publish, withdraw, disable, copy
+//!  schemas        template   a template as JSON Schema
+//!  registrations  registration   create, show, change, delete; list and search are in page
+//!  registrations/batch   bulk    many of them: JSON, JSON Lines, CSV
+//! ```
+//!
+//! What is right is decided in `core::template`. A change becomes the native request that means the
+//! same (`sender`), so rights, audit trail and change log are those of every other change. What a
+//! check must know of other records is looked up in `sought`.
+
+mod bulk;
+mod page;
+mod problem;
+mod registration;
+mod sender;
+mod sought;
+mod template;
+
+use std::sync::Arc;
+
+use axum::http::Method;
+use axum::response::Response;
+use guantong_proto::message::ResponseCode;
+use serde::de::DeserializeOwned;
+
+use self::problem::Problem;
+pub(crate) use self::sought::Claims;
+use super::answer::Failure;
+use super::asked::Asked;
+use crate::node::Node;
+
+/// What paths below `/api/` begin with that belong here.
+pub(super) const AREA: &str = "v2/";
+
+/// Answers a request below `/api/v2/`.
+pub(super) async fn answer(
+    node: &Arc<Node>,
+    asked: &Asked,
+    path: &str,
+) -> Result<Response, Failure> {
+    let answered = match path.split_once('/').unwrap_or((path, "")) {
+        ("templates", rest) => template::answer(node, asked, rest).await,
+        ("schemas", rest) => template::schema(node, asked, rest).await,
+        ("registrations", "batch") if asked.method == Method::POST => {
+            bulk::answer(node, asked).await
+        }
+        ("registrations", rest) => registration::answer(node, asked, rest).await,
+        _ => {
+            let message = format!(
+                "there is no `/api/v2/{path}`; see `/api/v2/templates`, `/api/v2/schemas/`, \
+                 `/api/v2/registrations`"
+            );
+            let failure = Failure::new(ResponseCode::PROTOCOL_ERROR, message);
+            Err(failure.with_status(404).into())
+        }
+    };
+    answered.or_else(|problem| problem.into_answer(asked))
+}
+
+/// The body as JSON of a known form.
+fn body<T: DeserializeOwned>(asked: &Asked) -> Result<T, Problem> {
+    if !asked.is_json() {
+        let message = "the body must be JSON: send `Content-Type: application/json`";
+        return Err(Failure::new(ResponseCode::PROTOCOL_ERROR, message)
+            .with_status(415)
+            .into());
+    }
+    serde_json::from_slice(&asked.body).map_err(|error| {
+        let message = format!("the body is not what is expected here: {error}");
+        Failure::new(ResponseCode::PROTOCOL_ERROR, message).into()
+    })
+}
+
+/// The refusal of a method.
+fn not_allowed(asked: &Asked, methods: &str) -> Problem {
+    let message = format!("{} is not done here; there are {methods}", asked.method);
+    Failure::new(ResponseCode::OPERATION_NOT_SUPPORTED, message)
+        .with_status(405)
+        .into()
+}

@@ -1,0 +1,134 @@
+//! Lists of templates and registrations, by keyset: each page says where the next one begins.
+//!
+//! Names of things are a matter of whoever may list the handles of the prefix. What is found by a
+//! value is listed only if the caller may read that value: to be told that somebody has it is to
+//! read it.
+
+use axum::http::StatusCode;
+use axum::http::header::AUTHORIZATION;
+use axum::response::Response;
+use guantong_api::v2::PageAnswer;
+use guantong_core::template::{FieldFault, HANDLE_TYPE, KEY_TYPE, LINK_TYPE, link, prefix_key};
+use guantong_proto::Handle;
+use guantong_proto::message::ResponseCode;
+
+use super::super::answer::{Failure, json};
+use super::super::asked::Asked;
+use super::super::cors::OwnOrigin;
+use super::super::{change, list};
+use super::problem::Problem;
+use super::registration::seen;
+use super::sought::{self, find};
+use crate::node::Node;
+
+/// Handles of a page if `limit` does not say how many.
+const LIMIT_USUAL: usize = 100;
+/// Most handles of a page. Each of a search may need a record and a decision.
+pub(super) const LIMIT_MAX: usize = 1_000;
+
+/// The templates of a prefix.
+pub(super) async fn templates(node: &Node, asked: &Asked) -> Result<Response, Problem> {
+    let prefix = asked.params.first("prefix").unwrap_or_default();
+    if prefix.is_empty() {
+        let message = "of which prefix? ask for `/api/v2/templates?prefix=<prefix>`";
+        return Err(Failure::new(ResponseCode::PROTOCOL_ERROR, message).into());
+    }
+    let prefix = Handle::of_prefix(prefix)?;
+    may_list(node, asked, &prefix).await?;
+    sought::have_indexes(node).await?;
+    let key = prefix_key(prefix.borrow(), node.site().case_rule());
+    let (handles, next) = find(
+        node,
+        KEY_TYPE,
+        &key,
+        asked.params.first("after"),
+        limit(asked)?,
+    )?;
+    Ok(answer(asked, &handles, next))
+}
+
+/// The registrations of a template, those with a value in a field, or those that refer to a record.
+pub(super) async fn registrations(node: &Node, asked: &Asked) -> Result<Response, Problem> {
+    let param = |name: &str| asked.params.first(name);
+    let rule = node.site().case_rule();
+    let (owner, kind, data) = match (param("template"), param("field"), param("refersTo")) {
+        (None, None, Some(target)) => {
+            let prefix = Handle::parse(target)?.borrow().prefix_handle();
+            (prefix, LINK_TYPE, link(target, rule))
+        }
+        (Some(template), field, None) => {
+            let (template, _) = sought::template(node, &Handle::parse(template)?)?;
+            let owner = template.handle().borrow().prefix_handle();
+            match field {
+                None => (
+                    owner,
+                    HANDLE_TYPE,
+                    template.handle().as_str().as_bytes().to_vec(),
+                ),
+                Some(field) => {
+                    let value = param("value").unwrap_or_default();
+                    let (kind, data) = template.search(field, value, rule).map_err(|why| {
+                        let field = field.to_owned();
+                        vec![FieldFault { field, why }]
+                    })?;
+                    (owner, kind, data)
+                }
+            }
+        }
+        _ => {
+            let message = "which ones? give `template`, or `template` with `field` and `value`, or \
+                           `refersTo`";
+            return Err(Failure::new(ResponseCode::PROTOCOL_ERROR, message).into());
+        }
+    };
+    may_list(node, asked, &owner).await?;
+    sought::have_indexes(node).await?;
+    let (found, next) = find(node, kind, &data, param("after"), limit(asked)?)?;
+    let mut handles = Vec::with_capacity(found.len());
+    for handle in found {
+        let is_read = match kind {
+            HANDLE_TYPE => true,
+            _ => seen(node, asked, &handle).await.is_ok_and(|values| {
+                let mut values = values.iter();
+                values.any(|value| value.kind.eq_ignore_ascii_case(kind) && value.data == data)
+            }),
+        };
+        if is_read {
+            handles.push(handle);
+        }
+    }
+    Ok(answer(asked, &handles, next))
+}
+
+/// Whether the caller may list the handles of a prefix, as for `/api/handles?prefix=`.
+async fn may_list(node: &Node, asked: &Asked, prefix: &Handle) -> Result<(), Failure> {
+    if list::may_list(node, asked) {
+        return Ok(());
+    }
+    if !asked.headers.contains_key(AUTHORIZATION) {
+        let message = "lists are for the networks of `http.list_allow`, and for who proves over \
+                       HTTPS that he may list the handles of the prefix";
+        return Err(Failure::new(ResponseCode::AUTHENTICATION_NEEDED, message));
+    }
+    change::may_list(node, asked, prefix).await
+}
+
+fn limit(asked: &Asked) -> Result<usize, Problem> {
+    let limit = asked.params.number("limit")?;
+    let limit = limit.map_or(Some(LIMIT_USUAL), |limit| usize::try_from(limit).ok());
+    match limit {
+        Some(limit @ 1..=LIMIT_MAX) => Ok(limit),
+        _ => {
+            let message = format!("parameter `limit`: from 1 to {LIMIT_MAX}");
+            Err(Failure::new(ResponseCode::PROTOCOL_ERROR, message).into())
+        }
+    }
+}
+
+fn answer(asked: &Asked, handles: &[Handle], next: Option<String>) -> Response {
+    let handles = handles.iter().map(ToString::to_string).collect();
+    let mut response = json(asked, StatusCode::OK, &PageAnswer { handles, next });
+    // The address of the caller may be what lets him.
+    response.extensions_mut().insert(OwnOrigin);
+    response
+}

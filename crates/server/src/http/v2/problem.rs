@@ -1,0 +1,119 @@
+//! Why a request below `/api/v2` is refused: a failure, and what was wrong with each field.
+
+use axum::response::Response;
+use guantong_api::v2::FieldProblem;
+use guantong_core::template::{Fault, FieldFault, NotAmended, WrongState};
+use guantong_proto::NameError;
+use guantong_proto::message::ResponseCode;
+use guantong_store::StoreError;
+
+use super::super::answer::Failure;
+use super::super::asked::Asked;
+use super::super::params::ParamError;
+
+/// Status of what is well formed and not right (RFC 9110, 15.5.21).
+const UNPROCESSABLE: u16 = 422;
+
+//----------- Problem --------------------------------------------------------
+
+/// Why a request is not answered with what it asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Problem {
+    failure: Failure,
+    errors: Vec<FieldProblem>,
+}
+
+impl Problem {
+    pub(super) fn status(&self, asked: &Asked) -> u16 {
+        self.failure.status(asked).as_u16()
+    }
+
+    pub(super) fn into_parts(self) -> (String, Vec<FieldProblem>) {
+        (self.failure.message().to_owned(), self.errors)
+    }
+
+    /// The answer; a failure without fields is left to who asked, as it may need a challenge.
+    pub(super) fn into_answer(self, asked: &Asked) -> Result<Response, Failure> {
+        match self.errors.is_empty() {
+            true => Err(self.failure),
+            false => Ok(self.failure.into_problem(asked, self.errors)),
+        }
+    }
+
+    fn unprocessable(what: &str, errors: Vec<FieldProblem>) -> Self {
+        let message = match errors.as_slice() {
+            [only] => format!("{what} is not right: {}: {}", only.field, only.message),
+            errors => format!(
+                "{what} is not right in {} places; see `errors`",
+                errors.len()
+            ),
+        };
+        let failure = Failure::new(ResponseCode::INVALID_VALUE, message);
+        Self {
+            failure: failure.with_status(UNPROCESSABLE),
+            errors,
+        }
+    }
+}
+
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        Self {
+            failure,
+            errors: Vec::new(),
+        }
+    }
+}
+
+impl From<NameError> for Problem {
+    fn from(error: NameError) -> Self {
+        Failure::from(error).into()
+    }
+}
+
+impl From<ParamError> for Problem {
+    fn from(error: ParamError) -> Self {
+        Failure::from(error).into()
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        Failure::from(error).into()
+    }
+}
+
+impl From<Vec<Fault>> for Problem {
+    fn from(faults: Vec<Fault>) -> Self {
+        let errors = faults.into_iter().map(|fault| FieldProblem {
+            field: fault.place,
+            message: fault.why,
+        });
+        Self::unprocessable("the template", errors.collect())
+    }
+}
+
+impl From<Vec<FieldFault>> for Problem {
+    fn from(faults: Vec<FieldFault>) -> Self {
+        let errors = faults.into_iter().map(|fault| FieldProblem {
+            field: fault.field,
+            message: fault.why.to_string(),
+        });
+        Self::unprocessable("the registration", errors.collect())
+    }
+}
+
+impl From<WrongState> for Problem {
+    fn from(error: WrongState) -> Self {
+        Failure::new(ResponseCode::HANDLE_ALREADY_EXISTS, error.to_string()).into()
+    }
+}
+
+impl From<NotAmended> for Problem {
+    fn from(error: NotAmended) -> Self {
+        match error {
+            NotAmended::State(error) => error.into(),
+            NotAmended::Faults(faults) => faults.into(),
+        }
+    }
+}

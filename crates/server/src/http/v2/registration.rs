@@ -1,0 +1,291 @@
+//! `/api/v2/registrations`: one thing at a time.
+
+use axum::http::{Method, StatusCode};
+use axum::response::Response;
+use guantong_api::v2::{ChangedRegistration, Mode, NewRegistration, Outcome, RegistrationAnswer};
+use guantong_core::authority::Outcome as Resolved;
+use guantong_core::template::{Entry, Extent, Seed, State, Template, is_registered, template_of};
+use guantong_proto::message::{OpCode, OpFlags, ResponseCode};
+use guantong_proto::wire::Writer;
+use guantong_proto::{Handle, Value, Values};
+use serde_json::{Map, Value as Json};
+
+use super::super::answer::{Failure, json};
+use super::super::asked::Asked;
+use super::super::change::{self, builder};
+use super::super::{api, condition, path};
+use super::problem::Problem;
+use super::sender::{Sender, Terms};
+use super::template::{done, terms};
+use super::{body, not_allowed, page, sought};
+use crate::node::Node;
+use crate::recurse::Source;
+
+const AREA: &str = "registrations";
+
+/// Answers a request for `/api/v2/registrations`.
+pub(super) async fn answer(node: &Node, asked: &Asked, rest: &str) -> Result<Response, Problem> {
+    condition::check(asked)?;
+    match (&asked.method, rest) {
+        (&(Method::GET | Method::HEAD), "") => page::registrations(node, asked).await,
+        (&Method::POST, "") => create(node, asked).await,
+        (_, "") => Err(not_allowed(asked, "GET and POST")),
+        (&(Method::GET | Method::HEAD), rest) => show(node, asked, rest).await,
+        (&Method::PUT, rest) => change(node, asked, rest, Mode::Replace).await,
+        (&Method::PATCH, rest) => change(node, asked, rest, Mode::Merge).await,
+        (&Method::DELETE, rest) => delete(node, asked, rest).await,
+        _ => Err(not_allowed(asked, "GET, PUT, PATCH and DELETE")),
+    }
+}
+
+//----------- Reading --------------------------------------------------------
+
+/// The values of a record of ours that the caller may see, by whatever he proves.
+pub(super) async fn seen(
+    node: &Node,
+    asked: &Asked,
+    handle: &Handle,
+) -> Result<Vec<Value>, Problem> {
+    let sourced = api::sourced(node, asked, handle.as_str(), &[], &[]).await?;
+    if sourced.source != Source::Ours {
+        let message = "another node answers for it; ask there";
+        let failure = Failure::new(ResponseCode::SERVER_NOT_RESPONSIBLE, message);
+        return Err(failure.about(handle.as_str()).into());
+    }
+    match sourced.outcome {
+        Resolved::Record(values) => Ok(values),
+        Resolved::AuthenticationNeeded if asked.has_credential() => {
+            Ok(change::restricted(node, asked, handle, &[], &[]).await?)
+        }
+        outcome => Err(Failure::of_outcome(&outcome, handle.as_str()).into()),
+    }
+}
+
+async fn show(node: &Node, asked: &Asked, rest: &str) -> Result<Response, Problem> {
+    let handle = path::handle(rest)?;
+    let version = condition::version(node, handle.as_str());
+    let values = seen(node, asked, &handle).await?;
+    let by = by_which(&values).ok_or_else(|| no_registration(&handle))?;
+    let (template, _) = sought::template(node, &by)?;
+    let form = RegistrationAnswer {
+        handle: handle.as_str(),
+        template: by.to_string(),
+        fields: template.read(&values),
+    };
+    Ok(condition::tagged(
+        json(asked, StatusCode::OK, &form),
+        version,
+    ))
+}
+
+/// The template that a record was registered by.
+fn by_which(values: &[Value]) -> Option<Handle> {
+    let wire = Writer::to_vec(|w| Values::encode(values, w));
+    template_of(Values::from_wire(&wire).ok()?)
+}
+
+fn no_registration(handle: &Handle) -> Problem {
+    let message = "the record was not registered by a template; see `/api/handles/`";
+    let failure = Failure::new(ResponseCode::HANDLE_NOT_FOUND, message);
+    failure.about(handle.as_str()).into()
+}
+
+//----------- Writing --------------------------------------------------------
+
+async fn create(node: &Node, asked: &Asked) -> Result<Response, Problem> {
+    let new: NewRegistration = body(asked)?;
+    let sender = Sender::of(node, asked).await?;
+    sought::have_indexes(node).await?;
+    let template = published(node, &new.template)?;
+    let named = new.handle.as_deref();
+    let writing = Writing {
+        node,
+        asked,
+        sender: &sender,
+        terms: terms(asked),
+    };
+    let handle = writing.create(&template, named, &new.fields).await?;
+    Ok(done(asked, &sender, &handle, Outcome::Created, AREA))
+}
+
+/// The template of that handle, if it may be registered by. One that is not shown is not there.
+pub(super) fn published(node: &Node, handle: &str) -> Result<Template, Problem> {
+    let handle = Handle::parse(handle)?;
+    let (template, _) = sought::template(node, &handle)?;
+    match template.state() {
+        State::Draft | State::Withdrawn => {
+            let message = "no such template is published at this node";
+            let failure = Failure::new(ResponseCode::HANDLE_NOT_FOUND, message);
+            Err(failure.about(handle.as_str()).into())
+        }
+        State::Published | State::Disabled => {
+            template.admits()?;
+            Ok(template)
+        }
+    }
+}
+
+async fn change(node: &Node, asked: &Asked, rest: &str, mode: Mode) -> Result<Response, Problem> {
+    let changed: ChangedRegistration = body(asked)?;
+    let handle = path::handle(rest)?;
+    let sender = Sender::of(node, asked).await?;
+    sought::have_indexes(node).await?;
+    let writing = Writing {
+        node,
+        asked,
+        sender: &sender,
+        terms: terms(asked),
+    };
+    writing.change(&handle, &changed.fields, mode).await?;
+    Ok(done(asked, &sender, &handle, Outcome::Changed, AREA))
+}
+
+async fn delete(node: &Node, asked: &Asked, rest: &str) -> Result<Response, Problem> {
+    let handle = path::handle(rest)?;
+    let sender = Sender::of(node, asked).await?;
+    let packet = || builder(node, OpFlags::DEFAULT).named(OpCode::DELETE, handle.as_str());
+    let terms = terms(asked);
+    // Whether it is a registration is told to those only who may delete it.
+    let rehearsal = Terms {
+        is_rehearsal: true,
+        ..terms
+    };
+    sender
+        .carry(node, asked, &handle, packet(), rehearsal)
+        .await?;
+    let record = sought::record(node, &handle)?;
+    if record
+        .and_then(|record| template_of(record.values()))
+        .is_none()
+    {
+        return Err(no_registration(&handle));
+    }
+    sender.carry(node, asked, &handle, packet(), terms).await?;
+    Ok(done(asked, &sender, &handle, Outcome::Deleted, AREA))
+}
+
+//----------- Writing --------------------------------------------------------
+
+/// What registrations of one request share.
+pub(super) struct Writing<'a> {
+    pub(super) node: &'a Node,
+    pub(super) asked: &'a Asked,
+    pub(super) sender: &'a Sender,
+    pub(super) terms: Terms,
+}
+
+impl Writing<'_> {
+    /// Makes a registration, and gives its handle.
+    pub(super) async fn create(
+        &self,
+        template: &Template,
+        named: Option<&str>,
+        said: &Map<String, Json>,
+    ) -> Result<Handle, Problem> {
+        let handle = match named {
+            Some(name) => Handle::parse(name)?,
+            None => self.mint(template)?,
+        };
+        let entries = template.check(said, Extent::Whole)?;
+        let mut values = vec![self.sender.administrator(&handle)];
+        values.extend(template.values(&entries, self.node.site().case_rule()));
+        let builder = builder(self.node, OpFlags::DEFAULT);
+        let packet = builder.write(OpCode::CREATE, handle.as_str(), &values);
+        self.write(template, &handle, &entries, packet, self.terms)
+            .await?;
+        Ok(handle)
+    }
+
+    /// Writes a registration over, or changes fields of it.
+    pub(super) async fn change(
+        &self,
+        handle: &Handle,
+        said: &Map<String, Json>,
+        mode: Mode,
+    ) -> Result<(), Problem> {
+        let (node, rule) = (self.node, self.node.site().case_rule());
+        self.sender.may_change(node, self.asked, handle).await?;
+        let record = sought::record(node, handle)?.ok_or_else(|| no_registration(handle))?;
+        let by = template_of(record.values()).ok_or_else(|| no_registration(handle))?;
+        let (template, _) = sought::template(node, &by)?;
+        if template.state() == State::Disabled {
+            template.admits()?;
+        }
+        let extent = match mode {
+            Mode::Merge => Extent::Part,
+            Mode::Create | Mode::Replace => Extent::Whole,
+        };
+        let entries = template.check(said, extent)?;
+        let current = record.values().to_vec();
+        let current =
+            current.map_err(|error| Failure::new(ResponseCode::ERROR, error.to_string()))?;
+        let new = template.values(&entries, rule);
+        let left_over = template.left_over(&entries, &current);
+        let insisting = builder(node, OpFlags::DEFAULT.with(OpFlags::OVERWRITE));
+        let packet = match (extent, left_over.is_empty()) {
+            (Extent::Part, true) => insisting.write(OpCode::ADD_VALUE, handle.as_str(), &new),
+            (extent, _) => {
+                let stays = |value: &Value| match extent {
+                    Extent::Whole => !is_registered(value),
+                    Extent::Part => {
+                        !left_over.contains(&value.index)
+                            && new.iter().all(|new| new.index != value.index)
+                    }
+                };
+                let mut values: Vec<Value> = current.iter().filter(|v| stays(v)).cloned().collect();
+                values.extend(new);
+                insisting.write(OpCode::CREATE, handle.as_str(), &values)
+            }
+        };
+        let terms = self.terms.at(record.version());
+        self.write(&template, handle, &entries, packet, terms).await
+    }
+
+    /// Has a registration written that is right by itself, if other records have nothing against
+    /// it. What they have is told to those only who may write it.
+    async fn write(
+        &self,
+        template: &Template,
+        handle: &Handle,
+        entries: &[Entry],
+        packet: Vec<u8>,
+        terms: Terms,
+    ) -> Result<(), Problem> {
+        let (node, asked) = (self.node, self.asked);
+        let lookups = template.lookups(entries, node.site().case_rule());
+        match sought::look_up(node, handle, &lookups)? {
+            Ok(_claimed) => Ok(self
+                .sender
+                .carry(node, asked, handle, packet, terms)
+                .await?),
+            Err(faults) => {
+                let rehearsal = Terms {
+                    is_rehearsal: true,
+                    ..terms
+                };
+                self.sender
+                    .carry(node, asked, handle, packet, rehearsal)
+                    .await?;
+                Err(faults.into())
+            }
+        }
+    }
+
+    /// A handle under the prefix of the template, by its rule.
+    fn mint(&self, template: &Template) -> Result<Handle, Problem> {
+        let prefix = template.handle().borrow().prefix();
+        let Some(rule) = &template.definition().suffix else {
+            let message = "`handle` is missing, and the template has no rule to make one";
+            return Err(Failure::new(ResponseCode::INVALID_HANDLE, message).into());
+        };
+        let seed = Seed {
+            counter: 0,
+            now_secs: self.node.now_secs(),
+            random: self.node.random(),
+        };
+        let suffix = rule.mint(&seed);
+        let suffix =
+            suffix.map_err(|error| Failure::new(ResponseCode::ERROR, error.to_string()))?;
+        Ok(Handle::parse(&format!("{prefix}/{suffix}"))?)
+    }
+}

@@ -1,0 +1,202 @@
+//! Finding records: by which template, by the value of a field, by what they refer to.
+//!
+//! The store finds records by type and data of a value. Three types are enough, however many
+//! templates there are. Their indexes are switched on when they are first needed.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use guantong_core::template::{
+    FieldFault, HANDLE_TYPE, KEY_TYPE, LINK_TYPE, Lookup, Template, Why,
+};
+use guantong_proto::Handle;
+use guantong_proto::message::ResponseCode;
+use guantong_store::{IndexState, PageToken, StoredRecord};
+
+use super::super::answer::Failure;
+use super::problem::Problem;
+use crate::errand::locked;
+use crate::node::Node;
+
+/// The types that records are found by.
+const KINDS: [&str; 3] = [HANDLE_TYPE, KEY_TYPE, LINK_TYPE];
+/// How often, and how long between, a new index is looked at: one of an empty store is ready at
+/// once, one of a full store is not waited for.
+const LOOKS_MAX: usize = 40;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(25);
+/// Holders of a unique value that are looked at: itself, and one that is in the way.
+const HOLDERS_MAX: usize = 2;
+
+//----------- Indexes --------------------------------------------------------
+
+/// Has the indexes ready, or says that they are being built.
+pub(super) async fn have_indexes(node: &Node) -> Result<(), Failure> {
+    for look in 0..LOOKS_MAX {
+        let known = node.store.indexes();
+        let state = |kind: &str| {
+            let index = known
+                .iter()
+                .find(|index| index.kind.eq_ignore_ascii_case(kind));
+            index.map(|index| index.state)
+        };
+        if KINDS
+            .iter()
+            .all(|kind| state(kind) == Some(IndexState::Ready))
+        {
+            return Ok(());
+        }
+        if look == 0 {
+            for kind in KINDS.iter().filter(|kind| state(kind).is_none()) {
+                tracing::info!(kind, "an index is being built, to find registrations");
+                // Whether it came to be is looked at below.
+                drop(node.store.index_enable(kind));
+            }
+        }
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+    }
+    let message = "the node builds an index by which registrations are found; try again later";
+    Err(Failure::new(ResponseCode::SERVER_TOO_BUSY, message))
+}
+
+/// One page of the records that have a value of this type and data, and what `after` is for the
+/// next.
+pub(super) fn find(
+    node: &Node,
+    kind: &str,
+    data: &[u8],
+    after: Option<&str>,
+    limit: usize,
+) -> Result<(Vec<Handle>, Option<String>), Problem> {
+    let after: Option<PageToken> = after.map(str::parse).transpose().map_err(no_page)?;
+    match node.store.find(kind, data, after.as_ref(), limit) {
+        Ok(page) => Ok((page.handles, page.next.map(|next| next.to_string()))),
+        Err(guantong_store::StoreError::Token(error)) => Err(no_page(error)),
+        Err(error) => {
+            node.on_store_error(&error);
+            Err(error.into())
+        }
+    }
+}
+
+fn no_page(error: guantong_store::TokenError) -> Problem {
+    let message = format!("`after`: {error}; take it from `next` of the page before");
+    Failure::new(ResponseCode::PROTOCOL_ERROR, message).into()
+}
+
+/// A record of ours.
+pub(super) fn record(node: &Node, handle: &Handle) -> Result<Option<StoredRecord>, Problem> {
+    node.store.record(handle.borrow()).map_err(|error| {
+        node.on_store_error(&error);
+        error.into()
+    })
+}
+
+/// A template of ours with its version as a record; a failure that it is not there otherwise.
+pub(super) fn template(node: &Node, handle: &Handle) -> Result<(Template, StoredRecord), Problem> {
+    let missing = |what: &str| {
+        let failure = Failure::new(ResponseCode::HANDLE_NOT_FOUND, what);
+        Problem::from(failure.about(handle.as_str()))
+    };
+    let Some(record) = record(node, handle)? else {
+        return Err(missing("there is no such template at this node"));
+    };
+    match Template::of(record.handle().to_owned(), record.values()) {
+        Ok(template) => Ok((template, record)),
+        Err(error) => Err(missing(&error.to_string())),
+    }
+}
+
+//----------- Claims ---------------------------------------------------------
+
+/// Values of unique fields that are between being looked for and being written. Two registrations
+/// of one value at a time would each find that nobody has it.
+#[derive(Debug, Default)]
+pub(crate) struct Claims(Mutex<HashSet<Vec<u8>>>);
+
+/// Values that are claimed; given back when dropped.
+pub(super) struct Claimed<'a> {
+    claims: &'a Claims,
+    keys: Vec<Vec<u8>>,
+}
+
+impl Claims {
+    /// Claims the values that lookups are about, or tells which of them somebody else has claimed.
+    /// There are no more of them than errands and their fields.
+    fn claim(&self, lookups: &[Lookup]) -> Result<Claimed<'_>, Vec<FieldFault>> {
+        let mut claimed = Claimed {
+            claims: self,
+            keys: Vec::new(),
+        };
+        let mut faults = Vec::new();
+        let mut all = locked(&self.0);
+        for lookup in lookups {
+            let Lookup::Holders { field, key } = lookup else {
+                continue;
+            };
+            match all.insert(key.clone()) {
+                true => claimed.keys.push(key.clone()),
+                false => faults.push(FieldFault {
+                    field: field.clone(),
+                    why: Why::UnderWay,
+                }),
+            }
+        }
+        drop(all);
+        match faults.is_empty() {
+            true => Ok(claimed),
+            false => Err(faults),
+        }
+    }
+}
+
+impl Drop for Claimed<'_> {
+    fn drop(&mut self) {
+        let mut all = locked(&self.claims.0);
+        for key in &self.keys {
+            all.remove(key);
+        }
+    }
+}
+
+//----------- Lookups --------------------------------------------------------
+
+/// What other records have against a registration; without faults, its unique values are claimed.
+///
+/// A target that another node answers for is not asked for: that node may be out of reach, and
+/// could take the target away at any time.
+pub(super) fn look_up<'a>(
+    node: &'a Node,
+    own: &Handle,
+    lookups: &[Lookup],
+) -> Result<Result<Claimed<'a>, Vec<FieldFault>>, Problem> {
+    let claimed = match node.claims.claim(lookups) {
+        Ok(claimed) => claimed,
+        Err(faults) => return Ok(Err(faults)),
+    };
+    let rule = node.site().case_rule();
+    let mut faults = Vec::new();
+    for lookup in lookups {
+        match lookup {
+            Lookup::Holders { key, .. } => {
+                let (holders, _) = find(node, KEY_TYPE, key, None, HOLDERS_MAX)?;
+                faults.extend(lookup.judge_holders(own, &holders, rule));
+            }
+            Lookup::Target { handle, .. } => {
+                if !node
+                    .store
+                    .is_homed(handle.borrow().prefix_handle().borrow())
+                {
+                    continue;
+                }
+                let record = record(node, handle)?;
+                let values = record.as_ref().map(StoredRecord::values);
+                faults.extend(lookup.judge_target(values, rule));
+            }
+        }
+    }
+    Ok(match faults.is_empty() {
+        true => Ok(claimed),
+        false => Err(faults),
+    })
+}
