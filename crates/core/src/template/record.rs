@@ -23,7 +23,8 @@ pub const TEMPLATE_TYPE: &str = "GT_TEMPLATE";
 /// Type of the values by which templates and registrations are found.
 pub const KEY_TYPE: &str = "GT_TEMPLATE.KEY";
 const FIELD_TYPE: &str = "GT_TEMPLATE.FIELD";
-const TEMPLATE_INDEX: i32 = 1;
+/// Index of the value that makes a record a template.
+pub const TEMPLATE_INDEX: i32 = 1;
 const KEY_INDEX: i32 = 1_002;
 
 /// What is said of a template besides its fields, as it is stored.

@@ -1,7 +1,7 @@
 //! Registrations: what somebody says of a thing, checked against a template, and its values.
 //!
 //! ```text
-//! field names ──check──► entries ──lookups──► (shell looks) ──judge──► faults
+//! field names ──check──► given ──lookups──► (shell looks) ──judge──► faults
 //! and values                │
 //!                           └──values──► values of the record
 //! ```
@@ -33,7 +33,8 @@ pub const HANDLE_TYPE: &str = "GT_TEMPLATE.HANDLE";
 pub const LINK_TYPE: &str = "GT_TEMPLATE.LINK";
 const VERSION_TYPE: &str = "GT_TEMPLATE.VERSION";
 const HANDLE_INDEX: i32 = 1_000;
-const VERSION_INDEX: i32 = 1_001;
+/// Index of the value that says by which version of its template a record was registered.
+pub const VERSION_INDEX: i32 = 1_001;
 /// Index of the first value by which a record is found; each field has room for the longest list.
 const SOUGHT_INDEX_FIRST: i32 = 100_000;
 
@@ -50,7 +51,7 @@ pub enum Extent {
 
 /// The value of a field, as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct FieldValue {
     /// The index of the field.
     pub index: i32,
     parts: Vec<String>,
@@ -81,7 +82,7 @@ impl Template {
         &self,
         said: &Map<String, Json>,
         extent: Extent,
-    ) -> Result<Vec<Entry>, Vec<FieldFault>> {
+    ) -> Result<Vec<FieldValue>, Vec<FieldFault>> {
         let mut faults = Vec::new();
         let mut fault = |field: &str, why| {
             let field = field.to_owned();
@@ -95,11 +96,11 @@ impl Template {
                 Some(_) => {}
             }
         }
-        let mut entries = Vec::with_capacity(said.len());
+        let mut given = Vec::with_capacity(said.len());
         for field in fields.iter().filter(|field| !field.disabled) {
             match said.get(&field.name) {
-                Some(json) => match entry(field, json) {
-                    Ok(entry) => entries.push(entry),
+                Some(json) => match field_value(field, json) {
+                    Ok(value) => given.push(value),
                     Err(why) => fault(&field.name, why),
                 },
                 None if field.required && extent == Extent::Whole => {
@@ -109,7 +110,7 @@ impl Template {
             }
         }
         match faults.is_empty() {
-            true => Ok(entries),
+            true => Ok(given),
             false => Err(faults),
         }
     }
@@ -132,7 +133,7 @@ impl Template {
     }
 }
 
-fn entry(field: &Field, json: &Json) -> Result<Entry, Why> {
+fn field_value(field: &Field, json: &Json) -> Result<FieldValue, Why> {
     let (index, is_list) = (field.index, field.kind.is_list());
     let parts = match json {
         _ if !is_list => vec![part(&field.kind, json)?],
@@ -153,14 +154,14 @@ fn entry(field: &Field, json: &Json) -> Result<Entry, Why> {
         }
         _ => return Err(Why::NotAList),
     };
-    Ok(Entry {
+    Ok(FieldValue {
         index,
         parts,
         is_list,
     })
 }
 
-impl Entry {
+impl FieldValue {
     fn data(&self) -> Vec<u8> {
         match (self.is_list, self.parts.as_slice()) {
             (false, [part]) => part.as_bytes().to_vec(),
@@ -193,18 +194,18 @@ pub enum Lookup {
 }
 
 impl Template {
-    /// What must be known of other records before these entries are stored.
-    pub fn lookups(&self, entries: &[Entry], rule: CaseRule) -> Vec<Lookup> {
+    /// What must be known of other records before these values are stored.
+    pub fn lookups(&self, given: &[FieldValue], rule: CaseRule) -> Vec<Lookup> {
         let mut lookups = Vec::new();
-        for (field, entry) in self.with_fields(entries) {
+        for (field, value) in self.by_field(given) {
             if field.unique {
-                lookups.extend(entry.parts.iter().map(|part| Lookup::Holders {
+                lookups.extend(value.parts.iter().map(|part| Lookup::Holders {
                     field: field.name.clone(),
                     key: self.search_key(field, part, rule),
                 }));
             }
             if let Kind::Reference(reference) = &field.kind {
-                let handles = entry
+                let handles = value
                     .parts
                     .iter()
                     .filter_map(|part| Handle::parse(part).ok());
@@ -218,13 +219,13 @@ impl Template {
         lookups
     }
 
-    fn with_fields<'a>(
+    fn by_field<'a>(
         &'a self,
-        entries: &'a [Entry],
-    ) -> impl Iterator<Item = (&'a Field, &'a Entry)> {
-        entries.iter().filter_map(|entry| {
+        given: &'a [FieldValue],
+    ) -> impl Iterator<Item = (&'a Field, &'a FieldValue)> {
+        given.iter().filter_map(|value| {
             let mut fields = self.definition().fields.iter();
-            Some((fields.find(|field| field.index == entry.index)?, entry))
+            Some((fields.find(|field| field.index == value.index)?, value))
         })
     }
 
@@ -332,16 +333,16 @@ pub fn template_of(values: Values<'_>) -> Option<Handle> {
 //----------- values ---------------------------------------------------------
 
 impl Template {
-    /// The values that entries make of a record: those of the fields, by which it is found, and by
+    /// The values of a record that is given these: those of the fields, by which it is found, and by
     /// which template it was registered.
-    pub fn values(&self, entries: &[Entry], rule: CaseRule) -> Vec<Value> {
+    pub fn values(&self, given: &[FieldValue], rule: CaseRule) -> Vec<Value> {
         let version = self.version().to_string();
         let mut values = vec![
             Value::new(HANDLE_INDEX, HANDLE_TYPE, self.handle().as_str()),
             Value::new(VERSION_INDEX, VERSION_TYPE, version),
         ];
-        for (field, entry) in self.with_fields(entries) {
-            let value = |index, kind: &str, data: Vec<u8>| Value {
+        for (field, value) in self.by_field(given) {
+            let made = |index, kind: &str, data: Vec<u8>| Value {
                 permissions: match field.readers {
                     Readers::Everybody => Permissions::default(),
                     Readers::Administrators => {
@@ -350,14 +351,14 @@ impl Template {
                 },
                 ..Value::new(index, kind, data)
             };
-            values.push(value(field.index, &field.name, entry.data()));
+            values.push(made(field.index, &field.name, value.data()));
             if !field.is_found_by() {
                 continue;
             }
-            for (index, part) in (sought_index(field)..).zip(&entry.parts) {
+            for (index, part) in (sought_index(field)..).zip(&value.parts) {
                 values.push(match field.kind {
-                    Kind::Reference(_) => value(index, LINK_TYPE, link(part, rule)),
-                    _ => value(index, KEY_TYPE, self.search_key(field, part, rule)),
+                    Kind::Reference(_) => made(index, LINK_TYPE, link(part, rule)),
+                    _ => made(index, KEY_TYPE, self.search_key(field, part, rule)),
                 });
             }
         }
@@ -378,17 +379,17 @@ impl Template {
         said
     }
 
-    /// The values of a record that a change of these entries must take away, by their indexes: the
+    /// The values of a record that a change to these must take away, by their indexes: the
     /// rest of a list that gets shorter.
-    pub fn left_over(&self, entries: &[Entry], current: &[Value]) -> Vec<i32> {
+    pub fn left_over(&self, given: &[FieldValue], current: &[Value]) -> Vec<i32> {
         let has = |index: i32| current.iter().any(|value| value.index == index);
         let mut indexes = Vec::new();
-        for (field, entry) in self
-            .with_fields(entries)
+        for (field, value) in self
+            .by_field(given)
             .filter(|(field, _)| field.is_found_by())
         {
             let first = sought_index(field);
-            let used = i32::try_from(entry.parts.len()).unwrap_or(i32::MAX);
+            let used = i32::try_from(value.parts.len()).unwrap_or(i32::MAX);
             let last = first + i32::from(COUNT_MAX);
             indexes.extend((first.saturating_add(used)..last).filter(|index| has(*index)));
         }

@@ -328,7 +328,10 @@ async fn scripts_of_other_origins_may_ask() {
     assert!(answer.body.is_empty());
     let expected = [
         ("access-control-allow-origin", "https://app.example"),
-        ("access-control-allow-methods", "GET,POST,HEAD,PUT,PATCH,DELETE"),
+        (
+            "access-control-allow-methods",
+            "GET,POST,HEAD,PUT,PATCH,DELETE",
+        ),
         (
             "access-control-allow-headers",
             "X-Requested-With,Authorization,Origin,Accept,Content-Type",

@@ -26,15 +26,31 @@ use crate::node::Node;
 /// Rows that are carried out side by side, so that one write to the medium serves many of them.
 const SIDE_BY_SIDE: usize = 64;
 
+/// Most faults of fields that one answer names one by one. Behind them, a row says how many it has:
+/// an answer stays short enough to be kept for a request that is sent again.
+const ERRORS_MAX: usize = 4_000;
+
 /// A row, or why it could not be read.
 type Read = Result<Row, Problem>;
+
+/// What a request says.
+struct Said {
+    template: Template,
+    mode: Mode,
+    is_rehearsal: bool,
+    rows: Vec<Read>,
+}
 
 /// Answers a request for `/api/v2/registrations/batch`.
 pub(super) async fn answer(node: &Node, asked: &Asked) -> Result<Response, Problem> {
     let sender = Sender::of(node, asked).await?;
+    let Said {
+        template,
+        mode,
+        is_rehearsal,
+        rows,
+    } = read(node, asked)?;
     sought::have_indexes(node).await?;
-    let (template, terms, rows) = read(node, asked)?;
-    let (mode, is_rehearsal) = terms;
     let writing = Writing {
         node,
         asked,
@@ -47,6 +63,7 @@ pub(super) async fn answer(node: &Node, asked: &Asked) -> Result<Response, Probl
     let rows = stream::iter(only_once(node, rows).into_iter().enumerate());
     let results = rows.map(|(at, row)| carry(&writing, &template, mode, at + 1, row));
     let results: Vec<RowAnswer> = results.buffered(SIDE_BY_SIDE).collect().await;
+    let results = shortened(results, ERRORS_MAX);
     let is_refused = |row: &&RowAnswer| row.outcome == Outcome::Refused;
     let refused = results.iter().filter(is_refused).count();
     let form = BulkAnswer {
@@ -60,6 +77,16 @@ pub(super) async fn answer(node: &Node, asked: &Asked) -> Result<Response, Probl
         response.extensions_mut().insert(sender.by.clone());
     }
     Ok(response)
+}
+
+/// The results with at most so many faults of fields.
+fn shortened(mut results: Vec<RowAnswer>, errors_max: usize) -> Vec<RowAnswer> {
+    let mut left = errors_max;
+    for row in &mut results {
+        row.errors.truncate(left);
+        left -= row.errors.len();
+    }
+    results
 }
 
 async fn carry(
@@ -130,8 +157,7 @@ fn refuse(message: String) -> Problem {
     Failure::new(ResponseCode::PROTOCOL_ERROR, message).into()
 }
 
-/// The template, what is done with the rows, and the rows.
-fn read(node: &Node, asked: &Asked) -> Result<(Template, (Mode, bool), Vec<Read>), Problem> {
+fn read(node: &Node, asked: &Asked) -> Result<Said, Problem> {
     let kind = asked.header(CONTENT_TYPE).unwrap_or_default();
     let kind = kind
         .split(';')
@@ -143,7 +169,12 @@ fn read(node: &Node, asked: &Asked) -> Result<(Template, (Mode, bool), Vec<Read>
         let bulk: Bulk = body(asked)?;
         let template = published(node, &bulk.template)?;
         let rows = bounded(bulk.registrations.into_iter().map(Ok).collect())?;
-        return Ok((template, (bulk.mode, bulk.dry_run), rows));
+        return Ok(Said {
+            template,
+            mode: bulk.mode,
+            is_rehearsal: bulk.dry_run,
+            rows,
+        });
     }
     let mode = match asked.params.first("mode") {
         None | Some("create") => Mode::Create,
@@ -165,7 +196,12 @@ fn read(node: &Node, asked: &Asked) -> Result<(Template, (Mode, bool), Vec<Read>
             return Err(failure.with_status(415).into());
         }
     };
-    Ok((template, (mode, asked.params.is_set("dryRun")), rows))
+    Ok(Said {
+        template,
+        mode,
+        is_rehearsal: asked.params.is_set("dryRun"),
+        rows,
+    })
 }
 
 fn bounded(rows: Vec<Read>) -> Result<Vec<Read>, Problem> {
@@ -241,4 +277,33 @@ fn only_once(node: &Node, rows: Vec<Read>) -> Vec<Read> {
         }
     });
     rows.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use guantong_api::v2::FieldProblem;
+
+    use super::*;
+
+    #[test]
+    fn faults_of_an_answer_are_bounded_and_every_row_keeps_its_result() {
+        let row = |row: usize| RowAnswer {
+            row,
+            handle: None,
+            outcome: Outcome::Refused,
+            status: 422,
+            detail: Some("wrong".to_owned()),
+            errors: vec![
+                FieldProblem {
+                    field: "serial".to_owned(),
+                    message: "wrong".to_owned(),
+                };
+                3
+            ],
+        };
+        let results = shortened((1..=4).map(row).collect(), 7);
+        let errors: Vec<_> = results.iter().map(|row| row.errors.len()).collect();
+        assert_eq!(errors, [3, 3, 1, 0]);
+        assert!(results.iter().all(|row| row.detail.is_some()));
+    }
 }

@@ -4,7 +4,9 @@ use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use guantong_api::v2::{ChangedRegistration, Mode, NewRegistration, Outcome, RegistrationAnswer};
 use guantong_core::authority::Outcome as Resolved;
-use guantong_core::template::{Entry, Extent, Seed, State, Template, is_registered, template_of};
+use guantong_core::template::{
+    Extent, FieldValue, Seed, State, Template, VERSION_INDEX, is_registered, template_of,
+};
 use guantong_proto::message::{OpCode, OpFlags, ResponseCode};
 use guantong_proto::wire::Writer;
 use guantong_proto::{Handle, Value, Values};
@@ -95,8 +97,8 @@ fn no_registration(handle: &Handle) -> Problem {
 async fn create(node: &Node, asked: &Asked) -> Result<Response, Problem> {
     let new: NewRegistration = body(asked)?;
     let sender = Sender::of(node, asked).await?;
-    sought::have_indexes(node).await?;
     let template = published(node, &new.template)?;
+    sought::have_indexes(node).await?;
     let named = new.handle.as_deref();
     let writing = Writing {
         node,
@@ -129,7 +131,6 @@ async fn change(node: &Node, asked: &Asked, rest: &str, mode: Mode) -> Result<Re
     let changed: ChangedRegistration = body(asked)?;
     let handle = path::handle(rest)?;
     let sender = Sender::of(node, asked).await?;
-    sought::have_indexes(node).await?;
     let writing = Writing {
         node,
         asked,
@@ -186,12 +187,12 @@ impl Writing<'_> {
             Some(name) => Handle::parse(name)?,
             None => self.mint(template)?,
         };
-        let entries = template.check(said, Extent::Whole)?;
+        let given = template.check(said, Extent::Whole)?;
         let mut values = vec![self.sender.administrator(&handle)];
-        values.extend(template.values(&entries, self.node.site().case_rule()));
+        values.extend(template.values(&given, self.node.site().case_rule()));
         let builder = builder(self.node, OpFlags::DEFAULT);
         let packet = builder.write(OpCode::CREATE, handle.as_str(), &values);
-        self.write(template, &handle, &entries, packet, self.terms)
+        self.write(template, &handle, &given, packet, self.terms)
             .await?;
         Ok(handle)
     }
@@ -204,7 +205,11 @@ impl Writing<'_> {
         mode: Mode,
     ) -> Result<(), Problem> {
         let (node, rule) = (self.node, self.node.site().case_rule());
-        self.sender.may_change(node, self.asked, handle).await?;
+        let sender = self.sender;
+        sender
+            .may_change(node, self.asked, handle, VERSION_INDEX)
+            .await?;
+        sought::have_indexes(node).await?;
         let record = sought::record(node, handle)?.ok_or_else(|| no_registration(handle))?;
         let by = template_of(record.values()).ok_or_else(|| no_registration(handle))?;
         let (template, _) = sought::template(node, &by)?;
@@ -215,12 +220,12 @@ impl Writing<'_> {
             Mode::Merge => Extent::Part,
             Mode::Create | Mode::Replace => Extent::Whole,
         };
-        let entries = template.check(said, extent)?;
+        let given = template.check(said, extent)?;
         let current = record.values().to_vec();
         let current =
             current.map_err(|error| Failure::new(ResponseCode::ERROR, error.to_string()))?;
-        let new = template.values(&entries, rule);
-        let left_over = template.left_over(&entries, &current);
+        let new = template.values(&given, rule);
+        let left_over = template.left_over(&given, &current);
         let insisting = builder(node, OpFlags::DEFAULT.with(OpFlags::OVERWRITE));
         let packet = match (extent, left_over.is_empty()) {
             (Extent::Part, true) => insisting.write(OpCode::ADD_VALUE, handle.as_str(), &new),
@@ -238,7 +243,7 @@ impl Writing<'_> {
             }
         };
         let terms = self.terms.at(record.version());
-        self.write(&template, handle, &entries, packet, terms).await
+        self.write(&template, handle, &given, packet, terms).await
     }
 
     /// Has a registration written that is right by itself, if other records have nothing against
@@ -247,12 +252,12 @@ impl Writing<'_> {
         &self,
         template: &Template,
         handle: &Handle,
-        entries: &[Entry],
+        given: &[FieldValue],
         packet: Vec<u8>,
         terms: Terms,
     ) -> Result<(), Problem> {
         let (node, asked) = (self.node, self.asked);
-        let lookups = template.lookups(entries, node.site().case_rule());
+        let lookups = template.lookups(given, node.site().case_rule());
         match sought::look_up(node, handle, &lookups)? {
             Ok(_claimed) => Ok(self
                 .sender

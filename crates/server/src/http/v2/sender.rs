@@ -2,6 +2,7 @@
 //! every request that comes of one over HTTP.
 
 use guantong_core::admin::{Expected, Presented};
+use guantong_core::template::TEMPLATE_TYPE;
 use guantong_proto::data::{Admin, AdminPermissions};
 use guantong_proto::message::{OpCode, OpFlags};
 use guantong_proto::{Handle, Value};
@@ -18,9 +19,6 @@ use crate::node::Node;
 const ADMIN_INDEX: i32 = 100;
 /// Index of the key of a prefix, where `guantong init` puts it.
 const PREFIX_KEY_INDEX: i32 = 300;
-/// Index of the value that is written to find out whether it may be. Templates have a head there,
-/// registrations nothing.
-const REHEARSED_INDEX: i32 = 1;
 
 //----------- Sender ---------------------------------------------------------
 
@@ -71,15 +69,16 @@ impl Sender {
         reply.success(handle).map(drop)
     }
 
-    /// Whether he may change values of a record. A record that he must not know of is told to be
-    /// missing, before anything else is said about it.
+    /// Whether he may change the value of a record at this index. A record that he must not know of
+    /// is told to be missing, before anything else is said about it.
     pub(super) async fn may_change(
         &self,
         node: &Node,
         asked: &Asked,
         handle: &Handle,
+        index: i32,
     ) -> Result<(), Failure> {
-        let value = Value::new(REHEARSED_INDEX, "GT_TEMPLATE", "{}");
+        let value = Value::new(index, TEMPLATE_TYPE, "");
         let flags = OpFlags::DEFAULT.with(OpFlags::OVERWRITE);
         let packet = builder(node, flags).write(OpCode::ADD_VALUE, handle.as_str(), &[value]);
         let terms = Terms {

@@ -122,7 +122,7 @@ pub(super) struct Claimed<'a> {
 
 impl Claims {
     /// Claims the values that lookups are about, or tells which of them somebody else has claimed.
-    /// There are no more of them than errands and their fields.
+    /// There are no more of them than unique fields of the rows that are under way.
     fn claim(&self, lookups: &[Lookup]) -> Result<Claimed<'_>, Vec<FieldFault>> {
         let mut claimed = Claimed {
             claims: self,

@@ -7,7 +7,7 @@ use guantong_api::v2::{
     ChangedTemplate, DoneAnswer, NewTemplate, Outcome, TemplateAction, TemplateAnswer,
 };
 use guantong_core::template::limit::CODE_CHARS_MAX;
-use guantong_core::template::{Definition, State, Template};
+use guantong_core::template::{Definition, State, TEMPLATE_INDEX, Template};
 use guantong_proto::message::{OpCode, OpFlags, ResponseCode};
 use guantong_proto::{Handle, Value, Values};
 use serde_json::Value as Json;
@@ -198,7 +198,9 @@ impl Change {
     async fn of(node: &Node, asked: &Asked, rest: &str) -> Result<Self, Problem> {
         let handle = path::handle(rest)?;
         let sender = Sender::of(node, asked).await?;
-        sender.may_change(node, asked, &handle).await?;
+        sender
+            .may_change(node, asked, &handle, TEMPLATE_INDEX)
+            .await?;
         let (template, record) = sought::template(node, &handle)?;
         let values = record.values().to_vec();
         let values =
