@@ -41,6 +41,21 @@ pub(super) async fn answer(
     asked: &Asked,
     path: &str,
 ) -> Result<Response, Failure> {
+    if asked.method.is_safe() {
+        return answered(node, asked, path).await;
+    }
+    // A value that is claimed must stay so until it is written, even if the client goes away.
+    let task = tokio::spawn({
+        let (node, asked, path) = (node.clone(), asked.clone(), path.to_owned());
+        async move { answered(&node, &asked, &path).await }
+    });
+    task.await.unwrap_or_else(|_| {
+        let message = "the request was cut off";
+        Err(Failure::new(ResponseCode::ERROR, message))
+    })
+}
+
+async fn answered(node: &Node, asked: &Asked, path: &str) -> Result<Response, Failure> {
     let answered = match path.split_once('/').unwrap_or((path, "")) {
         ("templates", rest) => template::answer(node, asked, rest).await,
         ("schemas", rest) => template::schema(node, asked, rest).await,
