@@ -1,7 +1,7 @@
 //! Rules by which suffixes are made for registrations that come without a handle.
 //!
-//! A rule is text with parts in braces: `SN{date:yyyyMMdd}{counter:6}{check}`. It is a pure function
-//! of a counter, a time and random octets, all of which the shell brings.
+//! A rule is text with parts in braces: `SN{date:yyyyMMdd}{counter:6}{check}`. It is a pure
+//! function of a counter, a time and random octets, all of which the shell brings.
 
 use std::fmt;
 use std::str::FromStr;

@@ -11,9 +11,9 @@
 //! ```
 //!
 //! The JSON of templates and schemas is made here, since it is what is stored and what is checked.
-//! What a check must know of other records it asks for ([`Lookup`]); who may register is none of its
-//! business: a registration is a change like others. Values carry their readers as permissions, so
-//! whoever resolves sees what he may, by whatever protocol.
+//! What a check must know of other records it asks for ([`Lookup`]); who may register is none of
+//! its business: a registration is a change like others. Values carry their readers as permissions,
+//! so whoever resolves sees what he may, by whatever protocol.
 
 mod decimal;
 mod definition;

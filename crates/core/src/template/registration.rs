@@ -333,8 +333,8 @@ pub fn template_of(values: Values<'_>) -> Option<Handle> {
 //----------- values ---------------------------------------------------------
 
 impl Template {
-    /// The values of a record that is given these: those of the fields, by which it is found, and by
-    /// which template it was registered.
+    /// The values of a record that is given these: those of the fields, by which it is found, and
+    /// by which template it was registered.
     pub fn values(&self, given: &[FieldValue], rule: CaseRule) -> Vec<Value> {
         let version = self.version().to_string();
         let mut values = vec![

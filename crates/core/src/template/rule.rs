@@ -1,7 +1,7 @@
 //! Whether one value is what its field wants, and why not.
 //!
-//! These are the rules that [`schema`](super::schema) writes as JSON Schema; the two must agree, and
-//! a property test compares them.
+//! These are the rules that [`schema`](super::schema) writes as JSON Schema; the two must agree,
+//! and a property test compares them.
 
 use serde_json::Value as Json;
 use time::format_description::well_known::Rfc3339;

@@ -2,8 +2,8 @@
 //! a schema.
 //!
 //! What JSON Schema has no keyword for stands in `x-guantong`: the index and the place of a field,
-//! who reads it, whether it is unique. A schema of others needs none of it. What narrows values in a
-//! way that a template cannot is refused and never dropped.
+//! who reads it, whether it is unique. A schema of others needs none of it. What narrows values in
+//! a way that a template cannot is refused and never dropped.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};

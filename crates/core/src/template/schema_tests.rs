@@ -262,11 +262,14 @@ fn schema_without_our_words_makes_a_template() {
     assert_eq!(
         json["fields"],
         json!([
-            {"index": 2000, "name": "cells", "kind": {"type": "number", "decimals": 0, "maximum": 96}},
+            {"index": 2000, "name": "cells",
+             "kind": {"type": "number", "decimals": 0, "maximum": 96}},
             {"index": 2001, "name": "made", "kind": {"type": "date", "precision": "day"}},
-            {"index": 2002, "name": "mass", "kind": {"type": "number", "decimals": 2, "minimum": 0}},
+            {"index": 2002, "name": "mass",
+             "kind": {"type": "number", "decimals": 2, "minimum": 0}},
             {"index": 2003, "name": "serial", "label": "序列号", "required": true,
-             "kind": {"type": "text", "lengthMin": 3, "lengthMax": TEXT_CHARS_MAX, "pattern": "[A-Z]+"}},
+             "kind": {"type": "text", "lengthMin": 3, "lengthMax": TEXT_CHARS_MAX,
+                      "pattern": "[A-Z]+"}},
         ])
     );
 }
@@ -315,7 +318,10 @@ fn what_no_template_can_say_is_refused_and_all_of_it_is_told() {
 #[test]
 fn depth_and_length_of_a_schema_are_bounded() {
     let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!([inner]));
-    let with = |default: Json| json!({"title": "t", "properties": {"a": {"type": "string", "default": default}}});
+    let with = |default: Json| {
+        let property = json!({"type": "string", "default": default});
+        json!({"title": "t", "properties": {"a": property}})
+    };
     assert!(Definition::from_schema(&with(nested(SCHEMA_DEPTH_MAX - 3))).is_ok());
     assert!(Definition::from_schema(&with(nested(SCHEMA_DEPTH_MAX - 2))).is_err());
     let room = SCHEMA_OCTETS_MAX - with(json!("")).to_string().len();

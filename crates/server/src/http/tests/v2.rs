@@ -208,7 +208,10 @@ async fn template_is_made_from_a_schema_and_given_as_one() {
     );
     check_problem(&ask(Method::GET, "", &path, &Json::Null).await, 404, &[]);
 
-    let with = |property: Json| json!({"prefix": PREFIX, "schema": {"title": "t", "properties": {"a": property}}});
+    let with = |property: Json| {
+        let schema = json!({"title": "t", "properties": {"a": property}});
+        json!({"prefix": PREFIX, "schema": schema})
+    };
     let refused = post(&me, "templates", &with(json!({"type": "strin"}))).await;
     check_problem(&refused, 400, &[]);
     let refused = post(&me, "templates", &with(json!({"type": "object"}))).await;
@@ -330,7 +333,10 @@ async fn update_writes_over_or_changes_what_is_said_and_never_what_may_not_be() 
 async fn unique_values_and_targets_are_checked_for_those_only_who_may_write() {
     let (me, stranger) = prepare();
     let template = publish(&me, "uni").await;
-    let new = |name: &str, fields: Json| json!({"template": template, "handle": format!("{PREFIX}/uni-{name}"), "fields": fields});
+    let new = |name: &str, fields: Json| {
+        let handle = format!("{PREFIX}/uni-{name}");
+        json!({"template": template, "handle": handle, "fields": fields})
+    };
     let first = new("1", json!({"serial": "same"}));
     assert_eq!(post(&me, "registrations", &first).await.status, 201);
     let second = new(
@@ -440,7 +446,10 @@ async fn lists_go_on_where_the_page_before_ended() {
     let (me, _) = prepare();
     let template = publish(&me, "page").await;
     let rows: Vec<Json> = (0..5)
-        .map(|n| json!({"handle": format!("{PREFIX}/page-{n}"), "fields": {"serial": format!("p{n}")}}))
+        .map(|n| {
+            let handle = format!("{PREFIX}/page-{n}");
+            json!({"handle": handle, "fields": {"serial": format!("p{n}")}})
+        })
         .collect();
     let bulk = json!({"template": template, "registrations": rows});
     assert_eq!(
@@ -552,7 +561,7 @@ fn outcomes(answer: &Answer) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn every_row_of_a_batch_gets_its_result_in_each_form() {
+async fn every_row_of_a_batch_gets_its_result_and_stops_no_other() {
     let (me, _) = prepare();
     let template = publish(&me, "bulk").await;
     let handle = |name: &str| format!("{PREFIX}/bulk-{name}");
@@ -563,12 +572,10 @@ async fn every_row_of_a_batch_gets_its_result_in_each_form() {
         {"handle": handle("4"), "fields": {"serial": "b"}},
         {"handle": handle("5"), "fields": {"serial": "b5"}},
     ]);
-    let bulk = |dry_run: bool| json!({"template": template, "dryRun": dry_run, "registrations": rows.clone()});
-    let before = node()
-        .store
-        .record(Handle::parse(&handle("1")).unwrap().borrow())
-        .unwrap();
-    assert!(before.is_none());
+    let bulk = |dry_run: bool| {
+        let rows = rows.clone();
+        json!({"template": template, "dryRun": dry_run, "registrations": rows})
+    };
     let rehearsed = post(&me, "registrations/batch", &bulk(true)).await;
     assert_eq!(rehearsed.json()["dryRun"], true, "{}", rehearsed.text());
     let after = node()
@@ -583,7 +590,13 @@ async fn every_row_of_a_batch_gets_its_result_in_each_form() {
     assert_eq!((&json["done"], &json["refused"]), (&json!(2), &json!(3)));
     assert_eq!(json["results"][3]["errors"][0]["field"], "serial");
     assert_eq!(json["results"][2]["row"], 3);
+}
 
+#[tokio::test]
+async fn batch_is_taken_as_table_and_as_lines() {
+    let (me, _) = prepare();
+    let template = publish(&me, "form").await;
+    let handle = |name: &str| format!("{PREFIX}/form-{name}");
     let send_as = async |kind: &str, query: &str, body: &str| {
         let headers = [("authorization", me.as_str()), ("content-type", kind)];
         let path = format!("/api/v2/registrations/batch?template={template}{query}");
