@@ -133,6 +133,9 @@ pub struct RegistrationAnswer<'a> {
     pub template: String,
     /// The values that the caller may read, by the names of the fields.
     pub fields: Map<String, Json>,
+    /// Whether there are values that he may not read.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub withheld: bool,
 }
 
 /// That a change was made, or would have been.

@@ -239,6 +239,68 @@ proptest! {
     }
 }
 
+/// JSON of any form, with words that mean something here.
+fn anything() -> impl Strategy<Value = Json> {
+    let words = prop::sample::select(vec![
+        "type",
+        "properties",
+        "required",
+        "title",
+        "pattern",
+        "multipleOf",
+        "x-guantong",
+        "kind",
+        "string",
+        "number",
+        "object",
+        "a",
+        "index",
+        "fields",
+        "name",
+        "disabled",
+        "suffix",
+    ]);
+    let leaf = prop_oneof![
+        Just(Json::Null),
+        any::<bool>().prop_map(Json::from),
+        any::<i64>().prop_map(Json::from),
+        any::<f64>().prop_map(Json::from),
+        words.clone().prop_map(Json::from),
+        "\\PC{0,4}".prop_map(Json::from),
+    ];
+    leaf.prop_recursive(5, 40, 6, move |inner| {
+        let entry = (words.clone().prop_map(str::to_owned), inner.clone());
+        prop_oneof![
+            prop::collection::vec(inner, 0..5).prop_map(Json::from),
+            prop::collection::vec(entry, 0..6)
+                .prop_map(|pairs| Json::Object(pairs.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn garbage_is_refused_and_does_not_panic(template in templates(), garbage in anything()) {
+        if let Ok(definition) = Definition::from_schema(&garbage) {
+            let numbered = definition.numbered();
+            let _ = (numbered.faults(), template.definition().breaches(&numbered));
+        }
+        if let Ok(definition) = serde_json::from_value::<Definition>(garbage.clone()) {
+            let _ = definition.numbered().faults();
+        }
+        for name in template.definition().fields.iter().map(|field| &field.name) {
+            let one = Map::from_iter([(name.clone(), garbage.clone())]);
+            let _ = template.check(&one, Extent::Whole);
+        }
+        // A schema of ours in which something is not what it was.
+        let mut schema = template.definition().to_schema();
+        schema["properties"]["a"] = garbage.clone();
+        let _ = Definition::from_schema(&schema);
+        schema["x-guantong"] = garbage;
+        let _ = Definition::from_schema(&schema);
+    }
+}
+
 //----------- Schemas of others ----------------------------------------------
 
 #[test]

@@ -262,7 +262,10 @@ async fn registration_is_checked_and_shown_to_each_as_he_may_read() {
         (&all, &json!(template)),
         "{mine}"
     );
-    assert_eq!(show("").await.json()["fields"], json!({"serial": "A1"}));
+    assert_eq!(mine["withheld"], Json::Null);
+    let public = show("").await.json();
+    let expected = (&json!({"serial": "A1"}), &json!(true));
+    assert_eq!((&public["fields"], &public["withheld"]), expected);
 
     let record = node()
         .store

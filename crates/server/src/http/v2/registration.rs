@@ -69,10 +69,13 @@ async fn show(node: &Node, asked: &Asked, rest: &str) -> Result<Response, Proble
     let values = seen(node, asked, &handle).await?;
     let by = by_which(&values).ok_or_else(|| no_registration(&handle))?;
     let (template, _) = sought::template(node, &by)?;
+    let fields = template.read(&values);
+    let all = sought::record(node, &handle)?.and_then(|record| record.values().to_vec().ok());
     let form = RegistrationAnswer {
         handle: handle.as_str(),
         template: by.to_string(),
-        fields: template.read(&values),
+        withheld: all.is_some_and(|all| template.read(&all).len() > fields.len()),
+        fields,
     };
     Ok(condition::tagged(
         json(asked, StatusCode::OK, &form),
