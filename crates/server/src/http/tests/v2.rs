@@ -504,7 +504,12 @@ async fn only_a_published_template_is_registered_by() {
             .status,
         200
     );
-    check_problem(&post(&me, "registrations", &new("s2")).await, 404, &[]);
+    let withdrawn = post(&me, "registrations", &new("s2")).await;
+    check_problem(&withdrawn, 404, &[]);
+    let mut none = new("s2");
+    none["template"] = json!(format!("{PREFIX}/META_none"));
+    let missing = post(&me, "registrations", &none).await.json();
+    assert_eq!(withdrawn.json()["detail"], missing["detail"]);
     // What was registered stays, and is changed as before.
     let path = format!("registrations/{PREFIX}/pub-s1");
     assert_eq!(ask(Method::GET, "", &path, &Json::Null).await.status, 200);

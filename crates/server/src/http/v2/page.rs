@@ -51,37 +51,31 @@ pub(super) async fn templates(node: &Node, asked: &Asked) -> Result<Response, Pr
 pub(super) async fn registrations(node: &Node, asked: &Asked) -> Result<Response, Problem> {
     let param = |name: &str| asked.params.first(name);
     let rule = node.site().case_rule();
-    let (owner, kind, data) = match (param("template"), param("field"), param("refersTo")) {
-        (None, None, Some(target)) => {
-            let prefix = Handle::parse(target)?.borrow().prefix_handle();
-            (prefix, LINK_TYPE, link(target, rule))
-        }
-        (Some(template), field, None) => {
+    let (template, target) = (param("template"), param("refersTo"));
+    let ((Some(named), None) | (None, Some(named))) = (template, target) else {
+        let message = "which ones? give `template`, or `template` with `field` and `value`, or \
+                       `refersTo`";
+        return Err(Failure::new(ResponseCode::PROTOCOL_ERROR, message).into());
+    };
+    // Whether a template is there is told to those only who may list it.
+    let owner = Handle::parse(named)?.borrow().prefix_handle();
+    may_list(node, asked, &owner).await?;
+    let (kind, data) = match (template, param("field")) {
+        (None, _) => (LINK_TYPE, link(named, rule)),
+        (Some(template), None) => {
             let (template, _) = sought::template(node, &Handle::parse(template)?)?;
-            let owner = template.handle().borrow().prefix_handle();
-            match field {
-                None => (
-                    owner,
-                    HANDLE_TYPE,
-                    template.handle().as_str().as_bytes().to_vec(),
-                ),
-                Some(field) => {
-                    let value = param("value").unwrap_or_default();
-                    let (kind, data) = template.search(field, value, rule).map_err(|why| {
-                        let field = field.to_owned();
-                        vec![FieldFault { field, why }]
-                    })?;
-                    (owner, kind, data)
-                }
-            }
+            let data = template.handle().as_str().as_bytes().to_vec();
+            (HANDLE_TYPE, data)
         }
-        _ => {
-            let message = "which ones? give `template`, or `template` with `field` and `value`, or \
-                           `refersTo`";
-            return Err(Failure::new(ResponseCode::PROTOCOL_ERROR, message).into());
+        (Some(template), Some(field)) => {
+            let (template, _) = sought::template(node, &Handle::parse(template)?)?;
+            let value = param("value").unwrap_or_default();
+            template.search(field, value, rule).map_err(|why| {
+                let field = field.to_owned();
+                vec![FieldFault { field, why }]
+            })?
         }
     };
-    may_list(node, asked, &owner).await?;
     sought::have_indexes(node).await?;
     let (found, next) = find(node, kind, &data, param("after"), limit(asked)?)?;
     let mut handles = Vec::with_capacity(found.len());

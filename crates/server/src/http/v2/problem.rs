@@ -28,6 +28,11 @@ impl Problem {
         self.failure.status(asked).as_u16()
     }
 
+    /// Whether it is that there is no such record.
+    pub(super) fn is_not_found(&self) -> bool {
+        self.failure.is_not_found()
+    }
+
     pub(super) fn into_parts(self) -> (String, Vec<FieldProblem>) {
         (self.failure.message().to_owned(), self.errors)
     }

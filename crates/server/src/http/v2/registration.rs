@@ -116,18 +116,20 @@ async fn create(node: &Node, asked: &Asked) -> Result<Response, Problem> {
 /// The template of that handle, if it may be registered by. One that is not shown is not there.
 pub(super) fn published(node: &Node, handle: &str) -> Result<Template, Problem> {
     let handle = Handle::parse(handle)?;
-    let (template, _) = sought::template(node, &handle)?;
-    match template.state() {
-        State::Draft | State::Withdrawn => {
-            let message = "no such template is published at this node";
-            let failure = Failure::new(ResponseCode::HANDLE_NOT_FOUND, message);
-            Err(failure.about(handle.as_str()).into())
-        }
-        State::Published | State::Disabled => {
-            template.admits()?;
-            Ok(template)
-        }
-    }
+    let template = match sought::template(node, &handle) {
+        Ok((template, _)) => Some(template),
+        Err(problem) if problem.is_not_found() => None,
+        Err(problem) => return Err(problem),
+    };
+    let is_shown =
+        |template: &Template| matches!(template.state(), State::Published | State::Disabled);
+    let template = template.filter(is_shown).ok_or_else(|| {
+        let message = "no such template is published at this node";
+        let failure = Failure::new(ResponseCode::HANDLE_NOT_FOUND, message);
+        failure.about(handle.as_str())
+    })?;
+    template.admits()?;
+    Ok(template)
 }
 
 async fn change(node: &Node, asked: &Asked, rest: &str, mode: Mode) -> Result<Response, Problem> {
