@@ -89,7 +89,9 @@ mod tests {
     fn as_many_requests_are_worked_on_at_a_time_as_there_are_readers() {
         let all = Arc::new(Barrier::new(READERS));
         // Each waits for all others: with one reader less, none would ever end.
-        let work = move |barrier: Arc<Barrier>| drop(barrier.wait());
+        let work = move |barrier: Arc<Barrier>| {
+            barrier.wait();
+        };
         let (readers, queue) = Readers::start(READERS, work).unwrap();
         for _ in 0..READERS {
             queue.push(all.clone()).unwrap();
