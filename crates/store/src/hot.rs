@@ -92,8 +92,16 @@ impl Hot {
         for &gate in &gates {
             *lock(&self.gates[gate]) += 1;
         }
-        // Only now: a reader could put a record back as long as its gate was open.
-        self.change(|table| keys.for_each(|key| table.remove(key)));
+        // Only now: a reader could put a record back as long as its gate was open. Nearly everything
+        // that is written in bulk is not here, and then those who look need not be kept from it.
+        let look = self.look();
+        let here: Vec<_> = keys
+            .filter(|key| look.find(look.place(key), key).is_some())
+            .collect();
+        drop(look);
+        if !here.is_empty() {
+            self.change(|table| here.iter().for_each(|key| table.remove(key)));
+        }
         Closed { hot: self, gates }
     }
 

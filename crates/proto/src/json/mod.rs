@@ -11,6 +11,7 @@
 
 mod data;
 mod jwk;
+mod plain;
 mod quick;
 mod read;
 mod replication;
@@ -50,7 +51,10 @@ pub struct Record {
 impl Record {
     /// Reads a record from JSON text.
     pub fn parse(text: &[u8]) -> Result<Self, JsonError> {
-        Self::from_json(&read::parse(text)?)
+        match plain::read(text) {
+            Some(record) => Ok(record),
+            None => Self::from_json(&read::parse(text)?),
+        }
     }
 
     /// Reads a record from parsed JSON.
@@ -147,10 +151,13 @@ fn read_value(node: &Node<'_>) -> Result<Value, JsonError> {
 fn read_permissions(node: &Node<'_>) -> Result<Permissions, JsonError> {
     const EXPECTED: &str = "four characters 0 or 1 (admin read, admin write, public read, \
                             public write) such as \"1110\"";
-    let text = node.text(EXPECTED)?;
-    let is_form = text.len() == 4 && text.bytes().all(|c| matches!(c, b'0' | b'1'));
-    let bits = is_form.then(|| u8::from_str_radix(text, 2).ok()).flatten();
+    let bits = read_permission_bits(node.text(EXPECTED)?);
     bits.map(Permissions).ok_or_else(|| node.expected(EXPECTED))
+}
+
+fn read_permission_bits(text: &str) -> Option<u8> {
+    let is_form = text.len() == 4 && text.bytes().all(|c| matches!(c, b'0' | b'1'));
+    is_form.then(|| u8::from_str_radix(text, 2).ok()).flatten()
 }
 
 fn read_ttl(node: &Node<'_>) -> Result<Ttl, JsonError> {

@@ -42,7 +42,13 @@ pub(super) fn read_seconds<T: TryFrom<i64>>(node: &Node<'_>) -> Result<T, JsonEr
     if node.json().is_number() {
         return node.integer(EXPECTED);
     }
-    let moment = OffsetDateTime::parse(node.text(EXPECTED)?, &Rfc3339);
-    let moment = moment.map_err(|_| node.expected(EXPECTED))?;
-    T::try_from(moment.unix_timestamp()).map_err(|_| node.expected(EXPECTED))
+    let seconds = seconds_of(node.text(EXPECTED)?);
+    let seconds = seconds.and_then(|seconds| T::try_from(seconds).ok());
+    seconds.ok_or_else(|| node.expected(EXPECTED))
+}
+
+/// Seconds since 1970 of a time in text.
+pub(super) fn seconds_of(text: &str) -> Option<i64> {
+    let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    Some(moment.unix_timestamp())
 }

@@ -1,0 +1,177 @@
+//! Reading the records that nearly all are, without a tree in between: known fields, each once, and
+//! data that is text.
+//!
+//! Nothing is refused here. What is not plain is left to the general way, which takes more and
+//! names the place of a fault.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
+
+use super::{Record, read_permission_bits, time};
+use crate::value::{Permissions, Ttl, Value};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct PlainRecord<'a> {
+    response_code: Option<i32>,
+    #[serde(borrow)]
+    handle: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    values: Vec<PlainValue<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlainValue<'a> {
+    index: i32,
+    #[serde(borrow, rename = "type")]
+    kind: Text<'a>,
+    #[serde(borrow)]
+    data: PlainData<'a>,
+    #[serde(borrow)]
+    permissions: Option<Text<'a>>,
+    ttl: Option<i32>,
+    #[serde(borrow)]
+    timestamp: Option<Text<'a>>,
+}
+
+/// Text that is copied only if it has escapes.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// `"text"`, or `{"format":"string","value":"text"}`.
+struct PlainData<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for PlainData<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(DataVisitor)
+    }
+}
+
+struct DataVisitor;
+
+impl<'de> Visitor<'de> for DataVisitor {
+    type Value = PlainData<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(PlainData(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(PlainData(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let (mut format, mut value) = (None, None);
+        while let Some(Text(name)) = map.next_key()? {
+            let place = match &*name {
+                "format" => &mut format,
+                "value" => &mut value,
+                _ => return Err(A::Error::custom("not plain")),
+            };
+            if place.replace(map.next_value::<Text<'de>>()?.0).is_some() {
+                return Err(A::Error::custom("not plain"));
+            }
+        }
+        match (format.as_deref(), value) {
+            (Some("string"), Some(value)) => Ok(PlainData(value)),
+            _ => Err(A::Error::custom("not plain")),
+        }
+    }
+}
+
+/// The record, if it is plain.
+pub(super) fn read(text: &[u8]) -> Option<Record> {
+    let record: PlainRecord<'_> = serde_json::from_slice(text).ok()?;
+    let values = record.values.into_iter().map(value);
+    Some(Record {
+        response_code: record.response_code,
+        values: values.collect::<Option<_>>()?,
+        handle: record.handle.map(|handle| handle.0.into_owned()),
+    })
+}
+
+fn value(plain: PlainValue<'_>) -> Option<Value> {
+    let permissions = match plain.permissions {
+        Some(Text(text)) => Permissions(read_permission_bits(&text)?),
+        None => Permissions::default(),
+    };
+    let timestamp = match plain.timestamp {
+        Some(Text(text)) => u32::try_from(time::seconds_of(&text)?).ok()?,
+        None => 0,
+    };
+    Some(Value {
+        index: plain.index,
+        timestamp,
+        ttl: plain.ttl.map(Ttl::Relative).unwrap_or_default(),
+        permissions,
+        kind: plain.kind.0.into_owned(),
+        data: plain.data.0.into_owned().into_bytes(),
+        references: Vec::new(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::read::parse as parse_tree;
+    use super::*;
+
+    const RECORD: &str = r#"{"responseCode":1,"handle":"a\/b","values":[{"index":1,"type":"URL","data":{"format":"string","value":"x\n循"},"permissions":"1010","ttl":5,"timestamp":"2023-11-14T22:13:20Z"},{"index":2,"type":"N","data":"y"}]}"#;
+
+    fn at_length(text: &[u8]) -> Option<Record> {
+        Record::from_json(&parse_tree(text).ok()?).ok()
+    }
+
+    #[test]
+    fn plain_record_is_read_as_the_general_way_reads_it() {
+        let found = read(RECORD.as_bytes());
+        assert!(found.is_some());
+        assert_eq!(found, at_length(RECORD.as_bytes()));
+        for text in ["{}", r#"{"values":[]}"#, r#"{"handle":null,"values":[]}"#] {
+            assert_eq!(read(text.as_bytes()), at_length(text.as_bytes()), "{text}");
+        }
+    }
+
+    /// Every octet replaced by every other, and every truncation: either it is not plain, or both
+    /// ways read the same.
+    #[test]
+    fn altered_record_is_never_read_in_another_way() {
+        let octets = RECORD.as_bytes();
+        let same = |text: &[u8]| {
+            if let Some(found) = read(text) {
+                let text = String::from_utf8_lossy(text);
+                assert_eq!(Some(found), at_length(text.as_bytes()), "{text}");
+            }
+        };
+        for at in 0..octets.len() {
+            same(&octets[..at]);
+            for octet in 0..=u8::MAX {
+                let mut altered = octets.to_vec();
+                altered[at] = octet;
+                same(&altered);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_plain_is_left_to_the_general_way() {
+        for text in [
+            r#"{"handle":"a/b","handle":"a/c","values":[]}"#,
+            r#"{"handle":"a/b","other":1,"values":[]}"#,
+            r#"{"values":[{"index":1,"type":"X","data":{"format":"hex","value":"00"}}]}"#,
+            r#"{"values":[{"index":1,"type":"X","data":"x","references":[]}]}"#,
+            r#"{"values":[{"index":1,"type":"X","data":"x","ttl":"2023-11-14T22:13:20Z"}]}"#,
+            r#"{"values":[{"index":1,"type":"X","data":"x","timestamp":7}]}"#,
+        ] {
+            assert!(read(text.as_bytes()).is_none(), "{text}");
+            assert!(at_length(text.as_bytes()).is_some(), "{text}");
+        }
+    }
+}
