@@ -2,8 +2,11 @@
 //! it is answered, beside the rate of the store by itself and of the disk.
 //!
 //! ```text
-//! cargo run --release -p guantong-server --example create_load [-- SECONDS]
+//! cargo run --release -p guantong-server --example create_load [-- SECONDS [PART]]
 //! ```
+//!
+//! `PART` is one of `disk`, `store`, `creates` and `batches`; without it all are measured. The
+//! folder for temporary files is on the disk that is measured.
 //!
 //! Node and clients share the machine. Each client has one connection and one session (6.6), in
 //! which every message carries its code, and waits for each answer; so the number of clients is the
@@ -63,10 +66,14 @@ const DATA_LEN: usize = 250;
 fn main() {
     let seconds = std::env::args().nth(1).and_then(|text| text.parse().ok());
     let time = Duration::from_secs(seconds.unwrap_or(5));
+    let part = std::env::args().nth(2);
+    let is_wanted = |name: &str| part.as_deref().is_none_or(|part| part == name);
     let folder = tempfile::tempdir().unwrap();
-    for group in [1, 64] {
-        let rate = syncs(&folder.path().join("sync"), group, time / 2);
-        println!("disk: writes in groups of {group}, each group synced: {rate:.0}/s");
+    if is_wanted("disk") {
+        for group in [1, 64] {
+            let rate = syncs(&folder.path().join("sync"), group, time / 2);
+            println!("disk: writes in groups of {group}, each group synced: {rate:.0}/s");
+        }
     }
     let mut config = Config::ephemeral(folder.path().join("node"));
     std::fs::create_dir_all(folder.path().join("node")).unwrap();
@@ -78,16 +85,31 @@ fn main() {
     };
     let store = Store::create(&config.data, &create, &Options::default()).unwrap();
     prepare(&store);
-    for threads in [1, 16, 64] {
-        let rate = alone(&store, threads, time);
-        println!("store alone: {threads} at a time, single creates: {rate:.0}/s");
-    }
-    for threads in [1, 4] {
-        let rate = BATCH as f64 * batches_alone(&store, threads, time);
-        println!("store alone: {threads} at a time, batches of {BATCH} creates: {rate:.0}/s");
+    if is_wanted("store") {
+        measure_store(&store, time);
     }
     drop(store);
     let node = start(config).unwrap();
+    if is_wanted("creates") {
+        measure_creates(&node, time);
+    }
+    if is_wanted("batches") {
+        measure_batches(&node, time);
+    }
+}
+
+fn measure_store(store: &Store, time: Duration) {
+    for threads in [1, 16, 64] {
+        let rate = alone(store, threads, time);
+        println!("store alone: {threads} at a time, single creates: {rate:.0}/s");
+    }
+    for threads in [1, 4] {
+        let rate = BATCH as f64 * batches_alone(store, threads, time);
+        println!("store alone: {threads} at a time, batches of {BATCH} creates: {rate:.0}/s");
+    }
+}
+
+fn measure_creates(node: &Running, time: Duration) {
     let address = node.addresses().tcp[0];
     println!(
         "session set-up (Diffie-Hellman, 1024 bits): {:.0} us",
@@ -95,12 +117,15 @@ fn main() {
     );
     println!("proof by secret key: {:.0} us", proof_us(address));
     for clients in [1, 16, 64] {
-        let rate = over_network(&node, clients, time);
+        let rate = over_network(node, clients, time);
         println!("authenticated creates: {clients} clients, one on its way each: {rate:.0}/s");
     }
+}
+
+fn measure_batches(node: &Running, time: Duration) {
     for clients in [1, 4] {
         for atomic in [true, false] {
-            let rate = BATCH as f64 * batches_over_https(&node, clients, atomic, time);
+            let rate = BATCH as f64 * batches_over_https(node, clients, atomic, time);
             let kind = if atomic { "atomic" } else { "change by change" };
             println!(
                 "authenticated batches of {BATCH} over HTTPS, {kind}: {clients} clients: {rate:.0}/s"
