@@ -1,6 +1,6 @@
 //! HTTP/1.1, HTTP/2 and HTTPS, all on the same ports.
 //!
-//! A connection begins with a thread of [`poll`](super::poll), which answers plain requests, and
+//! A connection begins with a thread of `poll`, which answers plain requests, and
 //! comes here when it asks for more. The first octet tells: 0x16 begins a TLS handshake, anything
 //! else is HTTP in clear. What is answered is the router's business; here are the limits of a
 //! connection. Every request carries a [`Peer`] in its extensions, and axum's `ConnectInfo` with

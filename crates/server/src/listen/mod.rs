@@ -2,7 +2,7 @@
 //!
 //! [`udp`] runs on plain threads with batched system calls, one per core: an answer from memory
 //! takes about a microsecond, less than any scheduler would add. Connections begin with threads of
-//! [`poll`], which answer from memory, too. Those that need more go on in [`tcp`] and [`http`],
+//! `poll`, which answer from memory, too. Those that need more go on in [`tcp`] and [`http`],
 //! which run on tokio, where waiting is cheap.
 
 mod cold;

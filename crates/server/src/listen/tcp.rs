@@ -1,6 +1,6 @@
 //! The native protocol over TCP: connections that need more than answers from memory.
 //!
-//! A connection begins with a thread of [`poll`](super::poll) and comes here when it needs
+//! A connection begins with a thread of `poll` and comes here when it needs
 //! something that has to be waited for; it stays here until its end. It stays open until the peer
 //! closes it or is idle for too long. Requests may be sent without waiting for answers; they are
 //! answered in order, and everything that has arrived is answered with one write. Clients that send
