@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use foldhash::fast::RandomState;
 use guantong_proto::data::site::{
     HashOption, Interface, Server as ServerRecord, Site as SiteRecord,
 };
@@ -183,9 +184,9 @@ impl fmt::Debug for Signer {
 #[derive(Clone, Debug, Default)]
 pub struct Homed {
     /// Folded prefixes, without `0.NA/`.
-    prefixes: HashSet<Box<[u8]>>,
+    prefixes: HashSet<Box<[u8]>, RandomState>,
     /// Those of which only the derived prefixes are homed, with their dot.
-    families: HashSet<Box<[u8]>>,
+    families: HashSet<Box<[u8]>, RandomState>,
     /// Octets of the longest of them: longer names need not be looked up, which bounds what a name
     /// of a thousand dots costs.
     longest: usize,
@@ -211,7 +212,7 @@ impl Homed {
                 let key = handle.key(CaseRule::Insensitive);
                 key.as_bytes()[NAMING_AUTHORITY.len() + 1..].into()
             });
-        let (families, prefixes): (HashSet<_>, HashSet<_>) =
+        let (families, prefixes): (HashSet<_, _>, HashSet<_, _>) =
             prefixes.partition(|prefix| prefix.ends_with(b"."));
         let longest = prefixes.iter().chain(&families).map(|prefix| prefix.len());
         Self {
