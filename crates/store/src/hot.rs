@@ -92,8 +92,8 @@ impl Hot {
         for &gate in &gates {
             *lock(&self.gates[gate]) += 1;
         }
-        // Only now: a reader could put a record back as long as its gate was open. Nearly everything
-        // that is written in bulk is not here, and then those who look need not be kept from it.
+        // Only now: a reader could put a record back as long as its gate was open. Nearly all that
+        // is written in bulk is not here, and then those who look need not be kept from it.
         let look = self.look();
         let here: Vec<_> = keys
             .filter(|key| look.find(look.place(key), key).is_some())
