@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::announced_len;
+use super::{announced_len, octets_of, words_of};
 use crate::error::{DecodeError, Reason};
 use crate::limits::{ENVELOPE_LEN, HEADER_LEN};
 use crate::wire::{Reader, Writer};
@@ -60,28 +60,8 @@ impl Envelope {
     /// The envelope that these octets are. Lengths are not judged.
     #[inline]
     pub fn from_octets(octets: &[u8; ENVELOPE_LEN]) -> Self {
-        let &[
-            major,
-            minor,
-            flags,
-            suggested_minor,
-            s0,
-            s1,
-            s2,
-            s3,
-            r0,
-            r1,
-            r2,
-            r3,
-            q0,
-            q1,
-            q2,
-            q3,
-            l0,
-            l1,
-            l2,
-            l3,
-        ] = octets;
+        let [versions, session_id, request_id, sequence, message_len] = words_of(octets);
+        let [major, minor, flags, suggested_minor] = versions;
         Self {
             version: Version::new(major, minor),
             suggested: Version::new(
@@ -91,10 +71,10 @@ impl Envelope {
             compressed: flags & COMPRESSED != 0,
             encrypted: flags & ENCRYPTED != 0,
             truncated: flags & TRUNCATED != 0,
-            session_id: i32::from_be_bytes([s0, s1, s2, s3]),
-            request_id: i32::from_be_bytes([r0, r1, r2, r3]),
-            sequence: i32::from_be_bytes([q0, q1, q2, q3]),
-            message_len: i32::from_be_bytes([l0, l1, l2, l3]),
+            session_id: i32::from_be_bytes(session_id),
+            request_id: i32::from_be_bytes(request_id),
+            sequence: i32::from_be_bytes(sequence),
+            message_len: i32::from_be_bytes(message_len),
         }
     }
 
@@ -112,32 +92,13 @@ impl Envelope {
             | flag(self.encrypted, ENCRYPTED)
             | flag(self.truncated, TRUNCATED);
         let Version { major, minor } = self.version;
-        let [s0, s1, s2, s3] = self.session_id.to_be_bytes();
-        let [r0, r1, r2, r3] = self.request_id.to_be_bytes();
-        let [q0, q1, q2, q3] = self.sequence.to_be_bytes();
-        let [l0, l1, l2, l3] = self.message_len.to_be_bytes();
-        [
-            major,
-            minor,
-            flags,
-            self.suggested.minor,
-            s0,
-            s1,
-            s2,
-            s3,
-            r0,
-            r1,
-            r2,
-            r3,
-            q0,
-            q1,
-            q2,
-            q3,
-            l0,
-            l1,
-            l2,
-            l3,
-        ]
+        octets_of(&[
+            [major, minor, flags, self.suggested.minor],
+            self.session_id.to_be_bytes(),
+            self.request_id.to_be_bytes(),
+            self.sequence.to_be_bytes(),
+            self.message_len.to_be_bytes(),
+        ])
     }
 
     /// The announced message length, judged: not negative, room for a header unless encrypted, at

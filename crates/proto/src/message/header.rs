@@ -1,7 +1,7 @@
 //! The message header (RFC 3652, 2.2.2).
 
-use super::announced_len;
 use super::code::{OpCode, OpFlags, ResponseCode};
+use super::{announced_len, octets_of, words_of};
 use crate::error::DecodeError;
 use crate::limits::HEADER_LEN;
 use crate::wire::{Reader, Writer};
@@ -53,41 +53,17 @@ impl Header {
     /// The header that these octets are. Lengths are not judged.
     #[inline]
     pub fn from_octets(octets: &[u8; HEADER_LEN]) -> Self {
-        let &[
-            o0,
-            o1,
-            o2,
-            o3,
-            c0,
-            c1,
-            c2,
-            c3,
-            f0,
-            f1,
-            f2,
-            f3,
-            s0,
-            s1,
-            recursion_count,
-            reserved,
-            e0,
-            e1,
-            e2,
-            e3,
-            b0,
-            b1,
-            b2,
-            b3,
-        ] = octets;
+        let [op, code, flags, site, expiration, body_len] = words_of(octets);
+        let [serial_high, serial_low, recursion_count, reserved] = site;
         Self {
-            op: OpCode(i32::from_be_bytes([o0, o1, o2, o3])),
-            code: ResponseCode(i32::from_be_bytes([c0, c1, c2, c3])),
-            flags: OpFlags(u32::from_be_bytes([f0, f1, f2, f3])),
-            site_serial: u16::from_be_bytes([s0, s1]),
+            op: OpCode(i32::from_be_bytes(op)),
+            code: ResponseCode(i32::from_be_bytes(code)),
+            flags: OpFlags(u32::from_be_bytes(flags)),
+            site_serial: u16::from_be_bytes([serial_high, serial_low]),
             recursion_count,
             reserved,
-            expiration: u32::from_be_bytes([e0, e1, e2, e3]),
-            body_len: i32::from_be_bytes([b0, b1, b2, b3]),
+            expiration: u32::from_be_bytes(expiration),
+            body_len: i32::from_be_bytes(body_len),
         }
     }
 
@@ -99,39 +75,15 @@ impl Header {
     /// The octets of the header.
     #[inline]
     pub fn to_octets(&self) -> [u8; HEADER_LEN] {
-        let [o0, o1, o2, o3] = self.op.0.to_be_bytes();
-        let [c0, c1, c2, c3] = self.code.0.to_be_bytes();
-        let [f0, f1, f2, f3] = self.flags.0.to_be_bytes();
-        let [s0, s1] = self.site_serial.to_be_bytes();
-        let (recursion_count, reserved) = (self.recursion_count, self.reserved);
-        let [e0, e1, e2, e3] = self.expiration.to_be_bytes();
-        let [b0, b1, b2, b3] = self.body_len.to_be_bytes();
-        [
-            o0,
-            o1,
-            o2,
-            o3,
-            c0,
-            c1,
-            c2,
-            c3,
-            f0,
-            f1,
-            f2,
-            f3,
-            s0,
-            s1,
-            recursion_count,
-            reserved,
-            e0,
-            e1,
-            e2,
-            e3,
-            b0,
-            b1,
-            b2,
-            b3,
-        ]
+        let [serial_high, serial_low] = self.site_serial.to_be_bytes();
+        octets_of(&[
+            self.op.0.to_be_bytes(),
+            self.code.0.to_be_bytes(),
+            self.flags.0.to_be_bytes(),
+            [serial_high, serial_low, self.recursion_count, self.reserved],
+            self.expiration.to_be_bytes(),
+            self.body_len.to_be_bytes(),
+        ])
     }
 
     /// The announced body length, judged.

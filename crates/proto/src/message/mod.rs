@@ -150,6 +150,20 @@ pub fn finish(out: &mut Vec<u8>, start: usize, credential: Option<&[u8]>) {
     patch(ENVELOPE_LEN + HEADER_LEN - 4, body_len);
 }
 
+/// The words of four octets that a part of fixed length consists of.
+#[inline]
+fn words_of<const N: usize>(octets: &[u8]) -> [[u8; 4]; N] {
+    let (words, _) = octets.as_chunks();
+    std::array::from_fn(|n| words.get(n).copied().unwrap_or_default())
+}
+
+/// The octets of such a part.
+#[inline]
+fn octets_of<const LEN: usize>(words: &[[u8; 4]]) -> [u8; LEN] {
+    let octets = words.as_flattened().first_chunk();
+    octets.copied().unwrap_or([0; LEN])
+}
+
 /// Checks a length that a peer announced against [`MESSAGE_LEN_MAX`].
 fn announced_len(field: &'static str, at: usize, len: i32) -> Result<usize, DecodeError> {
     let found =
