@@ -21,6 +21,9 @@ pub const METER_SOURCES_MAX: usize = 8_192;
 const WAYS: usize = 4;
 /// What may be spent at once: the budget of so many microseconds.
 const BURST_US: u64 = 1_000_000;
+/// For how long one cost may use up a budget in advance, in microseconds: nobody is shut out for
+/// longer by one burst.
+const DEBT_US: u64 = 60 * BURST_US;
 
 //----------- Sources --------------------------------------------------------
 
@@ -52,8 +55,9 @@ fn high_half(bits: u128) -> u64 {
 ///
 /// Of each source one number is kept: the moment at which its spending will be made good. A cost
 /// moves that moment on by the time in which the budget earns it, and is allowed if the moment then
-/// lies at most one second ahead. Threads that bring a new source into the table at the same moment
-/// may give it a few costs more; that does no harm, and a lock would.
+/// lies at most one second ahead, or if there was nothing left to make good. Threads that bring a
+/// new source into the table at the same moment may give it a few costs more; that does no harm,
+/// and a lock would.
 #[derive(Debug)]
 pub struct Meter {
     entries: Box<[Entry]>,
@@ -84,17 +88,19 @@ impl Meter {
     }
 
     /// Spends `cost` for `source` if a budget of `per_second` allows it. A single cost above the
-    /// budget of a second is allowed when nothing else was spent for a second.
+    /// budget of a second is allowed when nothing else was spent for a second, and made good by as
+    /// many seconds as it takes.
     pub fn spend(&self, source: u64, cost: u64, per_second: u64, now_ms: u64) -> bool {
         let now_us = now_ms.saturating_mul(1_000);
         let takes_us = cost.saturating_mul(1_000_000) / per_second.max(1);
-        let takes_us = takes_us.min(BURST_US);
+        let takes_us = takes_us.min(DEBT_US);
         let entry = self.entry(source);
         let spent = entry
             .settled_us
             .fetch_update(Relaxed, Relaxed, |settled_us| {
-                let settled_us = settled_us.max(now_us) + takes_us;
-                (settled_us <= now_us + BURST_US).then_some(settled_us)
+                let settled_us = settled_us.max(now_us);
+                let is_allowed = settled_us + takes_us.min(BURST_US) <= now_us + BURST_US;
+                is_allowed.then_some(settled_us + takes_us)
             });
         spent.is_ok()
     }
@@ -256,11 +262,20 @@ mod tests {
     }
 
     #[test]
-    fn cost_above_the_budget_is_allowed_once_a_second() {
+    fn cost_above_the_budget_is_allowed_and_made_good_in_time() {
         let meter = Meter::new();
-        assert!(meter.spend(1, 5_000, 100, 1_000));
-        assert!(!meter.spend(1, 5_000, 100, 1_500));
-        assert!(meter.spend(1, 5_000, 100, 2_500));
+        assert!(meter.spend(1, 500, 100, 1_000));
+        assert!(!meter.spend(1, 500, 100, 5_900));
+        assert!(!meter.spend(1, 1, 100, 5_000));
+        assert!(meter.spend(1, 1, 100, 5_100));
+    }
+
+    #[test]
+    fn one_cost_shuts_nobody_out_for_longer_than_a_minute() {
+        let meter = Meter::new();
+        assert!(meter.spend(1, u64::MAX, 1, 1_000));
+        assert!(!meter.spend(1, 1, 1, 59_000));
+        assert!(meter.spend(1, 1, 1, 61_000));
     }
 
     #[test]
