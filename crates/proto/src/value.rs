@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::data::STATE_TYPE;
+use crate::data::{GRANT_TYPE, STATE_TYPE};
 use crate::error::{DecodeError, Reason};
 use crate::limits::{HANDLE_LEN_MAX, TTL_DEFAULT_SECS, VALUES_MAX};
 use crate::wire::{Reader, Writer};
@@ -153,9 +153,11 @@ impl<'a> ValueRef<'a> {
     /// Whether anybody may read the value.
     ///
     /// A secret key is not public whatever its permissions say: a mistake in that octet must not
-    /// give it away (4.5.4).
+    /// give it away (4.5.4). Neither is a grant: to whom something is shown is nobody else's business.
     pub fn is_public(&self) -> bool {
-        self.permissions.public_read() && !is_of_type(self.kind, b"HS_SECKEY")
+        self.permissions.public_read()
+            && !is_of_type(self.kind, b"HS_SECKEY")
+            && !is_of_type(self.kind, GRANT_TYPE.as_bytes())
     }
 
     /// Whether the value says that its record is reserved or withdrawn, whatever its data and its

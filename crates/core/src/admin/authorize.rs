@@ -185,7 +185,7 @@ pub fn grants<'r, E>(
 }
 
 /// The members of the group in the value of that index, if there is one.
-fn members(values: Values<'_>, index: i32) -> Vec<Reference> {
+pub(crate) fn members(values: Values<'_>, index: i32) -> Vec<Reference> {
     let is_group =
         |value: &ValueRef<'_>| value.index == index && is_of_type(value.kind, b"HS_VLIST");
     let group = values.iter().find(is_group);

@@ -408,6 +408,15 @@ fn sought_index(field: &Field) -> i32 {
     SOUGHT_INDEX_FIRST + (field.index - FIELD_INDEX_FIRST) * i32::from(COUNT_MAX)
 }
 
+/// Index of the field by which a record is found by the value of that index.
+pub fn field_found_by(index: i32) -> Option<i32> {
+    let place = index
+        .checked_sub(SOUGHT_INDEX_FIRST)
+        .filter(|place| *place >= 0)?;
+    let field = FIELD_INDEX_FIRST + place / i32::from(COUNT_MAX);
+    (field <= FIELD_INDEX_LAST).then_some(field)
+}
+
 /// The JSON of a stored text. What somebody else has written there is given as it is.
 fn read_text(kind: &Kind, text: &str) -> Json {
     match kind {

@@ -28,6 +28,9 @@ pub use service::Target;
 pub use site::Site;
 pub use state::{STATE_INDEX, STATE_TYPE, State, StateData};
 
+/// The type of values that say who else reads and writes values of a record: ours, and JSON.
+pub const GRANT_TYPE: &str = "GT_GRANT";
+
 //----------- Data -----------------------------------------------------------
 
 /// The data of a value, read by the rules of its type.
