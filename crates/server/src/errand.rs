@@ -454,12 +454,7 @@ impl Node {
     }
 
     fn chance(&self) -> Chance {
-        Chance {
-            suffix: self.random(),
-            nonce: self.random(),
-            seal: self.random(),
-            exponent: self.random(),
-        }
+        Chance::of(self.random())
     }
 
     fn refuse(&self, refusal: &Refusal, out: &mut Vec<u8>) {

@@ -503,6 +503,28 @@ pub struct Chance {
     pub exponent: [u8; 32],
 }
 
+/// Octets of a [`Chance`].
+pub const CHANCE_LEN: usize = 80;
+
+impl Chance {
+    /// Deals out octets that were drawn together: asking the system costs more than drawing.
+    pub fn of(octets: [u8; CHANCE_LEN]) -> Self {
+        let (halves, _) = octets.as_chunks::<16>();
+        let [suffix, nonce, seal, first, second] = *halves else {
+            unreachable!("80 octets are five times 16");
+        };
+        let mut exponent = [0; 32];
+        exponent[..16].copy_from_slice(&first);
+        exponent[16..].copy_from_slice(&second);
+        Self {
+            suffix,
+            nonce,
+            seal,
+            exponent,
+        }
+    }
+}
+
 impl fmt::Debug for Chance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Chance")

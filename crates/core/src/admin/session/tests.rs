@@ -290,3 +290,16 @@ fn source_with_as_many_proven_sessions_as_it_may_have_gets_no_more() {
     assert_eq!(refused, Err(Rejected::Full));
     assert_eq!(sessions.open(id(9_999), session(), 2, 1_000), Ok(0));
 }
+
+#[test]
+fn every_octet_that_was_drawn_goes_to_one_part_of_a_chance() {
+    let octets: [u8; CHANCE_LEN] = std::array::from_fn(|n| n as u8);
+    let Chance {
+        suffix,
+        nonce,
+        seal,
+        exponent,
+    } = Chance::of(octets);
+    let parts = [&suffix[..], &nonce, &seal, &exponent];
+    assert_eq!(parts.concat(), octets);
+}
