@@ -18,6 +18,7 @@
 
 mod ahead;
 pub mod config;
+mod console;
 pub mod control;
 pub mod demo;
 pub mod errand;

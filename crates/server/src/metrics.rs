@@ -4,6 +4,7 @@
 //! addition to memory that no other core writes. Names, kinds and meanings are declared once, in
 //! [`FAMILIES`]; the reference page is made from it and every exported name is checked against it.
 
+mod brief;
 mod expiry;
 mod recurse;
 
@@ -17,6 +18,7 @@ use guantong_proto::limits::{ENVELOPE_LEN, HEADER_LEN};
 use guantong_proto::message::{OpCode, ResponseCode};
 
 use crate::mirror::MirrorSnapshot;
+pub(crate) use brief::Brief;
 pub use expiry::{Expiring, Expiry};
 pub use recurse::RecurseSnapshot;
 

@@ -582,7 +582,7 @@ impl<'a> PageBuilder<'a> {
 //----------- Stats ----------------------------------------------------------
 
 /// What a store holds and uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
     /// Number of records.

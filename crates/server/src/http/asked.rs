@@ -149,6 +149,7 @@ impl Asked {
             keep_lang: asked_lang.is_some(),
             switch: format!("{}?{switch}", self.path),
             node,
+            is_console: false,
         }
     }
 }

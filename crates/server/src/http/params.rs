@@ -15,11 +15,11 @@ const CALLBACK_LEN_MAX: usize = 128;
 
 /// The parameters of a request in their order.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Params(Vec<(String, String)>);
+pub(crate) struct Params(Vec<(String, String)>);
 
 impl Params {
     /// Reads `name=value&name=value`.
-    pub(super) fn parse(query: &str) -> Result<Self, ParamError> {
+    pub(crate) fn parse(query: &str) -> Result<Self, ParamError> {
         let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes())
             .take(PARAMS_MAX + 1)
             .map(|(name, value)| (name.into_owned(), value.into_owned()))
@@ -65,12 +65,12 @@ impl Params {
     }
 
     /// The first value of `name`.
-    pub(super) fn first(&self, name: &str) -> Option<&str> {
+    pub(crate) fn first(&self, name: &str) -> Option<&str> {
         self.all(name).next()
     }
 
     /// All values of `name` in their order.
-    pub(super) fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
         self.0
             .iter()
             .filter(move |(n, _)| n == name)
@@ -88,7 +88,7 @@ impl Params {
     }
 
     /// The flag, false if absent.
-    pub(super) fn is_set(&self, name: &str) -> bool {
+    pub(crate) fn is_set(&self, name: &str) -> bool {
         self.flag(name).unwrap_or(false)
     }
 
@@ -121,7 +121,7 @@ impl Params {
     }
 
     /// The parameters as a query.
-    pub(super) fn query(&self) -> String {
+    pub(crate) fn query(&self) -> String {
         form_urlencoded::Serializer::new(String::new())
             .extend_pairs(&self.0)
             .finish()
@@ -161,7 +161,7 @@ fn is_callback(name: &str) -> bool {
 
 /// What is wrong with the parameters; the client is at fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum ParamError {
+pub(crate) enum ParamError {
     #[error("more than {PARAMS_MAX} parameters")]
     TooMany,
     #[error("parameter `{name}`: `{found}` is not a whole number")]

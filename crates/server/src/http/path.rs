@@ -109,7 +109,7 @@ pub(super) fn handle(encoded: &str) -> Result<Handle, NameError> {
 }
 
 /// The handle that a proxy path names: as [`handle()`], without what leads it.
-pub(super) fn proxied(encoded: &str) -> Result<Handle, NameError> {
+pub(crate) fn proxied(encoded: &str) -> Result<Handle, NameError> {
     let octets: Cow<'_, [u8]> = percent_decode_str(encoded).into();
     let mut rest: &[u8] = &octets;
     // Each round shortens the name, so this ends.
@@ -126,7 +126,7 @@ fn begins_with(octets: &[u8], lead: &str) -> bool {
 }
 
 /// The path under which this node shows `handle`, ready for a link.
-pub(super) fn link(handle: &str) -> String {
+pub(crate) fn link(handle: &str) -> String {
     let first = handle.split('/').next().unwrap_or_default();
     // Browsers resolve dot segments and drop nothing else, but only between real slashes.
     let has_dots = handle.split('/').any(|part| matches!(part, "." | ".."));
@@ -144,12 +144,12 @@ pub(super) fn api_link(handle: &str) -> String {
 }
 
 /// A handle as the rest of a path.
-pub(super) fn in_path(handle: &str) -> String {
+pub(crate) fn in_path(handle: &str) -> String {
     utf8_percent_encode(handle, IN_PATH).to_string()
 }
 
 /// `text` as the value of a parameter in a query.
-pub(super) fn in_query(text: &str) -> String {
+pub(crate) fn in_query(text: &str) -> String {
     utf8_percent_encode(text, IN_QUERY).to_string()
 }
 

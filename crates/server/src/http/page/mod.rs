@@ -15,24 +15,24 @@
 
 mod chart;
 mod error;
-mod number;
-mod qr;
+pub(crate) mod number;
+pub(crate) mod qr;
 mod record;
 mod series;
 mod signature;
 mod start;
 mod text;
 mod tombstone;
-mod value;
+pub(crate) mod value;
 mod view;
 mod vocabulary;
 
 pub(super) use error::{ErrorPage, error};
 pub(super) use record::{RecordPage, record};
 pub(super) use start::{Sample, StartPage, start};
-pub(super) use text::Lang;
+pub(crate) use text::Lang;
 pub(super) use tombstone::{Tombstone, removed, tombstone};
-pub(super) use view::View;
+pub(crate) use view::View;
 
 /// What a page may load and do: its own style sheet and images, its own forms, no script.
 pub(super) const SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; \
@@ -41,4 +41,4 @@ pub(super) const SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; 
 /// The style sheet.
 pub(super) const STYLE: &str = include_str!("style.css");
 /// The icon.
-pub(super) const ICON_SVG: &str = include_str!("icon.svg");
+pub(crate) const ICON_SVG: &str = include_str!("icon.svg");

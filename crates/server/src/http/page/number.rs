@@ -26,7 +26,7 @@ pub(super) fn full(value: f64) -> String {
 }
 
 /// At most four significant digits with a word for the magnitude: `3.647 million`, `364.7万`.
-pub(super) fn compact(value: f64, lang: Lang) -> String {
+pub(crate) fn compact(value: f64, lang: Lang) -> String {
     let scales: &[(f64, &str)] = match lang {
         Lang::En => &[(1e12, " trillion"), (1e9, " billion"), (1e6, " million")],
         Lang::Zh => &[(1e12, "万亿"), (1e8, "亿"), (1e4, "万")],
@@ -79,7 +79,7 @@ fn decimal(value: f64, decimals: usize) -> String {
 }
 
 /// A count of whole things.
-pub(super) fn count(number: u64) -> String {
+pub(crate) fn count(number: u64) -> String {
     let text = number.to_string();
     let mut grouped = String::with_capacity(text.len() + text.len() / 3);
     for (position, digit) in text.chars().enumerate() {
@@ -138,7 +138,7 @@ pub(super) fn period(start: Date, end: Date, lang: Lang) -> String {
 }
 
 /// A moment in UTC: `2024-03-31 08:15:02 UTC`.
-pub(super) fn moment(seconds: i64) -> Option<String> {
+pub(crate) fn moment(seconds: i64) -> Option<String> {
     let at = OffsetDateTime::from_unix_timestamp(seconds).ok()?;
     let (date, time) = (at.date(), at.time());
     let (hour, minute, second) = time.as_hms();
@@ -146,7 +146,7 @@ pub(super) fn moment(seconds: i64) -> Option<String> {
 }
 
 /// Seconds in the largest units that say it in one or two words: `1 day`, `2小时 30分钟`.
-pub(super) fn duration(seconds: u64, lang: Lang) -> String {
+pub(crate) fn duration(seconds: u64, lang: Lang) -> String {
     const UNITS: [(u64, &str, &str); 4] = [
         (86_400, "day", "天"),
         (3_600, "hour", "小时"),

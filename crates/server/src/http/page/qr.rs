@@ -9,7 +9,7 @@ const ADDRESS_LEN_MAX: usize = 250;
 const QUIET_ZONE: i32 = 4;
 
 /// The code of `address`; `None` if the address is too long.
-pub(super) fn code(address: &str, label: &str) -> Option<Markup> {
+pub(crate) fn code(address: &str, label: &str) -> Option<Markup> {
     if address.len() > ADDRESS_LEN_MAX {
         return None;
     }

@@ -12,7 +12,7 @@ const ACCEPT_LANGUAGE_LEN_MAX: usize = 512;
 
 /// A language of the pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::http) enum Lang {
+pub(crate) enum Lang {
     /// English.
     En,
     /// Simplified Chinese.
@@ -21,7 +21,7 @@ pub(in crate::http) enum Lang {
 
 impl Lang {
     /// The language of a page: the one asked for by name, else the one the browser prefers.
-    pub(in crate::http) fn choose(asked: Option<&str>, headers: &HeaderMap) -> Self {
+    pub(crate) fn choose(asked: Option<&str>, headers: &HeaderMap) -> Self {
         if let Some(lang) = asked.and_then(Self::of_tag) {
             return lang;
         }
@@ -64,7 +64,7 @@ impl Lang {
     }
 
     /// The tag for `lang` attributes.
-    pub(in crate::http) fn tag(self) -> &'static str {
+    pub(crate) fn tag(self) -> &'static str {
         match self {
             Self::En => "en",
             Self::Zh => "zh-CN",
@@ -72,7 +72,7 @@ impl Lang {
     }
 
     /// The value of the `lang` parameter.
-    pub(in crate::http) fn param(self) -> &'static str {
+    pub(crate) fn param(self) -> &'static str {
         match self {
             Self::En => "en",
             Self::Zh => "zh",
@@ -80,7 +80,7 @@ impl Lang {
     }
 
     /// The other language.
-    pub(in crate::http) fn other(self) -> Self {
+    pub(crate) fn other(self) -> Self {
         match self {
             Self::En => Self::Zh,
             Self::Zh => Self::En,
@@ -96,7 +96,7 @@ impl Lang {
     }
 
     /// One of two words.
-    pub(in crate::http) fn pick<T>(self, en: T, zh: T) -> T {
+    pub(crate) fn pick<T>(self, en: T, zh: T) -> T {
         match self {
             Self::En => en,
             Self::Zh => zh,

@@ -42,7 +42,7 @@ const PERMISSIONS_ZH: [&str; AdminPermissions::NAMES.len()] = [
 //----------- Data -----------------------------------------------------------
 
 /// The data of a value.
-pub(super) fn data(value: &Value, handle: &str, view: &View<'_>) -> Markup {
+pub(crate) fn data(value: &Value, handle: &str, view: &View<'_>) -> Markup {
     match Data::decode(&value.kind, &value.data) {
         Data::Admin(data) => admin(&data, view),
         Data::List(list) => references(&list.0, view),
@@ -355,7 +355,7 @@ fn interface_line(interface: &Interface, lang: Lang) -> Markup {
 //----------- Other fields ---------------------------------------------------
 
 /// How long a cache may keep the value.
-pub(super) fn lifetime(ttl: Ttl, lang: Lang) -> String {
+pub(crate) fn lifetime(ttl: Ttl, lang: Lang) -> String {
     match ttl {
         Ttl::Relative(seconds) => number::duration(u64::try_from(seconds).unwrap_or(0), lang),
         Ttl::Absolute(at) => match number::moment(at.into()) {
@@ -367,7 +367,7 @@ pub(super) fn lifetime(ttl: Ttl, lang: Lang) -> String {
 }
 
 /// Who reads and who writes, in words.
-pub(super) fn access(permissions: Permissions, lang: Lang) -> Markup {
+pub(crate) fn access(permissions: Permissions, lang: Lang) -> Markup {
     let text = lang.text();
     let who = |anyone: bool, administrators: bool| match (anyone, administrators) {
         (true, _) => text.anyone,

@@ -14,15 +14,17 @@ const ICON: &str = "/-/icon.svg";
 
 /// How a page is seen: by whom, and from where.
 #[derive(Clone, Debug)]
-pub(in crate::http) struct View<'a> {
+pub(crate) struct View<'a> {
     /// The language.
-    pub(in crate::http) lang: Lang,
+    pub(crate) lang: Lang,
     /// Whether links keep the language, because it was asked for by name.
-    pub(in crate::http) keep_lang: bool,
+    pub(crate) keep_lang: bool,
     /// The same page in the other language.
-    pub(in crate::http) switch: String,
+    pub(crate) switch: String,
     /// The name of the node.
-    pub(in crate::http) node: &'a str,
+    pub(crate) node: &'a str,
+    /// Whether it is a page of the console, where records have a page of their own.
+    pub(crate) is_console: bool,
 }
 
 impl View<'_> {
@@ -33,6 +35,9 @@ impl View<'_> {
 
     /// The page that shows the record of `handle`, whatever it points to.
     pub(in crate::http) fn record_href(&self, handle: &str) -> String {
+        if self.is_console {
+            return format!("/record?handle={}", path::in_query(handle));
+        }
         let lang = match self.keep_lang {
             true => format!("&lang={}", self.lang.param()),
             false => String::new(),
@@ -55,6 +60,7 @@ impl View<'_> {
             keep_lang: false,
             switch: "?lang=zh".to_owned(),
             node: "sample",
+            is_console: false,
         }
     }
 }
@@ -136,6 +142,9 @@ mod tests {
     fn links_keep_the_language_that_was_asked_for() {
         let mut view = View::sample(Lang::Zh);
         assert_eq!(view.record_href("1/中"), "/1/%E4%B8%AD?noredirect");
+        view.is_console = true;
+        assert_eq!(view.record_href("1/a&b"), "/record?handle=1/a%26b");
+        view.is_console = false;
         view.keep_lang = true;
         assert_eq!(view.record_href("1/x"), "/1/x?noredirect&lang=zh");
         assert_eq!(view.start_href(), "/?lang=zh");
