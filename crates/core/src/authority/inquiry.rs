@@ -55,14 +55,14 @@ pub struct Demand<'a> {
 //----------- Inquiry --------------------------------------------------------
 
 /// A resolution that came as a packet and waits for a record.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Inquiry<'a> {
     reply: Reply<'a>,
     lookup: Lookup<'a>,
 }
 
 /// What an inquiry does next.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 #[must_use]
 pub enum Step<'a> {
     /// The record of the key is needed.
@@ -121,11 +121,13 @@ impl<'a> Inquiry<'a> {
         key: &mut Vec<u8>,
         out: &mut Vec<u8>,
     ) -> Step<'a> {
-        match self.lookup.resume(record, key) {
-            Next::Fetch(lookup) => Step::Fetch(Self { lookup, ..self }),
-            Next::Elsewhere(query) => Step::Elsewhere(Elsewhere::new(self.reply, query)),
+        let Self { reply, lookup } = self;
+        let asked = lookup.asked();
+        match lookup.resume(record, key) {
+            Next::Fetch(lookup) => Step::Fetch(Self { reply, lookup }),
+            Next::Elsewhere(query) => Step::Elsewhere(Elsewhere::new(reply, query)),
             Next::Done(outcome) => {
-                say(&self.reply, self.lookup.asked(), &outcome, moment, out);
+                say(&reply, asked, &outcome, moment, out);
                 Step::Done
             }
         }

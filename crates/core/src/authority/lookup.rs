@@ -2,13 +2,15 @@
 
 use guantong_proto::data::StateData;
 use guantong_proto::limits::RECURSION_MAX;
-use guantong_proto::{HandleRef, NameError, ValueRef, Values};
+use guantong_proto::{Handle, HandleRef, NameError, ValueRef, Values, is_of_type};
 
 use super::outcome::{Misdirected, Outcome};
 use super::query::{Query, Recursion};
 use super::record::{RecordView, Selected};
 use super::site::{NAMING_AUTHORITY, Responsibility, Site};
 use super::standing::Standing;
+use crate::grant::{Access, Held, Subject, class_of, field_of};
+use crate::template::TEMPLATE_TYPE;
 
 /// Most parents of a derived prefix that are asked for a referral; bounds the reads of one query.
 pub const PARENTS_MAX: u8 = 16;
@@ -19,7 +21,7 @@ pub(crate) const STATUS: &[u8] = b"0.SITE/STATUS";
 //----------- Lookup ---------------------------------------------------------
 
 /// A query that waits for a record.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Lookup<'q> {
     site: &'q Site,
     query: Query<'q>,
@@ -38,14 +40,25 @@ pub enum Next<'q, 'r> {
     Done(Outcome<Selected<'r>>),
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Stage {
     /// The record of the name itself.
     Own(Responsibility),
+    /// The record of the template whose rules hold for that of the name.
+    Class(Handle),
+    /// The record of the name itself, again, with what the rules of its template show to everybody.
+    Granted(Box<Class>),
     /// The record of a prefix that the name is derived from; so many more may be asked.
     Parent { left: u8 },
     /// The record of the prefix of a name that is not ours: we may know who serves it.
     Delegation,
+}
+
+/// What a template shows to everybody of what is registered by it.
+#[derive(Clone, Debug)]
+struct Class {
+    template: Handle,
+    held: Held,
 }
 
 impl<'q> Lookup<'q> {
@@ -113,12 +126,28 @@ impl<'q> Lookup<'q> {
     where
         'q: 'r,
     {
-        match (self.stage, record) {
-            (Stage::Own(_), Some(record)) => match read(&self.query, record) {
-                Some(outcome) => Next::Done(outcome),
-                // As if it were not there.
-                None => self.resume(None, key),
-            },
+        match (self.stage.clone(), record) {
+            (Stage::Own(_), Some(record)) => {
+                match read(&self.query, record, || self.rules(record, key)) {
+                    Read::Done(outcome) => Next::Done(outcome),
+                    Read::Class(template) => self.ask_class(template, key),
+                    // As if it were not there.
+                    Read::Hidden => self.resume(None, key),
+                }
+            }
+            (Stage::Class(template), record) => self.ask_again(template, record, key),
+            (Stage::Granted(class), Some(record)) => {
+                // It may have changed meanwhile; then what was found is not about it any more.
+                let rules = || match self.class(record, key) {
+                    Some(template) if template == class.template => Rules::Are(class.held.clone()),
+                    _ => Rules::None,
+                };
+                match read(&self.query, record, rules) {
+                    Read::Done(outcome) => Next::Done(outcome),
+                    Read::Class(_) | Read::Hidden => Next::Done(Outcome::NotFound),
+                }
+            }
+            (Stage::Granted(_), None) => Next::Done(Outcome::NotFound),
             (Stage::Own(Responsibility::OwnPrefix), None) => self.not_homed(),
             (Stage::Own(Responsibility::Homed), None) if self.query.do_not_refer => {
                 Next::Done(Outcome::NotFound)
@@ -152,6 +181,56 @@ impl<'q> Lookup<'q> {
                 Err(error) => Next::Done(Outcome::Damaged(error)),
             },
         }
+    }
+
+    //--- Grants
+
+    /// The rules that say what of the record is shown to everybody besides what its values say
+    /// themselves.
+    fn rules(&self, record: RecordView<'_>, key: &[u8]) -> Rules {
+        let Ok(values) = Values::from_wire(record.values) else {
+            return Rules::None;
+        };
+        match self.class(record, key) {
+            Some(template) => Rules::OfClass(template),
+            None => Rules::Are(Held::of(values, None)),
+        }
+    }
+
+    /// The template whose rules hold for the record, if we have it.
+    fn class(&self, record: RecordView<'_>, key: &[u8]) -> Option<Handle> {
+        let (site, values) = (self.site, Values::from_wire(record.values).ok()?);
+        let template = class_of(HandleRef::from_wire(key).ok()?, values, site.case_rule())?;
+        site.holds(template.borrow()).then_some(template)
+    }
+
+    /// Has the template fetched, for its rules.
+    fn ask_class<'r>(self, template: Handle, key: &mut Vec<u8>) -> Next<'q, 'r> {
+        key.clear();
+        template.borrow().fold(self.site.case_rule(), key);
+        Next::Fetch(Self {
+            stage: Stage::Class(template),
+            ..self
+        })
+    }
+
+    /// Has the record of the name fetched again, now that the rules of its template are known.
+    fn ask_again<'r>(
+        self,
+        template: Handle,
+        record: Option<RecordView<'_>>,
+        key: &mut Vec<u8>,
+    ) -> Next<'q, 'r> {
+        let rules = record.and_then(|record| Values::from_wire(record.values).ok());
+        let held = Held::of(Values::EMPTY, rules);
+        key.clear();
+        if let Ok(handle) = HandleRef::from_wire(self.query.handle) {
+            handle.fold(self.site.case_rule(), key);
+        }
+        Next::Fetch(Self {
+            stage: Stage::Granted(Box::new(Class { template, held })),
+            ..self
+        })
     }
 
     fn not_homed<'r>(self) -> Next<'q, 'r> {
@@ -203,27 +282,72 @@ fn is_hidden(record: RecordView<'_>, values: Values<'_>) -> bool {
     !record.all_public && !Standing::of(values).is_public()
 }
 
-/// Reads the record for a caller who has not proven any identity (5.8). `None`: to him there is
-/// none.
-fn read<'a>(query: &Query<'a>, record: RecordView<'a>) -> Option<Outcome<Selected<'a>>> {
+/// What comes of a record for a caller who has not proven any identity.
+enum Read<'a> {
+    Done(Outcome<Selected<'a>>),
+    /// That depends on the rules of this template.
+    Class(Handle),
+    /// To him there is none.
+    Hidden,
+}
+
+/// What shows values to everybody that are not public by themselves.
+enum Rules {
+    None,
+    /// These.
+    Are(Held),
+    /// Those of this template.
+    OfClass(Handle),
+}
+
+impl Rules {
+    fn show(&self, value: &ValueRef<'_>) -> bool {
+        let Self::Are(held) = self else {
+            return false;
+        };
+        let readers = held.subjects(Access::Read, value.index, value.kind);
+        readers.contains(&Subject::Everybody)
+    }
+}
+
+/// Reads the record for a caller who has not proven any identity (5.8). The rules are asked for only
+/// if a value is wanted that is not public by itself.
+fn read<'a>(query: &Query<'a>, record: RecordView<'a>, rules: impl FnOnce() -> Rules) -> Read<'a> {
     let empty = record.values.starts_with(&[0; 4]);
     if record.all_public && query.selection.is_all() && !empty {
-        return Some(Outcome::Record(Selected::whole(record.values)));
+        return Read::Done(Outcome::Record(Selected::whole(record.values)));
     }
     let values = match Values::from_wire(record.values) {
         Ok(values) => values,
-        Err(error) => return Some(Outcome::Damaged(error)),
+        Err(error) => return Read::Done(Outcome::Damaged(error)),
     };
     let standing = match record.all_public {
         true => Standing::Public,
         false => Standing::of(values),
     };
-    match standing {
-        Standing::Public => Some(read_public(query, values)),
-        Standing::Reserved if query.public_only => None,
-        Standing::Reserved => Some(Outcome::AuthenticationNeeded),
-        Standing::Withdrawn(data) => Some(read_withdrawn(query, values, data)),
-    }
+    Read::Done(match standing {
+        Standing::Public if record.all_public => read_public(query, values, &Rules::None),
+        Standing::Public if !wants_granted(query, values) => {
+            read_public(query, values, &Rules::None)
+        }
+        Standing::Public => match rules() {
+            Rules::OfClass(template) => return Read::Class(template),
+            rules => read_public(query, values, &rules),
+        },
+        Standing::Reserved if query.public_only => return Read::Hidden,
+        Standing::Reserved => Outcome::AuthenticationNeeded,
+        Standing::Withdrawn(data) => read_withdrawn(query, values, data),
+    })
+}
+
+/// Whether a value is wanted that is not public and that a rule could show.
+fn wants_granted(query: &Query<'_>, values: Values<'_>) -> bool {
+    let may_be = |value: &ValueRef<'_>| {
+        let is_of_template = is_of_type(value.kind, TEMPLATE_TYPE.as_bytes());
+        is_of_template || field_of(value.index, value.kind).is_some()
+    };
+    let mut values = values.iter().filter(|value| !value.is_public());
+    values.any(|value| may_be(&value) && query.selection.selects(value.index, value.kind))
 }
 
 /// Of a withdrawn record, whoever asks for the state gets that value, and others are told what it
@@ -249,18 +373,19 @@ fn read_withdrawn<'a>(
 }
 
 /// Reads a record that is shown to the public.
-fn read_public<'a>(query: &Query<'a>, values: Values<'a>) -> Outcome<Selected<'a>> {
+fn read_public<'a>(query: &Query<'a>, values: Values<'a>, rules: &Rules) -> Outcome<Selected<'a>> {
     let (selection, sieve) = (query.selection, query.selection.sieve(values.len()));
     let selects = |value: &ValueRef<'_>| match &sieve {
         Some(sieve) => sieve.selects(value.index, value.kind),
         None => selection.selects(value.index, value.kind),
     };
+    // Whoever has sorted a selection, or asked rules, does not want to do so again for the answer.
+    let picks = sieve.is_some() || matches!(rules, Rules::Are(_));
     let (mut found, mut picked) = (false, Vec::new());
     for value in values.iter().filter(selects) {
-        if value.is_public() {
+        if value.is_public() || rules.show(&value) {
             found = true;
-            // Whoever has sorted a selection does not want to compare again for the answer.
-            picked.extend(sieve.is_some().then_some(value));
+            picked.extend(picks.then_some(value));
         } else if !query.public_only {
             // The first value that is not public decides.
             return match value.permissions.admin_read() {
@@ -269,9 +394,9 @@ fn read_public<'a>(query: &Query<'a>, values: Values<'a>) -> Outcome<Selected<'a
             };
         }
     }
-    match (found, sieve) {
+    match (found, picks) {
         (false, _) => Outcome::ValuesNotFound,
-        (true, None) => Outcome::Record(Selected::public(values, selection)),
-        (true, Some(_)) => Outcome::Record(Selected::picked(picked)),
+        (true, false) => Outcome::Record(Selected::public(values, selection)),
+        (true, true) => Outcome::Record(Selected::picked(picked)),
     }
 }

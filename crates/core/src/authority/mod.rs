@@ -33,10 +33,12 @@
 //! * In place of 301, 302 and 303, a peer who may and asks for it has the name resolved:
 //!   [`Step::Elsewhere`].
 //! * A value that is not publicly readable leads to a challenge (402) unless the caller asked for
-//!   public values only.
+//!   public values only, or a rule of the record or of its template shows it to everybody
+//!   ([`grant`](crate::grant)). The rule of a template is one more record to fetch, and then the
+//!   record once more, since none is kept.
 //! * Of a reserved record the public learns nothing, of a withdrawn one why and what took its
 //!   place, whatever the permissions of its values say. Neither refers anybody anywhere.
-//! * HS_SECKEY values are sent to nobody, whatever their permissions say.
+//! * HS_SECKEY and GT_GRANT values are sent to nobody, whatever their permissions say.
 //! * What needs an identity, several records or a write ends in [`Step::HandOver`]: it is for
 //!   [`crate::admin`].
 

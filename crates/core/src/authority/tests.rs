@@ -17,6 +17,7 @@ use super::*;
 use crate::admin::{self, Challenge, Chance, Errand, Ground, NoTables, Rules};
 
 mod elsewhere;
+mod grants;
 mod plain;
 mod state;
 
