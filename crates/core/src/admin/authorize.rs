@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use guantong_proto::data::{Admin, AdminPermissions, List, State};
+use guantong_proto::data::{Admin, AdminPermissions, GRANT_TYPE, List, State};
 use guantong_proto::{
     CaseRule, Handle, HandleRef, Key, Reference, Value, ValueRef, Values, is_of_type,
 };
@@ -254,8 +254,13 @@ fn all(permissions: impl Iterator<Item = AdminPermissions>) -> AdminPermissions 
     permissions.fold(AdminPermissions::default(), AdminPermissions::union)
 }
 
+/// Whoever says to whom something is granted could grant it to himself: he must have it.
+const GRANT: AdminPermissions =
+    AdminPermissions(AdminPermissions::READ_VALUE.0 | AdminPermissions::MODIFY_VALUE.0);
+
 fn add(new: &Value) -> AdminPermissions {
     match is_admin(new.kind.as_bytes()) {
+        false if is_grant(new) => AdminPermissions::ADD_VALUE.union(GRANT),
         true => AdminPermissions::ADD_VALUE.union(AdminPermissions::ADD_ADMIN),
         // It takes all other values from the public.
         false if new.is_state() => {
@@ -267,18 +272,30 @@ fn add(new: &Value) -> AdminPermissions {
 
 fn remove(old: &Value) -> AdminPermissions {
     match is_admin(old.kind.as_bytes()) {
+        // The rule of the class may grant more than that of the record.
+        false if is_grant(old) => AdminPermissions::REMOVE_VALUE.union(GRANT),
         true => AdminPermissions::REMOVE_ADMIN,
         false => AdminPermissions::REMOVE_VALUE,
     }
 }
 
 fn modify(old: &Value, new: &Value) -> AdminPermissions {
-    match (is_admin(old.kind.as_bytes()), is_admin(new.kind.as_bytes())) {
-        (true, true) => AdminPermissions::MODIFY_ADMIN,
-        (true, false) => AdminPermissions::REMOVE_ADMIN.union(AdminPermissions::MODIFY_VALUE),
-        (false, true) => AdminPermissions::MODIFY_VALUE.union(AdminPermissions::ADD_ADMIN),
-        (false, false) => AdminPermissions::MODIFY_VALUE,
-    }
+    let grant = match is_grant(old) || is_grant(new) {
+        true => GRANT,
+        false => AdminPermissions::default(),
+    };
+    grant.union(
+        match (is_admin(old.kind.as_bytes()), is_admin(new.kind.as_bytes())) {
+            (true, true) => AdminPermissions::MODIFY_ADMIN,
+            (true, false) => AdminPermissions::REMOVE_ADMIN.union(AdminPermissions::MODIFY_VALUE),
+            (false, true) => AdminPermissions::MODIFY_VALUE.union(AdminPermissions::ADD_ADMIN),
+            (false, false) => AdminPermissions::MODIFY_VALUE,
+        },
+    )
+}
+
+fn is_grant(value: &Value) -> bool {
+    is_of_type(value.kind.as_bytes(), GRANT_TYPE.as_bytes())
 }
 
 //----------- May anybody? ---------------------------------------------------

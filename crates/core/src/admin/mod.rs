@@ -20,6 +20,7 @@ pub mod authenticate;
 pub mod authorize;
 mod delegate;
 mod errand;
+mod granted;
 mod kept;
 mod known;
 mod listing;

@@ -163,17 +163,6 @@ impl Errand {
         let record = record.ok_or(Stop::from(Outcome::NotFound))?;
         let actor = Actor::Identity(identity);
         let needed = AdminPermissions::READ_VALUE;
-        match self.require(ground, actor, handle, Some(record), needed) {
-            // Others are told what the public is told.
-            Err(Stop::Refused(code, text)) => {
-                return Err(match Standing::of(record.values()) {
-                    Standing::Public => Stop::Refused(code, text),
-                    Standing::Reserved => Outcome::NotFound.into(),
-                    Standing::Withdrawn(data) => Outcome::Withdrawn(data).into(),
-                });
-            }
-            allowed => drop(allowed?),
-        }
         let selection = Selection::of(resolve);
         if selection.is_too_long() {
             return Err(Outcome::SelectionTooLong.into());
@@ -184,9 +173,29 @@ impl Errand {
             None => selection.selects(value.index, value.kind),
         };
         let selected = || record.values().iter().filter(selects);
-        let readable = selected().filter(|value| {
-            let is_secret = is_of_type(value.kind, challenge::SECRET_KEY);
-            !is_secret && (value.permissions.public_read() || value.permissions.admin_read())
+        let granted = match self.require(ground, actor, handle, Some(record), needed) {
+            Err(Stop::Refused(code, text)) => {
+                let standing = Standing::of(record.values());
+                let granted =
+                    self.granted_to_read(ground, identity, record, &standing, selected())?;
+                if granted.is_empty() {
+                    // Others are told what the public is told.
+                    return Err(match standing {
+                        Standing::Public => Stop::Refused(code, text),
+                        Standing::Reserved => Outcome::NotFound.into(),
+                        Standing::Withdrawn(data) => Outcome::Withdrawn(data).into(),
+                    });
+                }
+                Some(granted)
+            }
+            allowed => allowed.map(|_| None)?,
+        };
+        let readable = selected().filter(|value| match &granted {
+            Some(granted) => value.is_public() || granted.contains(&value.index),
+            None => {
+                let is_secret = is_of_type(value.kind, challenge::SECRET_KEY);
+                !is_secret && (value.permissions.public_read() || value.permissions.admin_read())
+            }
         });
         let values: Vec<&[u8]> = readable.map(|value| value.wire()).collect();
         if values.is_empty() {
@@ -269,6 +278,13 @@ impl Errand {
         let right = match allowed {
             Err(Stop::Refused(..)) if Standing::of(record.values()) == Standing::Reserved => {
                 return Err(Conflict::NoRecord.into());
+            }
+            Err(refused @ Stop::Refused(..)) => {
+                let granted = match actor {
+                    Actor::Identity(who) => self.granted_to_write(ground, who, record, change)?,
+                    _ => None,
+                };
+                granted.ok_or(refused)?
             }
             allowed => allowed?,
         };

@@ -105,11 +105,11 @@ pub enum Right {
     /// The setting `administration.server_admin_full_access`, and the one above.
     FullAccess,
     /// HS_ADMIN values: mostly one; two where a record may be written over since it could be
-    /// deleted and created again.
+    /// deleted and created again. Or GT_GRANT values, one for each field that is written.
     Administrator(Vec<Used>),
 }
 
-/// What was used of an HS_ADMIN value.
+/// What was used of an HS_ADMIN or GT_GRANT value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Used {
     /// The record that has the value.

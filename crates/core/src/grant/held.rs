@@ -120,6 +120,15 @@ impl Held {
         }
     }
 
+    /// The rule of a template that is not shown yet: it is shared with others before. Nothing of
+    /// another record.
+    pub fn of_template(record: Values<'_>) -> Self {
+        match is_template(record) {
+            true => Self::of(record, None),
+            false => Self::default(),
+        }
+    }
+
     /// Where the rule comes from.
     pub fn origin(&self) -> Origin {
         match self.own {

@@ -34,23 +34,23 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// Whether one of the subjects names him. Records of groups are asked of `lookup`; what it says
+    /// The first of the subjects that names him, those without groups before others. Records of groups are asked of `lookup`; what it says
     /// if one is not at hand is given back, and the caller fetches it and asks again. A group that
     /// is not there has no members.
     ///
     /// Of the members of a group, those with the index of a group are groups; all others are keys,
     /// so that a long list of keys costs no record each.
-    pub fn is_among<'r, E>(
+    pub fn named_by<'r, 's, E>(
         &mut self,
-        subjects: &[Subject],
+        subjects: &'s [Subject],
         mut lookup: impl FnMut(HandleRef<'_>) -> Result<Option<Values<'r>>, E>,
-    ) -> Result<bool, E> {
+    ) -> Result<Option<&'s Subject>, E> {
         let is_direct = |subject: &Subject| match subject {
             Subject::Everybody => true,
             Subject::Named { index, handle } => self.is_key(*index, handle.borrow()),
         };
-        if subjects.iter().any(is_direct) {
-            return Ok(true);
+        if let Some(direct) = subjects.iter().find(|subject| is_direct(subject)) {
+            return Ok(Some(direct));
         }
         for subject in subjects.iter().filter(|subject| subject.is_group()) {
             let is_member = match self.groups.get(subject) {
@@ -62,10 +62,10 @@ impl<'a> Caller<'a> {
                 }
             };
             if is_member {
-                return Ok(true);
+                return Ok(Some(subject));
             }
         }
-        Ok(false)
+        Ok(None)
     }
 
     fn is_member<'r, E>(
@@ -137,12 +137,12 @@ mod tests {
         let subjects: Vec<_> = subjects.iter().map(|one| one.parse().unwrap()).collect();
         let mut asked = 0;
         let mut caller = Caller::new(&identity, CaseRule::Insensitive);
-        let found = caller.is_among(&subjects, |handle| {
+        let found = caller.named_by(&subjects, |handle| {
             asked += 1;
             let found = groups.iter().find(|(name, _)| *name == handle.as_str());
             Ok::<_, Infallible>(found.map(|(_, wire)| Values::from_wire(wire).unwrap()))
         });
-        (found.unwrap(), asked)
+        (found.unwrap().is_some(), asked)
     }
 
     #[test]

@@ -35,10 +35,10 @@ pub use field::{
 pub use life::{NotAmended, State, Template, WrongState};
 pub use mint::{Rule, RuleError, Seed, UsedUp};
 pub use pattern::{Pattern, PatternError};
-pub use record::{KEY_TYPE, NotATemplate, TEMPLATE_INDEX, TEMPLATE_TYPE, prefix_key};
+pub use record::{KEY_TYPE, NotATemplate, TEMPLATE_INDEX, TEMPLATE_TYPE, field_name, prefix_key};
 pub use registration::{
     Extent, FieldFault, FieldValue, HANDLE_TYPE, LINK_TYPE, Lookup, VERSION_INDEX, field_found_by,
-    is_registered, link, template_of,
+    is_key_of, is_registered, link, template_of,
 };
 pub use rule::Why;
 pub use schema::DIALECT;

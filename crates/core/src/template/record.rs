@@ -10,7 +10,7 @@
 //! Everything else in the record, its administrators above all, is not the template's business.
 
 use guantong_proto::data::{STATE_INDEX, State as RecordState, StateData};
-use guantong_proto::{CaseRule, Handle, HandleRef, Value, Values, is_of_type};
+use guantong_proto::{CaseRule, Handle, HandleRef, Value, ValueRef, Values, is_of_type};
 use serde::{Deserialize, Serialize};
 
 use super::definition::Definition;
@@ -108,6 +108,15 @@ impl Template {
     pub fn owns(value: &Value) -> bool {
         is_of_type(value.kind.as_bytes(), TEMPLATE_TYPE.as_bytes()) || value.index == STATE_INDEX
     }
+}
+
+/// The name of a field, by its index and the record of the template.
+pub fn field_name(template: Values<'_>, index: i32) -> Option<String> {
+    let is_field = |value: &ValueRef<'_>| {
+        value.index == index && value.kind.eq_ignore_ascii_case(FIELD_TYPE.as_bytes())
+    };
+    let field: Field = serde_json::from_slice(template.iter().find(is_field)?.data).ok()?;
+    Some(field.name)
 }
 
 /// Data of the value by which the templates of a prefix are found.

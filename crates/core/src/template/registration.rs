@@ -231,10 +231,8 @@ impl Template {
 
     /// Data of the value by which a registration is found by the value of a field.
     fn search_key(&self, field: &Field, part: &str, rule: CaseRule) -> Vec<u8> {
-        let template = self.handle().key(rule);
-        let index = format!("{} ", field.index);
-        let head = [b"registration ", index.as_bytes(), template.as_bytes()];
-        [&head.concat(), &b"\n"[..], part.as_bytes()].concat()
+        let head = search_head(self.handle(), field.index, rule);
+        [&head, part.as_bytes()].concat()
     }
 
     /// How registrations are found that have this value in this field: a type and the data; or why
@@ -259,6 +257,24 @@ impl Template {
             _ => (KEY_TYPE, self.search_key(field, &part, rule)),
         })
     }
+}
+
+/// What the data begins with by which registrations are found by the values of a field.
+fn search_head(template: &Handle, field: i32, rule: CaseRule) -> Vec<u8> {
+    let index = format!("{field} ");
+    let template = template.key(rule);
+    [
+        b"registration ",
+        index.as_bytes(),
+        template.as_bytes(),
+        b"\n",
+    ]
+    .concat()
+}
+
+/// Whether these data are of a value by which registrations of the template are found by the field.
+pub fn is_key_of(data: &[u8], template: &Handle, field: i32, rule: CaseRule) -> bool {
+    data.starts_with(&search_head(template, field, rule))
 }
 
 /// Data of the value by which a record is found that refers to this handle.
