@@ -6,5 +6,6 @@
 pub mod batch;
 pub mod control;
 pub mod handles;
+pub mod login;
 pub mod observation;
 pub mod v2;

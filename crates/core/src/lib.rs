@@ -14,6 +14,7 @@ pub mod admin;
 pub mod authority;
 pub mod delegation;
 pub mod grant;
+pub mod identity;
 pub mod location;
 pub mod namespace;
 pub mod redirect;

@@ -19,7 +19,7 @@ use guantong_core::admin::web::WebSessions;
 use guantong_core::admin::{
     Challenge, Chance, Confirm, Effect, Errand, Expected, Follow, Ground, Kept, LIST_PAGE_LEN,
     Listed, Listing, Next, Order, Place, Presented, Refusal, StoredRecord, Stream, Tables, Wanted,
-    Write, Written,
+    Write, Written, places,
 };
 use guantong_core::authority::{Demand, Moment, Recursion};
 use guantong_proto::Handle;
@@ -128,14 +128,16 @@ impl Errands {
         self.places.available_permits() == 0
     }
 
-    fn is_blocked(&self, subjects: &[Subject], now_ms: u64) -> bool {
+    /// Whether too many proofs of one of them were wrong.
+    pub(crate) fn is_blocked(&self, subjects: &[Subject], now_ms: u64) -> bool {
         let attempts = locked(&self.attempts);
         subjects
             .iter()
             .any(|subject| attempts.is_blocked(subject, now_ms))
     }
 
-    fn failed(&self, subjects: Vec<Subject>, now_ms: u64) {
+    /// Counts a wrong proof.
+    pub(crate) fn failed(&self, subjects: Vec<Subject>, now_ms: u64) {
         let mut attempts = locked(&self.attempts);
         for subject in subjects {
             attempts.failed(subject, now_ms);
@@ -673,6 +675,23 @@ impl Node {
         };
         let code = ResponseCode::OPERATION_NOT_SUPPORTED;
         stream.refuse(&self.site(), code, NO_FEED, &moment, out);
+    }
+
+    /// The record of a handle that is here or elsewhere, or why it could not be had.
+    pub(crate) async fn record_of(&self, handle: &Handle) -> Result<Option<StoredRecord>, String> {
+        // Never closed, as above.
+        let _place = self.errands.places.acquire().await;
+        let places = places(&self.site(), handle.borrow());
+        for place in places {
+            let wanted = Wanted {
+                handle: handle.clone(),
+                place: *place,
+            };
+            if let Some(record) = self.fetch(&wanted).await? {
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
     }
 
     async fn fetch(&self, wanted: &Wanted) -> Result<Option<StoredRecord>, String> {

@@ -29,6 +29,7 @@ pub mod key;
 pub mod limit;
 pub mod listen;
 pub mod log;
+mod login;
 pub mod metrics;
 pub mod mirror;
 pub mod node;

@@ -28,6 +28,7 @@ use crate::http::{Claims, RequestIds};
 use crate::key::{KeyError, ServerKey};
 use crate::limit::{Connections, Meter};
 use crate::log::Throttle;
+use crate::login::Logins;
 use crate::metrics::{Drop as Dropped, Metrics, Snapshot, Transport};
 use crate::mirror::Mirroring;
 use crate::pace::Pace;
@@ -99,6 +100,8 @@ pub struct Node {
     pub(crate) errands: Errands,
     /// Values of unique fields that are being registered.
     pub(crate) claims: Claims,
+    /// Who is logged in.
+    pub(crate) logins: Logins,
     /// The numbers by which the log knows requests over HTTP.
     pub(crate) request_ids: RequestIds,
     config: ArcSwap<Config>,
@@ -162,6 +165,7 @@ impl Node {
             mirroring,
             request_ids: RequestIds::from(u64::from_be_bytes(run)),
             claims: Claims::default(),
+            logins: Logins::default(),
             errands: Errands::new(config.administration.challenge_time.0),
             config: ArcSwap::from_pointee(config),
             site: ArcSwap::from_pointee(site),

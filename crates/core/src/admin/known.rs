@@ -31,6 +31,18 @@ pub enum Place {
     Elsewhere,
 }
 
+/// Where the record of `handle` is to be looked for, one place after the other.
+///
+/// The prefix record of a prefix that is homed here belongs to the parent; a copy of it here is
+/// believed, since the operator has put it there (6.7).
+pub fn places(site: &Site, handle: HandleRef<'_>) -> &'static [Place] {
+    match site.responsibility(handle) {
+        Ok(Responsibility::Homed) => &[Place::Here],
+        Ok(Responsibility::OwnPrefix) => &[Place::Here, Place::Elsewhere],
+        Err(_) => &[Place::Elsewhere],
+    }
+}
+
 //----------- Confirm --------------------------------------------------------
 
 /// An answer by a secret key that only another server knows: it is to be asked whether the answer
@@ -103,22 +115,17 @@ enum Found {
 
 impl Known {
     /// The record of `handle`, `None` if there is none, or what is missing to know that.
-    ///
-    /// The prefix record of a prefix that is homed here belongs to the parent; a copy of it here is
-    /// believed, since the operator has put it there (6.7).
     pub(super) fn record(
         &self,
         site: &Site,
         handle: HandleRef<'_>,
     ) -> Result<Option<&StoredRecord>, Missing> {
-        match site.responsibility(handle) {
-            Ok(Responsibility::Homed) => self.at(site, handle, Place::Here),
-            Ok(Responsibility::OwnPrefix) => match self.at(site, handle, Place::Here)? {
-                Some(copy) => Ok(Some(copy)),
-                None => self.at(site, handle, Place::Elsewhere),
-            },
-            Err(_) => self.at(site, handle, Place::Elsewhere),
+        for place in places(site, handle) {
+            if let Some(found) = self.at(site, handle, *place)? {
+                return Ok(Some(found));
+            }
         }
+        Ok(None)
     }
 
     /// The record of `handle` in our own store, `None` if there is none.

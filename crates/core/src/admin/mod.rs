@@ -41,7 +41,7 @@ pub use authorize::{Grant, grants};
 pub use delegate::{Administrator, Delegation};
 pub use errand::{Errand, Ground, Next};
 pub use kept::Kept;
-pub use known::{Confirm, FETCHES_MAX, KNOWN_OCTETS_MAX, Place, StoredRecord, Wanted};
+pub use known::{Confirm, FETCHES_MAX, KNOWN_OCTETS_MAX, Place, StoredRecord, Wanted, places};
 pub use listing::{Follow, LIST_PAGE_LEN, Listed, Listing};
 pub use open::Refusal;
 pub use perform::STALE;

@@ -58,6 +58,8 @@ pub struct Config {
     pub recurse: RecurseConfig,
     /// Who may do what over the network.
     pub administration: AdministrationConfig,
+    /// Logins of programs and people.
+    pub login: LoginConfig,
     /// Which roots are believed, and how records are signed.
     pub trust: TrustConfig,
     /// Whom it follows, and who follows it.
@@ -139,6 +141,30 @@ pub struct AdministrationConfig {
     pub rules: Rules,
     /// Time in which a challenge must be answered.
     pub challenge_time: Span,
+}
+
+/// Logins of programs and people.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoginConfig {
+    /// Time after which a token that was not used is worth nothing.
+    pub idle_timeout: Span,
+    /// Networks from which passwords and tokens are taken over plain HTTP.
+    pub plain_http_allow: Vec<IpNet>,
+}
+
+impl LoginConfig {
+    fn of(spec: v1::Login) -> Self {
+        Self {
+            idle_timeout: spec.idle_timeout,
+            plain_http_allow: spec.plain_http_allow,
+        }
+    }
+
+    /// Whether passwords and tokens of `peer` are taken over plain HTTP.
+    pub fn allows_plain_http(&self, peer: IpAddr) -> bool {
+        let mut networks = self.plain_http_allow.iter();
+        networks.any(|network| network.contains(&peer))
+    }
 }
 
 /// Which roots are believed, and how records are signed.
@@ -317,6 +343,7 @@ impl Config {
             },
             recurse: RecurseConfig::of(spec.recurse, &folder),
             administration: AdministrationConfig::of(administration, &spec.records),
+            login: LoginConfig::of(spec.login),
             trust: TrustConfig::of(spec.trust, &folder),
             mirror: MirrorConfig::of(spec.mirror, &folder, spec.site.key),
             limits: Limits {

@@ -250,6 +250,14 @@ settings! {
         /// Time in which a challenge must be answered.
         challenge_time: Span = Span::secs(20), Span::secs(1) => Span::secs(300);
     }
+    /// Logins of programs and people, and the tokens (令牌) that they get.
+    login: Login {
+        /// Time after which a token that was not used is worth nothing.
+        idle_timeout: Span = Span::secs(86_400), Span::secs(60) => Span::secs(2_592_000);
+        /// Networks from which passwords and tokens are taken over plain HTTP, where others on the
+        /// way could read them. Over HTTPS they are taken from everywhere.
+        plain_http_allow: Vec<IpNet> = loopback_networks();
+    }
     /// Trust: which roots are believed, and whether records are signed as they are written.
     trust: Trust {
         /// File with the root keys that are believed: a key in any form, the record 0.0/0.0 as

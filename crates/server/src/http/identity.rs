@@ -1,11 +1,12 @@
-//! Who asks, over HTTP: Basic, and the Handle scheme with its sessions (8.5). Over HTTPS only.
+//! Who asks, over HTTP: Basic, and the Handle scheme with its sessions (8.5), over HTTPS only; and
+//! the tokens of logins (RFC 6750), or their cookie at the console address.
 //!
 //! Nothing is believed here. What the headers say is taken apart and goes with the request to
 //! `core`, which fetches the key and checks it.
 
 use std::str::FromStr;
 
-use axum::http::header::{AUTHORIZATION, ORIGIN};
+use axum::http::header::{AUTHORIZATION, COOKIE, ORIGIN};
 use axum::http::{HeaderName, HeaderValue};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -22,6 +23,7 @@ use super::asked::Asked;
 use crate::errand::locked;
 use crate::limit::host_of;
 use crate::listen::tls::ClientCertificate;
+use crate::login::{self, LoginError};
 use crate::node::Node;
 
 /// Octets of a nonce of the client; ours have 16.
@@ -48,13 +50,20 @@ pub(super) fn offered(node: &Node, asked: &Asked) -> Result<Option<Offered>, Fai
     let Some(header) = asked.header(AUTHORIZATION) else {
         // A node that is open to all on this machine is not open to every page in its browsers.
         refuse_foreign(asked)?;
+        if let Some(token) = cookie(asked) {
+            return session_of(node, token).map(Some);
+        }
         return asked.shown.as_ref().map(certificate).transpose();
     };
+    let (scheme, rest) = header.split_once(' ').unwrap_or((header, ""));
+    if scheme.eq_ignore_ascii_case("Bearer") {
+        node.login_takes(&asked.peer)?;
+        return session_of(node, rest.trim()).map(Some);
+    }
     if !asked.peer.secure {
         let message = "credentials are taken over HTTPS only: over HTTP, others read them too";
         return Err(Failure::new(ResponseCode::AUTHENTICATION_NEEDED, message));
     }
-    let (scheme, rest) = header.split_once(' ').unwrap_or((header, ""));
     if scheme.eq_ignore_ascii_case("Basic") {
         refuse_foreign(asked)?;
         return basic(rest.trim()).map(Some);
@@ -69,7 +78,7 @@ pub(super) fn offered(node: &Node, asked: &Asked) -> Result<Option<Offered>, Fai
         return handle(node, &fields);
     }
     Err(wrong(
-        "the scheme of `Authorization` is neither Basic nor Handle",
+        "the scheme of `Authorization` is none of Basic, Handle and Bearer",
     ))
 }
 
@@ -102,6 +111,47 @@ pub(super) fn identity(text: &str) -> Result<Identity, Failure> {
     let text = percent_encoding::percent_decode_str(text).decode_utf8();
     let text = text.map_err(|_| wrong("the identity is not UTF-8"))?;
     Identity::from_str(&text).map_err(|error| wrong(&format!("`{text}`: {error}")))
+}
+
+//----------- Bearer ---------------------------------------------------------
+
+/// The token that the request carries, if it carries one: of the header, or of the cookie.
+pub(super) fn token(asked: &Asked) -> Option<&str> {
+    let Some(header) = asked.header(AUTHORIZATION) else {
+        return cookie(asked);
+    };
+    let (scheme, token) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim())
+}
+
+/// The token in the cookie of the console. Elsewhere nobody sets one.
+fn cookie(asked: &Asked) -> Option<&str> {
+    let header = asked.header(COOKIE).filter(|_| asked.peer.console)?;
+    let mut pairs = header.split(';').filter_map(|pair| pair.split_once('='));
+    let pair = pairs.find(|(name, _)| name.trim() == login::COOKIE);
+    pair.map(|(_, token)| token.trim())
+}
+
+/// Whoever is logged in under a token.
+fn session_of(node: &Node, token: &str) -> Result<Offered, Failure> {
+    let proven = node.login_of(token).ok_or_else(|| {
+        let message = "nobody is logged in under this token any more: log in again";
+        Failure::new(ResponseCode::AUTHENTICATION_FAILED, message).of_proof()
+    })?;
+    Ok(Offered {
+        presented: Presented::Session(proven),
+        session: None,
+    })
+}
+
+impl From<LoginError> for Failure {
+    fn from(error: LoginError) -> Self {
+        let message = error.to_string();
+        match error {
+            LoginError::Plain => Self::new(ResponseCode::AUTHENTICATION_NEEDED, message),
+            LoginError::Failed(failed) => Self::new(failed.code(), message).of_proof(),
+        }
+    }
 }
 
 //----------- Basic ----------------------------------------------------------

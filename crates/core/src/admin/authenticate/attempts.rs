@@ -16,6 +16,10 @@ const SOURCE_LEAK_MS: u64 = 3_000;
 const IDENTITY_BURST: u64 = 100;
 /// Time after which one of them is forgotten.
 const IDENTITY_LEAK_MS: u64 = 1_000;
+/// Wrong passwords that a source may try for a user at once: people mistype, and choose badly.
+const PASSWORD_BURST: u64 = 10;
+/// Time after which one of them is forgotten.
+const PASSWORD_LEAK_MS: u64 = 60_000;
 
 //----------- Subject --------------------------------------------------------
 
@@ -26,6 +30,8 @@ pub enum Subject {
     Source(u64),
     /// An identity whose secret key is tried, by its folded handle.
     Identity(Box<[u8]>),
+    /// A user, by his folded handle, whose password a peer tries.
+    Password(Box<[u8]>, u64),
 }
 
 impl Subject {
@@ -33,6 +39,7 @@ impl Subject {
         match self {
             Self::Source(_) => SOURCE_LEAK_MS,
             Self::Identity(_) => IDENTITY_LEAK_MS,
+            Self::Password(..) => PASSWORD_LEAK_MS,
         }
     }
 
@@ -40,6 +47,7 @@ impl Subject {
         match self {
             Self::Source(_) => SOURCE_BURST,
             Self::Identity(_) => IDENTITY_BURST,
+            Self::Password(..) => PASSWORD_BURST,
         }
     }
 }

@@ -292,6 +292,42 @@ pub fn verify_owner(
     claim.proven(keys.find(is_owned))
 }
 
+/// Checks a signature over one of `texts`, as programs log in that know nothing of the native
+/// protocol: by the key at `index`, in the usual scheme of its kind (RSA PKCS#1 v1.5, ECDSA and
+/// Ed25519 with SHA-256, SM2 with SM3). Also says which text was signed.
+pub fn verify_text(
+    user: &Handle,
+    index: i32,
+    texts: &[&str],
+    signature: &[u8],
+    record: Option<Values<'_>>,
+) -> Result<(Proven, usize), Failed> {
+    let claim = Claim {
+        kind: KeyKind::Public,
+        user: user.clone(),
+        index,
+        signed: Box::default(),
+    };
+    let values = record.unwrap_or(Values::EMPTY);
+    let keys = values.iter().filter(|value| claim.names(value));
+    for value in keys.take(KEYS_MAX) {
+        let key = PublicKey::decode(value.data).ok();
+        let Some(key) = key.and_then(|key| VerifyingKey::new(&key).ok()) else {
+            continue;
+        };
+        let hash = match &key {
+            #[cfg(feature = "sm")]
+            VerifyingKey::Sm2(_) => Hash::Sm3,
+            _ => Hash::Sha256,
+        };
+        let is_signed = |text: &&str| key.verify(hash, text.as_bytes(), signature).is_ok();
+        if let Some(at) = texts.iter().position(is_signed) {
+            return Ok((claim.proven(Some(value))?, at));
+        }
+    }
+    claim.proven(None).map(|proven| (proven, 0))
+}
+
 /// An identity that was proven, and by which key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proven {
@@ -316,6 +352,17 @@ impl Proven {
     pub(crate) fn of(identity: Identity) -> Self {
         let key = ProvenKey::Digest(Vec::new());
         Self { identity, key }
+    }
+
+    /// An identity that was proven otherwise: `value` of its record is what has proven it.
+    pub fn by(handle: &Handle, value: &ValueRef<'_>) -> Self {
+        Self {
+            identity: Identity {
+                handle: handle.clone(),
+                index: value.index,
+            },
+            key: ProvenKey::Digest(key_digest(value)),
+        }
     }
 
     /// What follows from what the server says that has the secret key.

@@ -5,6 +5,7 @@
 //!  schemas        template   a template as JSON Schema
 //!  registrations  registration   create, show, change, delete; list and search are in page
 //!  registrations/batch   bulk    many of them: JSON, JSON Lines, CSV
+//!  login          login      a signed nonce gives a token
 //! ```
 //!
 //! What is right is decided in `core::template`. A change becomes the native request that means the
@@ -12,6 +13,7 @@
 //! check must know of other records is looked up in `sought`.
 
 mod bulk;
+mod login;
 mod page;
 mod problem;
 mod registration;
@@ -63,6 +65,7 @@ async fn answered(node: &Node, asked: &Asked, path: &str) -> Result<Response, Fa
             bulk::answer(node, asked).await
         }
         ("registrations", rest) => registration::answer(node, asked, rest).await,
+        ("login", rest) => login::answer(node, asked, rest).await,
         _ => {
             let message = format!(
                 "there is no `/api/v2/{path}`; see `/api/v2/templates`, `/api/v2/schemas/`, \
