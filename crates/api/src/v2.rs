@@ -2,6 +2,8 @@
 //!
 //! What a template says has the form in which it is stored, and is a parameter here.
 
+pub mod categories;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 

@@ -1,6 +1,6 @@
 //! Every bound of templates and registrations, in one place, with its reason.
 
-use guantong_proto::limits::VALUES_MAX;
+use guantong_proto::limits::{MESSAGE_LEN_MAX, VALUES_MAX};
 
 /// Index of the first field; those below belong to the node and to the protocol.
 pub const FIELD_INDEX_FIRST: i32 = 2_000;
@@ -23,6 +23,12 @@ pub const DESCRIPTION_CHARS_MAX: usize = 1_000;
 pub const STANDARD_CHARS_MAX: usize = 200;
 /// Most characters of a category.
 pub const CATEGORY_CHARS_MAX: usize = 64;
+/// Most categories of a prefix: as many as surely fit into one record.
+pub const CATEGORIES_MAX: usize = 500;
+/// Most levels of categories. The national classification of industries has four.
+pub const CATEGORY_LEVELS_MAX: usize = 8;
+/// Most characters of the name of a category.
+pub const CATEGORY_NAME_CHARS_MAX: usize = 50;
 /// Most characters of a text.
 pub const TEXT_CHARS_MAX: u32 = 4_000;
 /// Most characters of a pattern that texts must match.
@@ -53,3 +59,8 @@ pub const COUNTER_DIGITS_MAX: u8 = 18;
 // A field of one value has a search value beside it, one with several references a value for each.
 const _: () = assert!(2 * FIELDS_MAX + 64 < VALUES_MAX);
 const _: () = assert!((FIELD_INDEX_LAST - FIELD_INDEX_FIRST) as usize >= FIELDS_MAX);
+// A category is a value with its code, that of its parent, a name of up to four octets for each
+// character, and what is around them.
+const _: () = assert!(
+    CATEGORIES_MAX * (2 * CATEGORY_CHARS_MAX + 4 * CATEGORY_NAME_CHARS_MAX + 150) < MESSAGE_LEN_MAX
+);

@@ -1,6 +1,7 @@
 //! Templates (元数据模板) and registration (注册) against them.
 //!
 //! ```text
+//! category            a tree in which templates are put
 //! definition, field   what a template says, checked all at once
 //! life                draft, published, withdrawn, disabled; versions
 //! record              a template as a record, since a template has a handle
@@ -15,6 +16,7 @@
 //! its business: a registration is a change like others. Values carry their readers as permissions,
 //! so whoever resolves sees what he may, by whatever protocol.
 
+mod category;
 mod decimal;
 mod definition;
 mod field;
@@ -27,6 +29,10 @@ mod registration;
 mod rule;
 mod schema;
 
+pub use category::{
+    CATEGORIES_SUFFIX, CATEGORY_TYPE, Categories, Category, CategoryFault, Placed, UNCLASSIFIED,
+    UNCLASSIFIED_ID, UNCLASSIFIED_NAME, categories_handle,
+};
 pub use decimal::{Decimal, DecimalError};
 pub use definition::{Definition, Fault, Industry, NoIndustry};
 pub use field::{

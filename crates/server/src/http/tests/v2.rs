@@ -1,5 +1,7 @@
 //! Templates and registrations: rights, life, faults, lists, bulk.
 
+mod categories;
+
 use axum::http::Method;
 use guantong_proto::data::{Admin, AdminPermissions};
 use guantong_proto::wire::Writer;

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  templates      template   create, show, list, change, publish, withdraw, disable, copy
+//!  categories     category   the tree in which templates are put
 //!  schemas        template   a template as JSON Schema
 //!  registrations  registration   create, show, change, delete; list and search are in page
 //!  registrations/batch   bulk    many of them: JSON, JSON Lines, CSV
@@ -13,6 +14,7 @@
 //! check must know of other records is looked up in `sought`.
 
 mod bulk;
+mod category;
 mod login;
 mod page;
 mod problem;
@@ -60,6 +62,7 @@ pub(super) async fn answer(
 async fn answered(node: &Node, asked: &Asked, path: &str) -> Result<Response, Failure> {
     let answered = match path.split_once('/').unwrap_or((path, "")) {
         ("templates", rest) => template::answer(node, asked, rest).await,
+        ("categories", rest) => category::answer(node, asked, rest).await,
         ("schemas", rest) => template::schema(node, asked, rest).await,
         ("registrations", "batch") if asked.method == Method::POST => {
             bulk::answer(node, asked).await
@@ -69,7 +72,7 @@ async fn answered(node: &Node, asked: &Asked, path: &str) -> Result<Response, Fa
         _ => {
             let message = format!(
                 "there is no `/api/v2/{path}`; see `/api/v2/templates`, `/api/v2/schemas/`, \
-                 `/api/v2/registrations`"
+                 `/api/v2/categories`, `/api/v2/registrations`"
             );
             let failure = Failure::new(ResponseCode::PROTOCOL_ERROR, message);
             Err(failure.with_status(404).into())

@@ -8,7 +8,10 @@ use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::response::Response;
 use guantong_api::v2::PageAnswer;
-use guantong_core::template::{FieldFault, HANDLE_TYPE, KEY_TYPE, LINK_TYPE, link, prefix_key};
+use guantong_core::template::{
+    CategoryFault, FieldFault, HANDLE_TYPE, KEY_TYPE, LINK_TYPE, categories_handle, link,
+    prefix_key,
+};
 use guantong_proto::Handle;
 use guantong_proto::message::ResponseCode;
 
@@ -16,6 +19,7 @@ use super::super::answer::{Failure, json};
 use super::super::asked::Asked;
 use super::super::cors::OwnOrigin;
 use super::super::{change, list};
+use super::category;
 use super::problem::Problem;
 use super::registration::seen;
 use super::sought::{self, find};
@@ -37,13 +41,22 @@ pub(super) async fn templates(node: &Node, asked: &Asked) -> Result<Response, Pr
     may_list(node, asked, &prefix).await?;
     sought::have_indexes(node).await?;
     let key = prefix_key(prefix.borrow(), node.site().case_rule());
-    let (handles, next) = find(
-        node,
-        KEY_TYPE,
-        &key,
-        asked.params.first("after"),
-        limit(asked)?,
-    )?;
+    let after = asked.params.first("after");
+    let (mut handles, next) = find(node, KEY_TYPE, &key, after, limit(asked)?)?;
+    if let Some(code) = asked.params.first("category") {
+        let tree = categories_handle(prefix_of(&prefix))?;
+        let tree = category::shown(node, asked, &tree).await?;
+        if tree.get(code).is_none() {
+            let code = code.to_owned();
+            return Err(CategoryFault::Missing { code }.into());
+        }
+        // Whether a template is in a category is told by what it says, also of a draft: its name
+        // is listed, too.
+        handles.retain(|handle| {
+            sought::template(node, handle)
+                .is_ok_and(|(template, _)| tree.is_in(&template.definition().category, code))
+        });
+    }
     Ok(answer(asked, &handles, next))
 }
 
@@ -92,6 +105,14 @@ pub(super) async fn registrations(node: &Node, asked: &Asked) -> Result<Response
         }
     }
     Ok(answer(asked, &handles, next))
+}
+
+/// `88.118.5` of `0.NA/88.118.5`.
+fn prefix_of(handle: &Handle) -> &str {
+    handle
+        .as_str()
+        .split_once('/')
+        .map_or("", |(_, prefix)| prefix)
 }
 
 /// Whether the caller may list the handles of a prefix, as for `/api/handles?prefix=`.
