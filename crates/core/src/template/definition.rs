@@ -8,8 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::field::Field;
 use super::limit::{
-    CATEGORY_CHARS_MAX, DESCRIPTION_CHARS_MAX, FIELD_INDEX_FIRST, FIELDS_MAX, STANDARD_CHARS_MAX,
-    TITLE_CHARS_MAX,
+    CATEGORY_CHARS_MAX, CODE_CHARS_MAX, DESCRIPTION_CHARS_MAX, FIELD_INDEX_FIRST, FIELDS_MAX,
+    STANDARD_CHARS_MAX, TITLE_CHARS_MAX,
 };
 use super::mint::Rule;
 
@@ -21,6 +21,9 @@ use super::mint::Rule;
 pub struct Definition {
     /// How people call it.
     pub title: String,
+    /// Its code in other software.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub code: String,
     /// What it is for.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
@@ -82,6 +85,7 @@ impl Definition {
         }
         for (place, text, limit) in [
             ("title", &self.title, TITLE_CHARS_MAX),
+            ("code", &self.code, CODE_CHARS_MAX),
             ("description", &self.description, DESCRIPTION_CHARS_MAX),
             ("standard", &self.standard, STANDARD_CHARS_MAX),
             ("category", &self.category, CATEGORY_CHARS_MAX),

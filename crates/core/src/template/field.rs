@@ -7,6 +7,7 @@ use super::limit::{
     COUNT_MAX, DIGITS_MAX, FIELD_DESCRIPTION_CHARS_MAX, FIELD_INDEX_FIRST, FIELD_INDEX_LAST,
     NAME_CHARS_MAX, REFERENCE_CHARS_MAX, SUFFIX_CHARS_MAX, SUFFIXES_MAX, TEXT_CHARS_MAX,
 };
+use super::notes::Notes;
 use super::pattern::Pattern;
 
 /// What a field must not be called: types of the protocol and of ours begin so, and the name of a
@@ -51,6 +52,12 @@ pub struct Field {
     /// something else.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub disabled: bool,
+    /// Whether it takes no values yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pending: bool,
+    /// What is kept of it for people and other software.
+    #[serde(default, skip_serializing_if = "Notes::are_none")]
+    pub notes: Notes,
 }
 
 fn is_zero(index: &i32) -> bool {
@@ -142,6 +149,8 @@ pub enum Precision {
     Day,
     /// A moment: `2026-03-01T08:00:00+08:00` (RFC 3339, date-time).
     Moment,
+    /// A second without a zone, as existing products write it: `2026-03-01 08:00:00`.
+    Second,
 }
 
 /// Files of a field, by the places where they are.
@@ -234,7 +243,7 @@ impl Kind {
     }
 
     /// Whether its values are lists.
-    pub(super) fn is_list(&self) -> bool {
+    pub fn is_list(&self) -> bool {
         self.count_max() > 1
     }
 
@@ -275,6 +284,11 @@ const IMAGES: &[&str] = &[
 //----------- Checking -------------------------------------------------------
 
 impl Field {
+    /// Whether registrations may have a value of it.
+    pub fn takes_values(&self) -> bool {
+        !self.disabled && !self.pending
+    }
+
     /// Whether registrations are found by its values: each has a search value beside it.
     pub(super) fn is_found_by(&self) -> bool {
         self.unique || self.searchable || matches!(self.kind, Kind::Reference(_))
@@ -319,6 +333,7 @@ impl Field {
             &|| "is for text, numbers, dates and references".to_owned(),
         );
         faults.extend(self.kind.faults());
+        faults.extend(self.notes.faults());
         faults
     }
 }
@@ -449,6 +464,8 @@ pub(super) mod tests {
             searchable: false,
             readers: Readers::default(),
             disabled: false,
+            pending: false,
+            notes: Notes::default(),
         }
     }
 

@@ -27,6 +27,7 @@ pub struct Template {
     state: State,
     version: u32,
     based_on: Option<Handle>,
+    is_quoted: bool,
     definition: Definition,
 }
 
@@ -44,10 +45,18 @@ pub enum State {
     Disabled,
 }
 
+/// Where a template comes from.
+#[derive(Default)]
+pub(super) struct Origin {
+    pub(super) based_on: Option<Handle>,
+    pub(super) is_quoted: bool,
+}
+
 impl Template {
     /// A new draft.
     pub fn draft(handle: Handle, definition: Definition) -> Result<Self, Vec<Fault>> {
-        Self::restore(handle, State::Draft, 1, None, definition.numbered())
+        let origin = Origin::default();
+        Self::restore(handle, State::Draft, 1, origin, definition.numbered())
     }
 
     /// A template as it was stored.
@@ -55,7 +64,7 @@ impl Template {
         handle: Handle,
         state: State,
         version: u32,
-        based_on: Option<Handle>,
+        origin: Origin,
         definition: Definition,
     ) -> Result<Self, Vec<Fault>> {
         let faults = definition.faults();
@@ -64,7 +73,8 @@ impl Template {
                 handle,
                 state,
                 version,
-                based_on,
+                based_on: origin.based_on,
+                is_quoted: origin.is_quoted,
                 definition,
             }),
             false => Err(faults),
@@ -79,7 +89,17 @@ impl Template {
             state: State::Draft,
             version: 1,
             based_on: Some(self.handle.clone()),
+            is_quoted: false,
             definition: self.definition.clone(),
+        }
+    }
+
+    /// The same, but the fields stay what they are: registrations by both can be told to be alike.
+    #[must_use]
+    pub fn quote(&self, handle: Handle) -> Self {
+        Self {
+            is_quoted: true,
+            ..self.copy(handle)
         }
     }
 
@@ -101,6 +121,11 @@ impl Template {
     /// The template that it was copied from.
     pub fn based_on(&self) -> Option<&Handle> {
         self.based_on.as_ref()
+    }
+
+    /// Whether its fields are those of the template that it was copied from, and stay so.
+    pub fn is_quoted(&self) -> bool {
+        self.is_quoted
     }
 
     /// What it says.
@@ -129,6 +154,11 @@ impl Template {
     /// The same with another definition.
     pub fn amend(self, next: Definition) -> Result<Self, NotAmended> {
         let (from, next) = (self.state, next.continuing(&self.definition));
+        if self.is_quoted && next.fields != self.definition.fields {
+            let place = "fields".to_owned();
+            let why = "must stay: the template quotes another one".to_owned();
+            return Err(NotAmended::Faults(vec![Fault { place, why }]));
+        }
         let version = match from {
             State::Draft => self.version,
             State::Withdrawn => {
@@ -145,7 +175,11 @@ impl Template {
                 }));
             }
         };
-        Self::restore(self.handle, from, version, self.based_on, next).map_err(NotAmended::Faults)
+        let origin = Origin {
+            based_on: self.based_on,
+            is_quoted: self.is_quoted,
+        };
+        Self::restore(self.handle, from, version, origin, next).map_err(NotAmended::Faults)
     }
 }
 
@@ -309,5 +343,16 @@ mod tests {
         let copy = draft().turn(State::Published).unwrap().copy(handle);
         assert_eq!((copy.state(), copy.version()), (State::Draft, 1));
         assert_eq!(copy.based_on().unwrap().as_str(), "88.118.5/META_a");
+        assert!(!copy.is_quoted());
+    }
+
+    #[test]
+    fn quoted_fields_stay_and_the_rest_may_change() {
+        let quote = draft().quote(Handle::parse("88.118.6/META_b").unwrap());
+        let mut next = quote.definition().clone();
+        next.title = "Cell".to_owned();
+        assert!(quote.clone().amend(next.clone()).unwrap().is_quoted());
+        next.fields[0].label = "序列号".to_owned();
+        assert!(matches!(quote.amend(next), Err(NotAmended::Faults(_))));
     }
 }

@@ -13,6 +13,10 @@ pub const FIELDS_MAX: usize = 256;
 pub const NAME_CHARS_MAX: usize = 50;
 /// Most characters of the description of a field.
 pub const FIELD_DESCRIPTION_CHARS_MAX: usize = 200;
+/// Most characters of a note on a field.
+pub const NOTE_CHARS_MAX: usize = 200;
+/// Most notes on a field in words of others. Existing products have five such words.
+pub const NOTES_MAX: usize = 8;
 /// Most characters of the title of a template.
 pub const TITLE_CHARS_MAX: usize = 100;
 /// Most characters of the code of a template, which is a part of its handle.

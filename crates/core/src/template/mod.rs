@@ -3,6 +3,7 @@
 //! ```text
 //! category            a tree in which templates are put
 //! definition, field   what a template says, checked all at once
+//! notes               what existing products keep of a field beside its rules
 //! life                draft, published, withdrawn, disabled; versions
 //! record              a template as a record, since a template has a handle
 //! schema              a template as JSON Schema, and a template from one
@@ -23,6 +24,7 @@ mod field;
 mod life;
 pub mod limit;
 mod mint;
+mod notes;
 mod pattern;
 mod record;
 mod registration;
@@ -40,6 +42,7 @@ pub use field::{
 };
 pub use life::{NotAmended, State, Template, WrongState};
 pub use mint::{Rule, RuleError, Seed, UsedUp};
+pub use notes::Notes;
 pub use pattern::{Pattern, PatternError};
 pub use record::{KEY_TYPE, NotATemplate, TEMPLATE_INDEX, TEMPLATE_TYPE, field_name, prefix_key};
 pub use registration::{

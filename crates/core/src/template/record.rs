@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::definition::Definition;
 use super::field::Field;
-use super::life::{State, Template};
+use super::life::{Origin, State, Template};
 use super::limit::FIELDS_MAX;
 
 /// Type of the value that makes a record a template. All types of ours belong to this family.
@@ -35,6 +35,8 @@ struct Head {
     version: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     based_on: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    quoted: bool,
     definition: Definition,
 }
 
@@ -50,6 +52,7 @@ impl Template {
             state: self.state(),
             version: self.version(),
             based_on: self.based_on().map(Handle::to_string),
+            quoted: self.is_quoted(),
             definition: without_fields,
         };
         let key = prefix_key(self.handle().borrow().prefix_handle().borrow(), rule);
@@ -98,7 +101,11 @@ impl Template {
             .map(|handle| Handle::parse(&handle))
             .transpose();
         let based_on = based_on.map_err(|error| damaged(format!("basedOn: {error}")))?;
-        Self::restore(handle, head.state, head.version, based_on, definition).map_err(|faults| {
+        let origin = Origin {
+            based_on,
+            is_quoted: head.quoted,
+        };
+        Self::restore(handle, head.state, head.version, origin, definition).map_err(|faults| {
             let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
             damaged(faults.join("; "))
         })

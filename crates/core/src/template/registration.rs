@@ -93,11 +93,12 @@ impl Template {
             match fields.iter().find(|field| field.name == *name) {
                 None => fault(name, Why::Unknown),
                 Some(field) if field.disabled => fault(name, Why::Disabled),
+                Some(field) if field.pending => fault(name, Why::Pending),
                 Some(_) => {}
             }
         }
         let mut given = Vec::with_capacity(said.len());
-        for field in fields.iter().filter(|field| !field.disabled) {
+        for field in fields.iter().filter(|field| field.takes_values()) {
             match said.get(&field.name) {
                 Some(json) => match field_value(field, json) {
                     Ok(value) => given.push(value),

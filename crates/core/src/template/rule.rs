@@ -6,7 +6,7 @@
 use serde_json::Value as Json;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
-use time::{Date, OffsetDateTime};
+use time::{Date, OffsetDateTime, PrimitiveDateTime};
 
 use super::decimal::{Decimal, DecimalError};
 use super::field::{Kind, Number, Precision, Text, is_reference};
@@ -20,11 +20,7 @@ pub(super) fn part(kind: &Kind, json: &Json) -> Result<String, Why> {
     let text = json.as_str().ok_or(Why::NotText)?;
     match kind {
         Kind::Text(wanted) => of_text(wanted, text)?,
-        Kind::Date(date) => match (date.precision, is_day(text), is_moment(text)) {
-            (Precision::Day, true, _) | (Precision::Moment, _, true) => {}
-            (Precision::Day, ..) => return Err(Why::NotADay),
-            (Precision::Moment, ..) => return Err(Why::NotAMoment),
-        },
+        Kind::Date(date) => of_date(date.precision, text)?,
         Kind::Reference(_) if !is_reference(text) => return Err(Why::NotAReference),
         Kind::Reference(_) | Kind::Number(_) => {}
         Kind::File(_) | Kind::Audio(_) | Kind::Video(_) | Kind::Image(_) => {
@@ -77,10 +73,25 @@ fn of_text(wanted: &Text, text: &str) -> Result<(), Why> {
     }
 }
 
+fn of_date(precision: Precision, text: &str) -> Result<(), Why> {
+    match precision {
+        Precision::Day if !is_day(text) => Err(Why::NotADay),
+        Precision::Moment if !is_moment(text) => Err(Why::NotAMoment),
+        Precision::Second if !is_second(text) => Err(Why::NotASecond),
+        _ => Ok(()),
+    }
+}
+
 /// A day as RFC 3339 writes it (clause 5.6, full-date).
 fn is_day(text: &str) -> bool {
     let form = format_description!("[year]-[month]-[day]");
     text.len() == "2026-03-01".len() && Date::parse(text, &form).is_ok()
+}
+
+/// A second without a zone.
+fn is_second(text: &str) -> bool {
+    let form = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
+    text.len() == "2026-03-01 08:00:00".len() && PrimitiveDateTime::parse(text, &form).is_ok()
 }
 
 /// A moment as RFC 3339 writes it (clause 5.6, date-time).
@@ -121,6 +132,9 @@ pub enum Why {
     /// The field takes no values any more.
     #[error("the field is disabled; leave it out")]
     Disabled,
+    /// The field takes no values yet.
+    #[error("the field is not in effect yet; leave it out")]
+    Pending,
     /// There is no value.
     #[error("a value is required")]
     Missing,
@@ -179,6 +193,9 @@ pub enum Why {
     /// It is no moment.
     #[error("must be a moment such as 2026-03-01T08:00:00+08:00")]
     NotAMoment,
+    /// It is no second.
+    #[error("must be a second such as 2026-03-01 08:00:00")]
+    NotASecond,
     /// It is no handle.
     #[error("must be a handle, prefix/suffix, of at most {REFERENCE_CHARS_MAX} characters")]
     NotAReference,

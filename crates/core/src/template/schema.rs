@@ -16,10 +16,14 @@ use super::limit::{
     TEXT_CHARS_MAX,
 };
 use super::mint::Rule;
+use super::notes::Notes;
 use super::pattern::Pattern;
 
 /// The dialect that is written.
 pub const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+/// A second without a zone.
+const SECOND: &str = "^[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01]) \
+                      (?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]$";
 const EXTENSION: &str = "x-guantong";
 /// Digits behind the point of numbers whose schema does not say how many.
 const DECIMALS_USUAL: u8 = 6;
@@ -39,6 +43,8 @@ const ANNOTATIONS: [&str; 8] = [
 #[derive(Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 struct OfTemplate {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    code: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     standard: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,7 +68,9 @@ struct OfField {
     unique: bool,
     searchable: bool,
     readers: Readers,
-    /// The type, if the keywords do not say it: files and references.
+    #[serde(skip_serializing_if = "Notes::are_none")]
+    notes: Notes,
+    /// The type, if the keywords do not say it: files, references, seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     kind: Option<Kind>,
 }
@@ -74,7 +82,7 @@ impl Definition {
     pub fn to_schema(&self) -> Json {
         let (mut properties, mut required, mut disabled) = (Map::new(), Vec::new(), Vec::new());
         for (place, field) in self.fields.iter().enumerate() {
-            if field.disabled {
+            if !field.takes_values() {
                 disabled.push((place, field.clone()));
                 continue;
             }
@@ -84,6 +92,7 @@ impl Definition {
             properties.insert(field.name.clone(), field.to_schema(place));
         }
         let extension = OfTemplate {
+            code: self.code.clone(),
             standard: self.standard.clone(),
             industry: self.industry.clone(),
             category: self.category.clone(),
@@ -108,13 +117,14 @@ impl Definition {
 
 impl Field {
     fn to_schema(&self, place: usize) -> Json {
-        let says_kind = matches!(self.kind, Kind::Text(_) | Kind::Number(_) | Kind::Date(_));
+        let says_kind = is_said_by_keywords(&self.kind);
         let extension = OfField {
             place: Some(place),
             index: self.index,
             unique: self.unique,
             searchable: self.searchable,
             readers: self.readers,
+            notes: self.notes.clone(),
             kind: (!says_kind).then(|| self.kind.clone()),
         };
         let mut schema = keywords(&self.kind);
@@ -125,6 +135,15 @@ impl Field {
             }
         }
         schema
+    }
+}
+
+/// Whether the keywords are enough to know the type of a field.
+fn is_said_by_keywords(kind: &Kind) -> bool {
+    match kind {
+        Kind::Text(_) | Kind::Number(_) => true,
+        Kind::Date(date) => date.precision != Precision::Second,
+        _ => false,
     }
 }
 
@@ -154,6 +173,8 @@ fn keywords(kind: &Kind) -> Json {
         Kind::Date(date) => match date.precision {
             Precision::Day => json!({"type": "string", "format": "date"}),
             Precision::Moment => json!({"type": "string", "format": "date-time"}),
+            // No format of JSON Schema is that of a second without a zone; 30 February passes.
+            Precision::Second => json!({"type": "string", "pattern": SECOND}),
         },
         Kind::Reference(_) => json!({
             "type": "string",
@@ -278,13 +299,14 @@ impl Reader {
         placed.sort_by_key(|(place, _)| place.unwrap_or(usize::MAX));
         let mut fields: Vec<Field> = placed.into_iter().map(|(_, field)| field).collect();
         for (place, field) in extension.disabled {
-            let disabled = true;
+            let disabled = field.disabled || !field.pending;
             fields.insert(place.min(fields.len()), Field { disabled, ..field });
         }
         self.required(root, &mut fields);
         Definition {
             title: text_of(root, "title"),
             description: text_of(root, "description"),
+            code: extension.code,
             standard: extension.standard,
             industry: extension.industry,
             category: extension.category,
@@ -302,7 +324,7 @@ impl Reader {
             }),
         };
         for name in required {
-            let mut on = fields.iter_mut().filter(|field| !field.disabled);
+            let mut on = fields.iter_mut().filter(|field| field.takes_values());
             match on.find(|field| field.name == name) {
                 Some(field) => field.required = true,
                 None => self.fault("required", format!("names `{name}`, which is no property")),
@@ -318,7 +340,7 @@ impl Reader {
         };
         let extension: OfField = self.extension(&place, map);
         let kind = match &extension.kind {
-            Some(Kind::Text(_) | Kind::Number(_) | Kind::Date(_)) => {
+            Some(kind) if is_said_by_keywords(kind) => {
                 self.fault(place, "text, numbers and dates are said by keywords");
                 return None;
             }
@@ -339,6 +361,8 @@ impl Reader {
             searchable: extension.searchable,
             readers: extension.readers,
             disabled: false,
+            pending: false,
+            notes: extension.notes,
         };
         Some((extension.place, field))
     }

@@ -45,7 +45,7 @@ fn kinds() -> impl Strategy<Value = Kind> {
         })
     });
     let whole = Just(Kind::Number(Number::default()));
-    let dates = prop::sample::select(vec![Precision::Day, Precision::Moment]);
+    let dates = prop::sample::select(vec![Precision::Day, Precision::Moment, Precision::Second]);
     let date = dates.prop_map(|precision| Kind::Date(Date { precision }));
     let suffixes = prop::collection::vec("[a-z0-9]{1,4}", 0..3);
     let files = (1_u16..4, suffixes, 0..4).prop_map(|(count_max, suffixes, which)| {
@@ -72,14 +72,19 @@ fn kinds() -> impl Strategy<Value = Kind> {
 }
 
 fn fields() -> impl Strategy<Value = Field> {
-    let flags = prop::array::uniform5(any::<bool>());
+    let flags = prop::array::uniform6(any::<bool>());
     ("[a-z]{1,6}", "\\PC{0,5}", kinds(), flags).prop_map(|(name, label, kind, flags)| {
-        let [required, unique, searchable, is_public, disabled] = flags;
+        let [required, unique, searchable, is_public, disabled, pending] = flags;
         let is_plain = matches!(kind, Kind::Text(_) | Kind::Number(_) | Kind::Date(_));
         Field {
             label: label.clone(),
-            description: label,
-            required: required && !disabled,
+            description: label.clone(),
+            notes: Notes {
+                code: label,
+                not_in_lists: is_public,
+                ..Notes::default()
+            },
+            required: required && !disabled && !pending,
             unique: unique && is_plain,
             searchable: searchable && is_plain,
             readers: match is_public {
@@ -87,6 +92,7 @@ fn fields() -> impl Strategy<Value = Field> {
                 false => Readers::Administrators,
             },
             disabled,
+            pending,
             ..field(0, &name, kind)
         }
     })
@@ -100,6 +106,7 @@ fn templates() -> impl Strategy<Value = Template> {
         fields.retain(|field| names.insert(field.name.clone()));
         let definition = Definition {
             title: title.clone(),
+            code: title.clone(),
             description: title.clone(),
             standard: title.clone(),
             industry: Some("C3841".parse().unwrap()),
