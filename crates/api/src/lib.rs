@@ -5,6 +5,7 @@
 
 pub mod batch;
 pub mod control;
+pub mod doip;
 pub mod handles;
 pub mod login;
 pub mod observation;

@@ -105,6 +105,7 @@ fn merge(old: &Config, new: Config) -> (Config, Reloaded) {
     let applied = [
         ("site", old.site != new.site),
         ("http", old.http != new.http),
+        ("compatible", old.compatible != new.compatible),
         ("limits", old.limits != new.limits),
         (
             "recurse.allow",
@@ -133,6 +134,7 @@ fn merge(old: &Config, new: Config) -> (Config, Reloaded) {
     let mut effective = old.clone();
     effective.site = new.site;
     effective.http = new.http;
+    effective.compatible = new.compatible;
     effective.limits = new.limits;
     effective.recurse = recurse;
     effective.log.level = new.log.level;

@@ -52,6 +52,8 @@ pub struct Config {
     pub listen: ListenConfig,
     /// HTTP and HTTPS.
     pub http: HttpConfig,
+    /// Interfaces of existing enterprise nodes.
+    pub compatible: CompatibleConfig,
     /// Memory and indexes of the store.
     pub store: StoreConfig,
     /// Resolving for others.
@@ -123,6 +125,13 @@ pub struct HttpConfig {
     pub proxy: bool,
     /// Largest JSON body in octets.
     pub json_body_max: usize,
+}
+
+/// Interfaces of existing enterprise nodes, and which of them are served.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct CompatibleConfig {
+    /// `/api/v1/`.
+    pub doip: bool,
 }
 
 /// Memory and indexes of the store.
@@ -336,6 +345,9 @@ impl Config {
                 list_allow: http.list_allow,
                 proxy: http.proxy,
                 json_body_max: http.json_body_max.as_usize(),
+            },
+            compatible: CompatibleConfig {
+                doip: spec.compatible.doip,
             },
             store: StoreConfig {
                 memory: spec.store.memory,

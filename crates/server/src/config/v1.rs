@@ -189,6 +189,13 @@ settings! {
         /// Largest JSON body of a request.
         json_body_max: Size = Size::mib(1), Size::kib(1) => Size::mib(64);
     }
+    /// Interfaces of existing enterprise nodes, for the clients that were written for them. Each is
+    /// off unless it is switched on here.
+    compatible: Compatible {
+        /// Whether `/api/v1/` is served: templates, identifiers and grants as their SDK asks for
+        /// them.
+        doip: bool = false;
+    }
     /// Memory of the store and its extra indexes.
     store: Store {
         /// Memory for records that are asked for often, blocks read from disk, and writes not yet

@@ -10,6 +10,7 @@ use super::answer::Failure;
 use super::native::is_native_type;
 use super::page::{Lang, View};
 use super::params::Params;
+use super::v1;
 use crate::listen::Peer;
 use crate::listen::host::host_of;
 use crate::listen::tls::ClientCertificate;
@@ -71,7 +72,10 @@ impl Asked {
 
     async fn read_rest(&mut self, node: &Node, query: &str, body: Body) -> Result<(), Failure> {
         self.params = Params::parse(query)?;
-        if !matches!(self.method, Method::POST | Method::PUT | Method::PATCH) {
+        // Clients of existing enterprise nodes send a body with GET.
+        let is_compatible = v1::path(&self.path).is_some();
+        let has_body = matches!(self.method, Method::POST | Method::PUT | Method::PATCH);
+        if !has_body && !is_compatible {
             return Ok(());
         }
         let is_native =
@@ -86,7 +90,7 @@ impl Asked {
         })?;
         // The body of a PUT is a record, except that of a session.
         let is_record = self.method == Method::PUT && !self.path.starts_with("/api/sessions");
-        let is_own = self.path == BATCH_PATH || self.path.starts_with(V2_PATH);
+        let is_own = is_compatible || self.path == BATCH_PATH || self.path.starts_with(V2_PATH);
         if is_native || is_record || is_own || self.body.is_empty() {
             return Ok(());
         }
@@ -123,6 +127,18 @@ impl Asked {
     /// Whether the client says who it is, by whatever means.
     pub(super) fn has_credential(&self) -> bool {
         self.headers.contains_key(header::AUTHORIZATION) || self.shown.is_some()
+    }
+
+    /// The same request from somebody who does not say who he is.
+    pub(super) fn without_credential(&self) -> Self {
+        let mut headers = self.headers.clone();
+        headers.remove(header::AUTHORIZATION);
+        Self {
+            shown: None,
+            headers,
+            body: Bytes::new(),
+            ..self.clone()
+        }
     }
 
     /// Whether the body says that it is JSON.

@@ -4,6 +4,7 @@
 //!  POST application/x-hdl-message, any path ──► native   whole packets through Node::answer
 //!  /api/…                                   ──► api      Handle JSON; listing is in list
 //!  /api/v2/…                                ──► v2       templates and registrations
+//!  /api/v1/…                                ──► v1       as existing enterprise nodes have it
 //!  /  and  /-/…                             ──► own      start page, style sheet, search
 //!  /{handle}                                ──► proxy    redirect, or the page of the record
 //! ```
@@ -31,6 +32,7 @@ pub(crate) mod path;
 mod proxy;
 mod quick;
 mod session;
+mod v1;
 mod v2;
 mod verification;
 
@@ -99,6 +101,9 @@ async fn answer(State(node): State<Arc<Node>>, request: Request) -> Response {
     };
     if native::is_native(&asked) {
         return finish(&asked, native::answer(&node, &asked).await);
+    }
+    if let Some(response) = v1::answer(&node, &asked).await {
+        return finish(&asked, response);
     }
     let target = Target::of(asked.path());
     let known = match asked.method {

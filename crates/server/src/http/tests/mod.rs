@@ -10,6 +10,7 @@ mod quick;
 mod sample;
 mod secret;
 mod state;
+mod v1;
 mod v2;
 
 use std::sync::{Arc, LazyLock};
@@ -63,7 +64,9 @@ static SHARED: LazyLock<Shared> = LazyLock::new(|| {
         ..InitOptions::default()
     };
     init(&dir, &options).unwrap();
-    let node = Node::open(config::load(&dir).unwrap()).unwrap();
+    let mut config = config::load(&dir).unwrap();
+    config.compatible.doip = true;
+    let node = Node::open(config).unwrap();
     let put = |name: &str, values: &[Value]| Change::Put {
         handle: Handle::parse(name).unwrap(),
         values: Writer::to_vec(|w| Values::encode(values, w)),

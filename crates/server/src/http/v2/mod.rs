@@ -14,14 +14,14 @@
 //! check must know of other records is looked up in `sought`.
 
 mod bulk;
-mod category;
-mod login;
-mod page;
-mod problem;
-mod registration;
-mod sender;
-mod sought;
-mod template;
+pub(in crate::http) mod category;
+pub(in crate::http) mod login;
+pub(in crate::http) mod page;
+pub(in crate::http) mod problem;
+pub(in crate::http) mod registration;
+pub(in crate::http) mod sender;
+pub(in crate::http) mod sought;
+pub(in crate::http) mod template;
 
 use std::sync::Arc;
 

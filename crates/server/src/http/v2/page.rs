@@ -116,7 +116,11 @@ fn prefix_of(handle: &Handle) -> &str {
 }
 
 /// Whether the caller may list the handles of a prefix, as for `/api/handles?prefix=`.
-async fn may_list(node: &Node, asked: &Asked, prefix: &Handle) -> Result<(), Failure> {
+pub(in crate::http) async fn may_list(
+    node: &Node,
+    asked: &Asked,
+    prefix: &Handle,
+) -> Result<(), Failure> {
     if list::may_list(node, asked) {
         return Ok(());
     }

@@ -2,7 +2,7 @@
 
 use axum::response::Response;
 use guantong_api::v2::FieldProblem;
-use guantong_core::template::{Fault, FieldFault, NotAmended, WrongState};
+use guantong_core::template::{Fault, FieldFault, NotAmended, Why, WrongState};
 use guantong_proto::NameError;
 use guantong_proto::message::ResponseCode;
 use guantong_store::StoreError;
@@ -18,34 +18,56 @@ const UNPROCESSABLE: u16 = 422;
 
 /// Why a request is not answered with what it asked for.
 #[derive(Clone, Debug)]
-pub(super) struct Problem {
+pub(in crate::http) struct Problem {
     failure: Failure,
     errors: Vec<FieldProblem>,
+    about: About,
+}
+
+/// What a refusal is about, for those who have a code for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::http) enum About {
+    /// What the failure says.
+    Failure,
+    /// What a template is to say.
+    Definition,
+    /// The values of fields; the first of what is wrong.
+    Fields(Why),
+    /// The template is not in a state from which this can be done.
+    State,
 }
 
 impl Problem {
-    pub(super) fn status(&self, asked: &Asked) -> u16 {
+    pub(in crate::http) fn about(&self) -> &About {
+        &self.about
+    }
+
+    pub(in crate::http) fn failure(&self) -> &Failure {
+        &self.failure
+    }
+
+    pub(in crate::http) fn status(&self, asked: &Asked) -> u16 {
         self.failure.status(asked).as_u16()
     }
 
     /// Whether it is that there is no such record.
-    pub(super) fn is_not_found(&self) -> bool {
+    pub(in crate::http) fn is_not_found(&self) -> bool {
         self.failure.is_not_found()
     }
 
-    pub(super) fn into_parts(self) -> (String, Vec<FieldProblem>) {
+    pub(in crate::http) fn into_parts(self) -> (String, Vec<FieldProblem>) {
         (self.failure.message().to_owned(), self.errors)
     }
 
     /// The answer; a failure without fields is left to who asked, as it may need a challenge.
-    pub(super) fn into_answer(self, asked: &Asked) -> Result<Response, Failure> {
+    pub(in crate::http) fn into_answer(self, asked: &Asked) -> Result<Response, Failure> {
         match self.errors.is_empty() {
             true => Err(self.failure),
             false => Ok(self.failure.into_problem(asked, self.errors)),
         }
     }
 
-    fn unprocessable(what: &str, errors: Vec<FieldProblem>) -> Self {
+    fn unprocessable(what: &str, errors: Vec<FieldProblem>, about: About) -> Self {
         let message = match errors.as_slice() {
             [only] => format!("{what} is not right: {}: {}", only.field, only.message),
             errors => format!(
@@ -57,6 +79,7 @@ impl Problem {
         Self {
             failure: failure.with_status(UNPROCESSABLE),
             errors,
+            about,
         }
     }
 }
@@ -66,6 +89,7 @@ impl From<Failure> for Problem {
         Self {
             failure,
             errors: Vec::new(),
+            about: About::Failure,
         }
     }
 }
@@ -94,23 +118,29 @@ impl From<Vec<Fault>> for Problem {
             field: fault.place,
             message: fault.why,
         });
-        Self::unprocessable("the template", errors.collect())
+        Self::unprocessable("the template", errors.collect(), About::Definition)
     }
 }
 
 impl From<Vec<FieldFault>> for Problem {
     fn from(faults: Vec<FieldFault>) -> Self {
+        let first = faults.first().map(|fault| fault.why.clone());
+        let about = first.map_or(About::Failure, About::Fields);
         let errors = faults.into_iter().map(|fault| FieldProblem {
             field: fault.field,
             message: fault.why.to_string(),
         });
-        Self::unprocessable("the registration", errors.collect())
+        Self::unprocessable("the registration", errors.collect(), about)
     }
 }
 
 impl From<WrongState> for Problem {
     fn from(error: WrongState) -> Self {
-        Failure::new(ResponseCode::HANDLE_ALREADY_EXISTS, error.to_string()).into()
+        let failure = Failure::new(ResponseCode::HANDLE_ALREADY_EXISTS, error.to_string());
+        Self {
+            about: About::State,
+            ..failure.into()
+        }
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) async fn answer(node: &Node, asked: &Asked, rest: &str) -> Result<Res
 //----------- Reading --------------------------------------------------------
 
 /// The values of a record of ours that the caller may see, by whatever he proves.
-pub(super) async fn seen(
+pub(in crate::http) async fn seen(
     node: &Node,
     asked: &Asked,
     handle: &Handle,
@@ -84,7 +84,7 @@ async fn show(node: &Node, asked: &Asked, rest: &str) -> Result<Response, Proble
 }
 
 /// The template that a record was registered by.
-fn by_which(values: &[Value]) -> Option<Handle> {
+pub(in crate::http) fn by_which(values: &[Value]) -> Option<Handle> {
     let wire = Writer::to_vec(|w| Values::encode(values, w));
     template_of(Values::from_wire(&wire).ok()?)
 }
@@ -114,7 +114,7 @@ async fn create(node: &Node, asked: &Asked) -> Result<Response, Problem> {
 }
 
 /// The template of that handle, if it may be registered by. One that is not shown is not there.
-pub(super) fn published(node: &Node, handle: &str) -> Result<Template, Problem> {
+pub(in crate::http) fn published(node: &Node, handle: &str) -> Result<Template, Problem> {
     let handle = Handle::parse(handle)?;
     let template = match sought::template(node, &handle) {
         Ok((template, _)) => Some(template),
@@ -149,40 +149,50 @@ async fn change(node: &Node, asked: &Asked, rest: &str, mode: Mode) -> Result<Re
 async fn delete(node: &Node, asked: &Asked, rest: &str) -> Result<Response, Problem> {
     let handle = path::handle(rest)?;
     let sender = Sender::of(node, asked).await?;
+    remove(node, asked, &sender, &handle, terms(asked)).await?;
+    Ok(done(asked, &sender, &handle, Outcome::Deleted, AREA))
+}
+
+/// Removes a registration, and nothing that is none.
+pub(in crate::http) async fn remove(
+    node: &Node,
+    asked: &Asked,
+    sender: &Sender,
+    handle: &Handle,
+    terms: Terms,
+) -> Result<(), Problem> {
     let packet = || builder(node, OpFlags::DEFAULT).named(OpCode::DELETE, handle.as_str());
-    let terms = terms(asked);
     // Whether it is a registration is told to those only who may delete it.
     let rehearsal = Terms {
         is_rehearsal: true,
         ..terms
     };
     sender
-        .carry(node, asked, &handle, packet(), rehearsal)
+        .carry(node, asked, handle, packet(), rehearsal)
         .await?;
-    let record = sought::record(node, &handle)?;
+    let record = sought::record(node, handle)?;
     if record
         .and_then(|record| template_of(record.values()))
         .is_none()
     {
-        return Err(no_registration(&handle));
+        return Err(no_registration(handle));
     }
-    sender.carry(node, asked, &handle, packet(), terms).await?;
-    Ok(done(asked, &sender, &handle, Outcome::Deleted, AREA))
+    Ok(sender.carry(node, asked, handle, packet(), terms).await?)
 }
 
 //----------- Writing --------------------------------------------------------
 
 /// What registrations of one request share.
-pub(super) struct Writing<'a> {
-    pub(super) node: &'a Node,
-    pub(super) asked: &'a Asked,
-    pub(super) sender: &'a Sender,
-    pub(super) terms: Terms,
+pub(in crate::http) struct Writing<'a> {
+    pub(in crate::http) node: &'a Node,
+    pub(in crate::http) asked: &'a Asked,
+    pub(in crate::http) sender: &'a Sender,
+    pub(in crate::http) terms: Terms,
 }
 
 impl Writing<'_> {
     /// Makes a registration, and gives its handle.
-    pub(super) async fn create(
+    pub(in crate::http) async fn create(
         &self,
         template: &Template,
         named: Option<&str>,
@@ -203,7 +213,7 @@ impl Writing<'_> {
     }
 
     /// Writes a registration over, or changes fields of it.
-    pub(super) async fn change(
+    pub(in crate::http) async fn change(
         &self,
         handle: &Handle,
         said: &Map<String, Json>,

@@ -23,21 +23,21 @@ const PREFIX_KEY_INDEX: i32 = 300;
 //----------- Sender ---------------------------------------------------------
 
 /// Somebody who has proven who he is, or anybody at a node that is open to all.
-pub(super) struct Sender {
+pub(in crate::http) struct Sender {
     presented: Option<Presented>,
-    pub(super) by: By,
+    pub(in crate::http) by: By,
 }
 
 /// What must hold for a change, and whether it is made.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Terms {
-    pub(super) condition: Option<Expected>,
-    pub(super) is_rehearsal: bool,
+pub(in crate::http) struct Terms {
+    pub(in crate::http) condition: Option<Expected>,
+    pub(in crate::http) is_rehearsal: bool,
 }
 
 impl Terms {
     /// The same, if the record still has this version.
-    pub(super) fn at(self, version: u64) -> Self {
+    pub(in crate::http) fn at(self, version: u64) -> Self {
         let condition = self.condition.or(Some(Expected::Version(version)));
         Self { condition, ..self }
     }
@@ -45,13 +45,13 @@ impl Terms {
 
 impl Sender {
     /// Has the sender of a request prove who he is.
-    pub(super) async fn of(node: &Node, asked: &Asked) -> Result<Self, Failure> {
+    pub(in crate::http) async fn of(node: &Node, asked: &Asked) -> Result<Self, Failure> {
         let (presented, by) = prove(node, asked).await?;
         Ok(Self { presented, by })
     }
 
     /// Carries a native request out. A refusal is a failure.
-    pub(super) async fn carry(
+    pub(in crate::http) async fn carry(
         &self,
         node: &Node,
         asked: &Asked,
@@ -71,7 +71,7 @@ impl Sender {
 
     /// Whether he may change the value of a record at this index. A record that he must not know of
     /// is told to be missing, before anything else is said about it.
-    pub(super) async fn may_change(
+    pub(in crate::http) async fn may_change(
         &self,
         node: &Node,
         asked: &Asked,
@@ -90,7 +90,7 @@ impl Sender {
 
     /// The value that makes him the administrator of what he makes; at a node that is open to all,
     /// it is who has the key of the prefix.
-    pub(super) fn administrator(&self, handle: &Handle) -> Value {
+    pub(in crate::http) fn administrator(&self, handle: &Handle) -> Value {
         let (name, index) = match &self.by.0 {
             Some(identity) => (identity.handle.to_string(), identity.index),
             None => (

@@ -31,7 +31,7 @@ const HOLDERS_MAX: usize = 2;
 //----------- Indexes --------------------------------------------------------
 
 /// Has the indexes ready, or says that they are being built.
-pub(super) async fn have_indexes(node: &Node) -> Result<(), Failure> {
+pub(in crate::http) async fn have_indexes(node: &Node) -> Result<(), Failure> {
     for look in 0..LOOKS_MAX {
         let known = node.store.indexes();
         let state = |kind: &str| {
@@ -61,7 +61,7 @@ pub(super) async fn have_indexes(node: &Node) -> Result<(), Failure> {
 
 /// One page of the records that have a value of this type and data, and what `after` is for the
 /// next.
-pub(super) fn find(
+pub(in crate::http) fn find(
     node: &Node,
     kind: &str,
     data: &[u8],
@@ -85,7 +85,10 @@ fn no_page(error: guantong_store::TokenError) -> Problem {
 }
 
 /// A record of ours.
-pub(super) fn record(node: &Node, handle: &Handle) -> Result<Option<StoredRecord>, Problem> {
+pub(in crate::http) fn record(
+    node: &Node,
+    handle: &Handle,
+) -> Result<Option<StoredRecord>, Problem> {
     node.store.record(handle.borrow()).map_err(|error| {
         node.on_store_error(&error);
         error.into()
@@ -93,7 +96,10 @@ pub(super) fn record(node: &Node, handle: &Handle) -> Result<Option<StoredRecord
 }
 
 /// A template of ours with its version as a record; a failure that it is not there otherwise.
-pub(super) fn template(node: &Node, handle: &Handle) -> Result<(Template, StoredRecord), Problem> {
+pub(in crate::http) fn template(
+    node: &Node,
+    handle: &Handle,
+) -> Result<(Template, StoredRecord), Problem> {
     let missing = |what: &str| {
         let failure = Failure::new(ResponseCode::HANDLE_NOT_FOUND, what);
         Problem::from(failure.about(handle.as_str()))
@@ -115,7 +121,7 @@ pub(super) fn template(node: &Node, handle: &Handle) -> Result<(Template, Stored
 pub(crate) struct Claims(Mutex<HashSet<Vec<u8>>>);
 
 /// Values that are claimed; given back when dropped.
-pub(super) struct Claimed<'a> {
+pub(in crate::http) struct Claimed<'a> {
     claims: &'a Claims,
     keys: Vec<Vec<u8>>,
 }
@@ -165,7 +171,7 @@ impl Drop for Claimed<'_> {
 ///
 /// A target that another node answers for is not asked for: that node may be out of reach, and
 /// could take the target away at any time.
-pub(super) fn look_up<'a>(
+pub(in crate::http) fn look_up<'a>(
     node: &'a Node,
     own: &Handle,
     lookups: &[Lookup],

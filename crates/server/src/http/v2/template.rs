@@ -58,7 +58,11 @@ pub(super) async fn schema(node: &Node, asked: &Asked, rest: &str) -> Result<Res
 //----------- Reading --------------------------------------------------------
 
 /// The template as the caller may see it: a record that is not shown to him is not there.
-async fn shown(node: &Node, asked: &Asked, handle: &Handle) -> Result<Template, Problem> {
+pub(in crate::http) async fn shown(
+    node: &Node,
+    asked: &Asked,
+    handle: &Handle,
+) -> Result<Template, Problem> {
     let values = seen(node, asked, handle).await?;
     let wire = guantong_proto::wire::Writer::to_vec(|w| Values::encode(&values, w));
     let missing = |what: String| {
@@ -92,7 +96,7 @@ async fn create(node: &Node, asked: &Asked) -> Result<Response, Problem> {
     let new: NewTemplate<Definition> = body(asked)?;
     let definition = content(new.definition, new.schema)?;
     let handle = handle_of(node, &new.prefix, new.code)?;
-    make(node, asked, &Template::draft(handle, definition)?).await
+    created(node, asked, &Template::draft(handle, definition)?).await
 }
 
 /// What a template is to say: the definition, or the schema.
@@ -127,7 +131,11 @@ fn content(definition: Option<Definition>, schema: Option<Json>) -> Result<Defin
 }
 
 /// The handle of a new template.
-fn handle_of(node: &Node, prefix: &str, code: Option<String>) -> Result<Handle, Problem> {
+pub(in crate::http) fn handle_of(
+    node: &Node,
+    prefix: &str,
+    code: Option<String>,
+) -> Result<Handle, Problem> {
     // As many digits as existing products give.
     let code = code.unwrap_or_else(|| {
         let octets: [u8; 5] = node.random();
@@ -145,26 +153,35 @@ fn handle_of(node: &Node, prefix: &str, code: Option<String>) -> Result<Handle, 
     Ok(Handle::parse(&format!("{prefix}/{LEAD}{code}"))?)
 }
 
-/// Writes a template that is not there yet.
-async fn make(node: &Node, asked: &Asked, template: &Template) -> Result<Response, Problem> {
+async fn created(node: &Node, asked: &Asked, template: &Template) -> Result<Response, Problem> {
+    let sender = make(node, asked, template, terms(asked)).await?;
+    let handle = template.handle();
+    Ok(done(asked, &sender, handle, Outcome::Created, "templates"))
+}
+
+/// Writes a template that is not there yet; its sender becomes its administrator.
+pub(in crate::http) async fn make(
+    node: &Node,
+    asked: &Asked,
+    template: &Template,
+    terms: Terms,
+) -> Result<Sender, Problem> {
     let sender = Sender::of(node, asked).await?;
     let handle = template.handle();
     let mut values = vec![sender.administrator(handle)];
     values.extend(template.to_values(node.site().case_rule()));
     let packet = builder(node, OpFlags::DEFAULT).write(OpCode::CREATE, handle.as_str(), &values);
-    sender
-        .carry(node, asked, handle, packet, terms(asked))
-        .await?;
+    sender.carry(node, asked, handle, packet, terms).await?;
     sought::have_indexes(node).await?;
-    Ok(done(asked, &sender, handle, Outcome::Created, "templates"))
+    Ok(sender)
 }
 
 async fn amend(node: &Node, asked: &Asked, rest: &str) -> Result<Response, Problem> {
     let changed: ChangedTemplate<Definition> = body(asked)?;
     let next = content(changed.definition, changed.schema)?;
-    let change = Change::of(node, asked, rest).await?;
+    let change = Change::of(node, asked, &path::handle(rest)?).await?;
     let template = change.template.clone().amend(next)?;
-    change.write(node, asked, &template).await
+    carried(node, asked, change, &template).await
 }
 
 async fn act(node: &Node, asked: &Asked, rest: &str) -> Result<Response, Problem> {
@@ -172,36 +189,50 @@ async fn act(node: &Node, asked: &Asked, rest: &str) -> Result<Response, Problem
         TemplateAction::Copy { prefix, code } => {
             let template = shown(node, asked, &path::handle(rest)?).await?;
             let handle = handle_of(node, &prefix, code)?;
-            return make(node, asked, &template.copy(handle)).await;
+            return created(node, asked, &template.copy(handle)).await;
         }
         TemplateAction::Publish => State::Published,
         TemplateAction::Withdraw => State::Withdrawn,
         TemplateAction::Disable => State::Disabled,
     };
-    let change = Change::of(node, asked, rest).await?;
+    let change = Change::of(node, asked, &path::handle(rest)?).await?;
     let template = change.template.clone().turn(state)?;
-    change.write(node, asked, &template).await
+    carried(node, asked, change, &template).await
+}
+
+async fn carried(
+    node: &Node,
+    asked: &Asked,
+    change: Change,
+    next: &Template,
+) -> Result<Response, Problem> {
+    let sender = change.write(node, asked, next, terms(asked)).await?;
+    let handle = next.handle();
+    Ok(done(asked, &sender, handle, Outcome::Changed, "templates"))
 }
 
 //----------- Change ---------------------------------------------------------
 
 /// A template that somebody changes who may.
-struct Change {
+pub(in crate::http) struct Change {
     sender: Sender,
-    template: Template,
+    pub(in crate::http) template: Template,
     /// What its record holds besides.
     others: Vec<Value>,
     version: u64,
 }
 
 impl Change {
-    async fn of(node: &Node, asked: &Asked, rest: &str) -> Result<Self, Problem> {
-        let handle = path::handle(rest)?;
+    pub(in crate::http) async fn of(
+        node: &Node,
+        asked: &Asked,
+        handle: &Handle,
+    ) -> Result<Self, Problem> {
         let sender = Sender::of(node, asked).await?;
         sender
-            .may_change(node, asked, &handle, TEMPLATE_INDEX)
+            .may_change(node, asked, handle, TEMPLATE_INDEX)
             .await?;
-        let (template, record) = sought::template(node, &handle)?;
+        let (template, record) = sought::template(node, handle)?;
         let values = record.values().to_vec();
         let values =
             values.map_err(|error| Failure::new(ResponseCode::ERROR, error.to_string()))?;
@@ -214,23 +245,23 @@ impl Change {
         })
     }
 
-    async fn write(self, node: &Node, asked: &Asked, next: &Template) -> Result<Response, Problem> {
+    pub(in crate::http) async fn write(
+        self,
+        node: &Node,
+        asked: &Asked,
+        next: &Template,
+        terms: Terms,
+    ) -> Result<Sender, Problem> {
         let handle = next.handle();
         let mut values = self.others;
         values.extend(next.to_values(node.site().case_rule()));
         let flags = OpFlags::DEFAULT.with(OpFlags::OVERWRITE);
         let packet = builder(node, flags).write(OpCode::CREATE, handle.as_str(), &values);
-        let terms = terms(asked).at(self.version);
+        let terms = terms.at(self.version);
         self.sender
             .carry(node, asked, handle, packet, terms)
             .await?;
-        Ok(done(
-            asked,
-            &self.sender,
-            handle,
-            Outcome::Changed,
-            "templates",
-        ))
+        Ok(self.sender)
     }
 }
 
