@@ -1,6 +1,7 @@
 //! The interface of existing enterprise nodes: every call, refusals, garbage.
 
 use axum::http::Method;
+use guantong_core::template::{Categories, Category};
 use guantong_proto::data::{Admin, AdminPermissions};
 use guantong_proto::wire::Writer;
 use guantong_proto::{Handle, Permissions, Value, Values};
@@ -41,6 +42,21 @@ fn prepare() -> (String, String) {
     };
     node().store.submit(batch).wait().unwrap();
     node().refresh_site().unwrap();
+    let parts = Category {
+        id: 0,
+        code: "parts".to_owned(),
+        name: "零部件".to_owned(),
+        parent: None,
+        sort: 1,
+    };
+    let categories = Categories::default().add(parts).unwrap();
+    let batch = Batch {
+        changes: vec![put("88.118.11/CATEGORIES", &categories.to_values())],
+        at_ms: 0,
+        origin: Origin::Operator,
+        trail: Trail::default(),
+    };
+    node().store.submit(batch).wait().unwrap();
     (basic(USER, SECRET), basic(STRANGER, SECRET))
 }
 
@@ -486,21 +502,23 @@ async fn templates_and_identifiers_are_listed_by_pages() {
         (&page["totalCount"], &page["content"][0]["isQuote"]),
         (&json!(1), &json!(0))
     );
-    let page = done(
-        Method::GET,
-        &me,
-        "open/meta/page?classifyCode=none",
-        &Json::Null,
-    )
-    .await;
+    let none = "open/meta/page?classifyCode=none";
+    check_refusal(&ask(Method::GET, &me, none, &Json::Null).await, 811);
+    let none = "open/meta/page?classifyCode=unclassified";
+    let page = done(Method::GET, &me, none, &Json::Null).await;
     assert_eq!(page["totalCount"], 0);
+    let tree = done(Method::GET, &me, "open/meta/classify-query", &Json::Null).await;
+    assert_eq!(tree[1]["classifyName"], "零部件");
+    let mut new = new_template("nowhere", "a");
+    new["classifyCode"] = json!("none");
+    check_refusal(&ask(Method::POST, &me, "open/meta/create", &new).await, 811);
     for bad in [
         "open/meta/page",
-        "open/meta/page?classifyCode=a&page=-1",
-        "open/meta/page?classifyCode=a&size=1001",
-        "open/meta/page?classifyCode=a&size=0",
-        "open/meta/page?classifyCode=a&metaState=7",
-        "open/meta/page?classifyCode=a&startTime=soon",
+        "open/meta/page?classifyCode=parts&page=-1",
+        "open/meta/page?classifyCode=parts&size=1001",
+        "open/meta/page?classifyCode=parts&size=0",
+        "open/meta/page?classifyCode=parts&metaState=7",
+        "open/meta/page?classifyCode=parts&startTime=soon",
         "open/handle/page?page=0",
     ] {
         check_refusal(&ask(Method::GET, &me, bad, &Json::Null).await, 106);

@@ -15,7 +15,9 @@ use super::super::v2::template::{Change, handle_of, make};
 use super::object::sender;
 use super::refusal::{Deed, Refusal};
 use super::retrieve::{self, Times};
-use super::{Said, body, handle, industry, item, page, param, unknown, unsupported, wanted};
+use super::{
+    Said, body, category, handle, industry, item, page, param, unknown, unsupported, wanted,
+};
 use crate::node::Node;
 
 /// Templates of one request. Each takes a few reads and a write.
@@ -31,9 +33,10 @@ pub(super) async fn answer(node: &Node, asked: &Asked, rest: &str) -> Said {
         ("delete", &(Method::DELETE | Method::POST)) => delete(node, asked).await,
         ("publish-or-withdraw", &(Method::PUT | Method::POST)) => turn(node, asked).await,
         ("baseon-create", &Method::POST) => copy(node, asked).await,
+        ("classify-query", &(Method::GET | Method::HEAD)) => category::tree(node, asked).await,
         ("page", &(Method::GET | Method::HEAD)) => page::templates(node, asked).await,
         ("create" | "baseon-create", _) => Err(unsupported(asked, "POST")),
-        ("info" | "page", _) => Err(unsupported(asked, "GET")),
+        ("info" | "page" | "classify-query", _) => Err(unsupported(asked, "GET")),
         ("update-basic-info" | "update-item" | "publish-or-withdraw", _) => {
             Err(unsupported(asked, "PUT"))
         }
@@ -59,9 +62,21 @@ async fn create(node: &Node, asked: &Asked) -> Said {
             .collect::<Result<_, _>>()?,
         ..with_basics(Definition::default(), &new.basics)?
     };
+    in_tree(node, asked, &handle, &new.basics).await?;
     let template = Template::draft(handle, definition);
     let template = template.map_err(|faults| TEMPLATE.refused(faults))?;
     made(node, asked, &template).await
+}
+
+/// Refuses a category that is not in the tree of the prefix.
+async fn in_tree(
+    node: &Node,
+    asked: &Asked,
+    handle: &Handle,
+    said: &Basics,
+) -> Result<(), Refusal> {
+    let categories = category::of_prefix(node, asked, handle.borrow().prefix()).await?;
+    category::check(&categories, said.classify_code.as_ref())
 }
 
 async fn made(node: &Node, asked: &Asked, template: &Template) -> Said {
@@ -140,6 +155,7 @@ async fn copy(node: &Node, asked: &Asked) -> Said {
     let template = retrieve::as_template(&base, &values)
         .ok_or_else(|| Refusal::new(Code::TemplateNotCopied, format!("`{base}` is no template")))?;
     let quote = template.quote(new_handle(node, &sender, &info)?);
+    in_tree(node, asked, quote.handle(), &info).await?;
     // What is said of a draft may change; its fields stay those that are quoted.
     let definition = with_basics(quote.definition().clone(), &info)?;
     let quote = quote
@@ -158,16 +174,15 @@ async fn info(node: &Node, asked: &Asked) -> Said {
     let template = retrieve::as_template(&named, &values)
         .ok_or_else(|| Refusal::new(Code::TemplateNotFound, format!("`{named}` is no template")))?;
     let definition = template.definition();
+    let categories = category::of_prefix(node, asked, named.borrow().prefix()).await?;
+    let category = categories.of_code(&definition.category);
     let times = Times::of(node, &named, &values, true);
     let mut form = Map::new();
     industry::write(definition.industry.as_ref(), &mut form);
     let items: Vec<Item> = definition.fields.iter().map(item::item).collect();
     for (name, value) in [
-        ("classifyCode", json!(definition.category)),
-        (
-            "classifyName",
-            json!(page::category_name(&definition.category)),
-        ),
+        ("classifyCode", json!(category.code)),
+        ("classifyName", json!(category.name)),
         ("metaHandle", json!(named.as_str())),
         ("metaName", json!(definition.title)),
         ("metaCode", json!(definition.code)),
@@ -200,6 +215,7 @@ fn of_template(refusal: Refusal) -> Refusal {
 async fn change_basics(node: &Node, asked: &Asked) -> Said {
     let said: Basics = body(asked)?;
     let named = handle(wanted(said.meta_handle.as_ref(), "metaHandle")?)?;
+    in_tree(node, asked, &named, &said).await?;
     amend(node, asked, &named, |definition| {
         with_basics(definition, &said)
     })

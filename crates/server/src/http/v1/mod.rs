@@ -1,8 +1,9 @@
 //! `/api/v1`: the interface of existing enterprise nodes, for clients that were written for them.
 //!
 //! ```text
+//!  doip/public/…         login     a token for a signed nonce
 //!  doip                  object    create, update, delete, retrieve an identifier; Hello
-//!  open/meta/…           meta      templates; what an item says is in item, lists are in page
+//!  open/meta/…           meta      templates; the tree of categories is in category; what an item says is in item, lists are in page
 //!  open/handle/page      page      identifiers of a template
 //! ```
 //!
@@ -10,8 +11,10 @@
 //! What came of it is told by a code within the answer; its HTTP status is 200, since the clients
 //! read nothing of other answers.
 
+mod category;
 mod industry;
 mod item;
+mod login;
 mod meta;
 mod moment;
 mod object;
@@ -71,6 +74,8 @@ async fn said(node: &Node, asked: &Asked, path: &str) -> Said {
     let path = path.trim_end_matches('/');
     match path {
         "doip" => object::answer(node, asked).await,
+        "doip/public/challenge" => login::challenge(node, asked),
+        "doip/public/verify-response" => login::verify(node, asked).await,
         "open/handle/page" => page::handles(node, asked).await,
         path => match path.strip_prefix("open/meta/") {
             Some(rest) => meta::answer(node, asked, rest).await,

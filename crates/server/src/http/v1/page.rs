@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 
 use axum::http::Method;
 use guantong_api::doip::Page;
-use guantong_core::template::{HANDLE_TYPE, KEY_TYPE, Template, prefix_key};
+use guantong_core::template::{HANDLE_TYPE, KEY_TYPE, prefix_key};
 use guantong_proto::Handle;
 use serde_json::{Value as Json, json};
 
@@ -17,7 +17,7 @@ use super::meta::own_prefix;
 use super::object::sender;
 use super::refusal::{Deed, Refusal};
 use super::retrieve::{self, Times};
-use super::{Said, handle, moment, param, unsupported};
+use super::{Said, category, handle, moment, param, unsupported};
 use crate::node::Node;
 
 /// Most records that one list is looked through for; the counts of a longer one are those of its
@@ -29,8 +29,6 @@ const SIZE_USUAL: usize = 10;
 const SIZE_MAX: usize = 1_000;
 /// Handles that are taken from the store at a time.
 const AT_A_TIME: usize = 1_000;
-/// What templates without a category are listed under.
-pub(super) const UNCLASSIFIED: &str = "unclassified";
 
 /// Which page is asked for, and from when to when.
 struct Wanted<'a> {
@@ -106,17 +104,9 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// What people call a category.
-pub(super) fn category_name(code: &str) -> &str {
-    match code {
-        "" | UNCLASSIFIED => "未分类",
-        code => code,
-    }
-}
-
 /// The templates of a category under the prefix of the caller.
 pub(super) async fn templates(node: &Node, asked: &Asked) -> Said {
-    let category = param(asked, "classifyCode")?;
+    let category = param(asked, "classifyCode")?.to_owned();
     let wanted = Wanted::of(asked, "metaHandle")?;
     let state = match asked.params.first("metaState").map(str::trim) {
         None | Some("" | "null") => None,
@@ -128,7 +118,10 @@ pub(super) async fn templates(node: &Node, asked: &Asked) -> Said {
         }
     };
     let sender = sender(node, asked).await?;
-    let prefix = Handle::of_prefix(&own_prefix(node, &sender)?)?;
+    let prefix = own_prefix(node, &sender)?;
+    let categories = category::of_prefix(node, asked, &prefix).await?;
+    category::check(&categories, Some(&category))?;
+    let prefix = Handle::of_prefix(&prefix)?;
     allowed(node, asked, &prefix).await?;
     let key = prefix_key(prefix.borrow(), node.site().case_rule());
     let mut all = Vec::new();
@@ -137,7 +130,7 @@ pub(super) async fn templates(node: &Node, asked: &Asked) -> Said {
             continue;
         };
         let times = Times::of(node, &handle, &[], true);
-        let is_it = is_of(&template, category)
+        let is_it = categories.is_in(&template.definition().category, &category)
             && state.is_none_or(|state| retrieve::state(&template) == state);
         if is_it && wanted.takes(handle.as_str(), &times) {
             let definition = template.definition();
@@ -148,18 +141,12 @@ pub(super) async fn templates(node: &Node, asked: &Asked) -> Said {
                 "metaState": retrieve::state(&template),
                 "isQuote": i32::from(template.is_quoted()),
                 "createdTime": times.created,
-                "classifyName": category_name(&definition.category),
+                "classifyName": categories.of_code(&definition.category).name,
             });
             all.push((times.created, entry));
         }
     }
     Ok(Some(json!(wanted.of_all(all))))
-}
-
-fn is_of(template: &Template, category: &str) -> bool {
-    let own = &template.definition().category;
-    own.eq_ignore_ascii_case(category)
-        || (own.is_empty() && category.eq_ignore_ascii_case(UNCLASSIFIED))
 }
 
 /// The identifiers that are registered by a template.

@@ -61,7 +61,7 @@ async fn show(node: &Node, asked: &Asked) -> Result<Response, Problem> {
 }
 
 /// The categories that the caller may see.
-pub(super) async fn shown(
+pub(in crate::http) async fn shown(
     node: &Node,
     asked: &Asked,
     handle: &Handle,

@@ -39,7 +39,7 @@ pub(super) async fn answer(node: &Node, asked: &Asked, rest: &str) -> Result<Res
 }
 
 /// An identity as people write it: `index:handle`, or the handle alone.
-fn named(text: &str) -> Result<Identity, Problem> {
+pub(in crate::http) fn named(text: &str) -> Result<Identity, Problem> {
     let is_index = |index: &str| !index.is_empty() && index.bytes().all(|c| c.is_ascii_digit());
     match text.split_once(':') {
         Some((index, _)) if is_index(index) => Ok(identity::identity(text)?),
