@@ -9,4 +9,5 @@ pub mod doip;
 pub mod handles;
 pub mod login;
 pub mod observation;
+pub mod snms;
 pub mod v2;

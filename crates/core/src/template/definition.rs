@@ -36,6 +36,9 @@ pub struct Definition {
     /// Where its owner has put it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub category: String,
+    /// Whether the things carry their handles themselves, and tell them (主动标识载体).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub active_carrier: bool,
     /// How suffixes are made for registrations that come without a handle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suffix: Option<Rule>,

@@ -21,6 +21,8 @@ pub const NOTES_MAX: usize = 8;
 pub const TITLE_CHARS_MAX: usize = 100;
 /// Most characters of the code of a template, which is a part of its handle.
 pub const CODE_CHARS_MAX: usize = 100;
+/// Most characters of the version by which second-level nodes name a template.
+pub const VERSION_CHARS_MAX: usize = 128;
 /// Most characters of the description of a template.
 pub const DESCRIPTION_CHARS_MAX: usize = 1_000;
 /// Most characters of the standard that a template names.

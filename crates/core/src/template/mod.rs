@@ -8,6 +8,7 @@
 //! record              a template as a record, since a template has a handle
 //! schema              a template as JSON Schema, and a template from one
 //! registration        what is said of a thing, checked, and its values in a record
+//! indexed             templates by version, values by index and type
 //! rule                whether one value is what its field wants
 //! mint                suffixes by rule
 //! ```
@@ -21,6 +22,7 @@ mod category;
 mod decimal;
 mod definition;
 mod field;
+mod indexed;
 mod life;
 pub mod limit;
 mod mint;
@@ -40,6 +42,7 @@ pub use definition::{Definition, Fault, Industry, NoIndustry};
 pub use field::{
     Date, Field, Files, HANDLE_COLUMN, Kind, Number, Precision, Readers, Reference, Text,
 };
+pub use indexed::{Indexed, TEMPLATE_LEAD, handle_of_version, version_of_handle};
 pub use life::{NotAmended, State, Template, WrongState};
 pub use mint::{Rule, RuleError, Seed, UsedUp};
 pub use notes::Notes;

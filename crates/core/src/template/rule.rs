@@ -129,6 +129,12 @@ pub enum Why {
     /// There is no such field.
     #[error("the template has no such field; names are compared exactly")]
     Unknown,
+    /// There is no field of this index and type.
+    #[error("the template has no field of this index and type; both are compared exactly")]
+    NotAt,
+    /// The field is said twice.
+    #[error("is said twice")]
+    SaidTwice,
     /// The field takes no values any more.
     #[error("the field is disabled; leave it out")]
     Disabled,

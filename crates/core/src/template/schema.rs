@@ -51,6 +51,8 @@ struct OfTemplate {
     industry: Option<Industry>,
     #[serde(skip_serializing_if = "String::is_empty")]
     category: String,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    active_carrier: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     suffix: Option<Rule>,
     /// They take no values, so they are no properties. Each with its place.
@@ -96,6 +98,7 @@ impl Definition {
             standard: self.standard.clone(),
             industry: self.industry.clone(),
             category: self.category.clone(),
+            active_carrier: self.active_carrier,
             suffix: self.suffix.clone(),
             disabled,
         };
@@ -310,6 +313,7 @@ impl Reader {
             standard: extension.standard,
             industry: extension.industry,
             category: extension.category,
+            active_carrier: extension.active_carrier,
             suffix: extension.suffix,
             fields,
         }

@@ -111,6 +111,7 @@ fn templates() -> impl Strategy<Value = Template> {
             standard: title.clone(),
             industry: Some("C3841".parse().unwrap()),
             category: title,
+            active_carrier: true,
             suffix: suffix.map(|text| text.parse().unwrap()),
             fields,
         };

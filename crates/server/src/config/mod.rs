@@ -132,6 +132,10 @@ pub struct HttpConfig {
 pub struct CompatibleConfig {
     /// `/api/v1/`.
     pub doip: bool,
+    /// `/identityv2/` and the others of second-level nodes.
+    pub snms: bool,
+    /// Whether clients of these may log in by a digest of the day.
+    pub day_digest: bool,
 }
 
 /// Memory and indexes of the store.
@@ -348,6 +352,8 @@ impl Config {
             },
             compatible: CompatibleConfig {
                 doip: spec.compatible.doip,
+                snms: spec.compatible.snms,
+                day_digest: spec.compatible.day_digest,
             },
             store: StoreConfig {
                 memory: spec.store.memory,

@@ -195,6 +195,12 @@ settings! {
         /// Whether `/api/v1/` is served: templates, identifiers and grants as their SDK asks for
         /// them.
         doip: bool = false;
+        /// Whether `/identity/`, `/identityv2/` and `/snms/api/` are served as a second-level node
+        /// (SNMS) serves them.
+        snms: bool = false;
+        /// Whether clients of these may log in by a digest of the day in place of the password
+        /// (`/identity/token/v1`). Whoever sees it logs in by it until midnight.
+        day_digest: bool = false;
     }
     /// Memory of the store and its extra indexes.
     store: Store {

@@ -10,6 +10,7 @@ use super::answer::Failure;
 use super::native::is_native_type;
 use super::page::{Lang, View};
 use super::params::Params;
+use super::snms;
 use super::v1;
 use crate::listen::Peer;
 use crate::listen::host::host_of;
@@ -34,7 +35,8 @@ pub(super) struct Asked {
     pub(super) method: Method,
     pub(super) headers: HeaderMap,
     pub(super) params: Params,
-    /// The body as it came; empty unless the method was POST, PUT or PATCH.
+    /// The body as it came; empty unless the method was POST, PUT or PATCH,
+    /// or DELETE where older clients send one.
     pub(super) body: Bytes,
     path: String,
     host: Option<String>,
@@ -73,7 +75,7 @@ impl Asked {
     async fn read_rest(&mut self, node: &Node, query: &str, body: Body) -> Result<(), Failure> {
         self.params = Params::parse(query)?;
         // Clients of existing enterprise nodes send a body with GET.
-        let is_compatible = v1::path(&self.path).is_some();
+        let is_compatible = v1::path(&self.path).is_some() || snms::owns(node, &self.path);
         let has_body = matches!(self.method, Method::POST | Method::PUT | Method::PATCH);
         if !has_body && !is_compatible {
             return Ok(());

@@ -5,6 +5,7 @@
 //!  /api/…                                   ──► api      Handle JSON; listing is in list
 //!  /api/v2/…                                ──► v2       templates and registrations
 //!  /api/v1/…                                ──► v1       as existing enterprise nodes have it
+//!  /identityv2/… and others                 ──► snms     as second-level nodes have it
 //!  /  and  /-/…                             ──► own      start page, style sheet, search
 //!  /{handle}                                ──► proxy    redirect, or the page of the record
 //! ```
@@ -32,6 +33,7 @@ pub(crate) mod path;
 mod proxy;
 mod quick;
 mod session;
+mod snms;
 mod v1;
 mod v2;
 mod verification;
@@ -104,6 +106,9 @@ async fn answer(State(node): State<Arc<Node>>, request: Request) -> Response {
     }
     if let Some(response) = v1::answer(&node, &asked).await {
         return finish(&asked, response);
+    }
+    if snms::owns(&node, asked.path()) {
+        return finish(&asked, snms::answer(&node, &asked).await);
     }
     let target = Target::of(asked.path());
     let known = match asked.method {

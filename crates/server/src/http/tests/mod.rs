@@ -9,6 +9,7 @@ mod proxy;
 mod quick;
 mod sample;
 mod secret;
+mod snms;
 mod state;
 mod v1;
 mod v2;
@@ -66,6 +67,8 @@ static SHARED: LazyLock<Shared> = LazyLock::new(|| {
     init(&dir, &options).unwrap();
     let mut config = config::load(&dir).unwrap();
     config.compatible.doip = true;
+    config.compatible.snms = true;
+    config.compatible.day_digest = true;
     let node = Node::open(config).unwrap();
     let put = |name: &str, values: &[Value]| Change::Put {
         handle: Handle::parse(name).unwrap(),

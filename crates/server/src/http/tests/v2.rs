@@ -18,7 +18,7 @@ const SECRET: &str = "v2 secret";
 const PREFIX: &str = "88.118.10";
 
 /// Somebody who administers a prefix that only these tests use, and somebody who does not.
-fn prepare() -> (String, String) {
+pub(super) fn prepare() -> (String, String) {
     let put = |name: &str, values: &[Value]| Change::Put {
         handle: Handle::parse(name).unwrap(),
         values: Writer::to_vec(|w| Values::encode(values, w)),

@@ -132,7 +132,7 @@ pub(in crate::http) async fn may_list(
     change::may_list(node, asked, prefix).await
 }
 
-fn limit(asked: &Asked) -> Result<usize, Problem> {
+pub(super) fn limit(asked: &Asked) -> Result<usize, Problem> {
     let limit = asked.params.number("limit")?;
     let limit = limit.map_or(Some(LIMIT_USUAL), |limit| usize::try_from(limit).ok());
     match limit {

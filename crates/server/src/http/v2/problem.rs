@@ -50,6 +50,10 @@ impl Problem {
         self.failure.status(asked).as_u16()
     }
 
+    pub(in crate::http) fn code(&self) -> ResponseCode {
+        self.failure.code()
+    }
+
     /// Whether it is that there is no such record.
     pub(in crate::http) fn is_not_found(&self) -> bool {
         self.failure.is_not_found()

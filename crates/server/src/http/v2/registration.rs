@@ -3,7 +3,7 @@
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use guantong_api::v2::{ChangedRegistration, Mode, NewRegistration, Outcome, RegistrationAnswer};
-use guantong_core::authority::Outcome as Resolved;
+use guantong_core::authority::{Outcome as Resolved, Query};
 use guantong_core::template::{
     Extent, FieldValue, Seed, State, Template, VERSION_INDEX, is_registered, template_of,
 };
@@ -26,7 +26,11 @@ use crate::recurse::Source;
 const AREA: &str = "registrations";
 
 /// Answers a request for `/api/v2/registrations`.
-pub(super) async fn answer(node: &Node, asked: &Asked, rest: &str) -> Result<Response, Problem> {
+pub(in crate::http) async fn answer(
+    node: &Node,
+    asked: &Asked,
+    rest: &str,
+) -> Result<Response, Problem> {
     condition::check(asked)?;
     match (&asked.method, rest) {
         (&(Method::GET | Method::HEAD), "") => page::registrations(node, asked).await,
@@ -54,7 +58,34 @@ pub(in crate::http) async fn seen(
         let failure = Failure::new(ResponseCode::SERVER_NOT_RESPONSIBLE, message);
         return Err(failure.about(handle.as_str()).into());
     }
+    own(node, asked, handle, sourced.outcome).await
+}
+
+/// The same of any record: of one that another node holds, what everybody may see.
+pub(in crate::http) async fn seen_anywhere(
+    node: &Node,
+    asked: &Asked,
+    handle: &Handle,
+) -> Result<Vec<Value>, Problem> {
+    let name = handle.as_str();
+    let sourced = api::sourced(node, asked, name, &[], &[]).await?;
     match sourced.outcome {
+        Resolved::AuthenticationNeeded if sourced.source != Source::Ours => {
+            let query = Query::public(name);
+            let sourced = node.resolve(&query, asked.peer.address.ip()).await;
+            own(node, asked, handle, sourced.map_err(Failure::from)?.outcome).await
+        }
+        outcome => own(node, asked, handle, outcome).await,
+    }
+}
+
+async fn own(
+    node: &Node,
+    asked: &Asked,
+    handle: &Handle,
+    outcome: Resolved<Vec<Value>>,
+) -> Result<Vec<Value>, Problem> {
+    match outcome {
         Resolved::Record(values) => Ok(values),
         Resolved::AuthenticationNeeded if asked.has_credential() => {
             Ok(change::restricted(node, asked, handle, &[], &[]).await?)

@@ -7,7 +7,7 @@ use guantong_api::v2::{
     ChangedTemplate, DoneAnswer, NewTemplate, Outcome, TemplateAction, TemplateAnswer,
 };
 use guantong_core::template::limit::CODE_CHARS_MAX;
-use guantong_core::template::{Definition, State, TEMPLATE_INDEX, Template};
+use guantong_core::template::{Definition, State, TEMPLATE_INDEX, TEMPLATE_LEAD, Template};
 use guantong_proto::message::{OpCode, OpFlags, ResponseCode};
 use guantong_proto::{Handle, Value, Values};
 use serde_json::Value as Json;
@@ -24,8 +24,6 @@ use crate::node::Node;
 
 /// The parameter that has a change decided but not made.
 const DRY_RUN: &str = "dryRun";
-/// What suffixes of templates begin with, as existing products name them.
-const LEAD: &str = "META_";
 
 /// Answers a request for `/api/v2/templates`.
 pub(super) async fn answer(node: &Node, asked: &Asked, rest: &str) -> Result<Response, Problem> {
@@ -150,7 +148,7 @@ pub(in crate::http) fn handle_of(
         let message = "`prefix` must be a prefix such as 88.118.5";
         return Err(Failure::new(ResponseCode::INVALID_HANDLE, message).into());
     }
-    Ok(Handle::parse(&format!("{prefix}/{LEAD}{code}"))?)
+    Ok(Handle::parse(&format!("{prefix}/{TEMPLATE_LEAD}{code}"))?)
 }
 
 async fn created(node: &Node, asked: &Asked, template: &Template) -> Result<Response, Problem> {
@@ -238,6 +236,8 @@ impl Change {
             values.map_err(|error| Failure::new(ResponseCode::ERROR, error.to_string()))?;
         let others = values.into_iter().filter(|value| !Template::owns(value));
         Ok(Self {
+            node,
+            asked,
             sender,
             template,
             others: others.collect(),
