@@ -6,6 +6,7 @@
 pub mod batch;
 pub mod control;
 pub mod doip;
+pub mod enterprise;
 pub mod handles;
 pub mod login;
 pub mod observation;

@@ -13,6 +13,7 @@
 pub mod admin;
 pub mod authority;
 pub mod delegation;
+pub mod enterprise;
 pub mod grant;
 pub mod identity;
 pub mod location;

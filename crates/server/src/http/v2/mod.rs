@@ -7,6 +7,7 @@
 //!  registrations  registration   create, show, change, delete; list and search are in page
 //!  registrations/batch   bulk    many of them: JSON, JSON Lines, CSV
 //!  login          login      a signed nonce gives a token
+//!  enterprises    enterprise   who applies for a prefix below ours, and what comes of it
 //! ```
 //!
 //! What is right is decided in `core::template`. A change becomes the native request that means the
@@ -15,6 +16,7 @@
 
 mod bulk;
 pub(in crate::http) mod category;
+pub(in crate::http) mod enterprise;
 pub(in crate::http) mod login;
 pub(in crate::http) mod page;
 pub(in crate::http) mod problem;
@@ -67,6 +69,7 @@ async fn answered(node: &Node, asked: &Asked, path: &str) -> Result<Response, Fa
         ("registrations", "batch") if asked.method == Method::POST => {
             bulk::answer(node, asked).await
         }
+        ("enterprises", rest) => enterprise::answer(node, asked, rest).await,
         ("registrations", rest) => registration::answer(node, asked, rest).await,
         ("login", rest) => login::answer(node, asked, rest).await,
         _ => {
