@@ -3,6 +3,7 @@
 //! What a template says has the form in which it is stored, and is a parameter here.
 
 pub mod categories;
+pub mod jobs;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
@@ -189,7 +190,7 @@ pub struct Bulk {
 }
 
 /// What a registration in bulk does.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub enum Mode {
     /// Makes it; refused if it is there.
@@ -262,7 +263,7 @@ pub struct Problem<'a> {
 }
 
 /// What was wrong with a field, of a registration or of a template.
-#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct FieldProblem {
     /// The field.

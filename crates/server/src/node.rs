@@ -24,7 +24,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::config::Config;
 use crate::errand::Errands;
-use crate::http::{Claims, RequestIds};
+use crate::http::{Claims, Counters, Exports, Jobs, RequestIds};
 use crate::key::{KeyError, ServerKey};
 use crate::limit::{Connections, Meter};
 use crate::log::Throttle;
@@ -102,6 +102,12 @@ pub struct Node {
     pub(crate) claims: Claims,
     /// Who is logged in.
     pub(crate) logins: Logins,
+    /// Imports that were sent over HTTP.
+    pub(crate) jobs: Jobs,
+    /// Exports over HTTP that are under way.
+    pub(crate) exports: Exports,
+    /// Numbers that are reserved for suffixes.
+    pub(crate) counters: Counters,
     /// The numbers by which the log knows requests over HTTP.
     pub(crate) request_ids: RequestIds,
     config: ArcSwap<Config>,
@@ -166,6 +172,9 @@ impl Node {
             request_ids: RequestIds::from(u64::from_be_bytes(run)),
             claims: Claims::default(),
             logins: Logins::default(),
+            counters: Counters::default(),
+            exports: Exports::default(),
+            jobs: Jobs::open(config.jobs_folder()),
             errands: Errands::new(config.administration.challenge_time.0),
             config: ArcSwap::from_pointee(config),
             site: ArcSwap::from_pointee(site),

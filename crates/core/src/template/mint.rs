@@ -55,11 +55,13 @@ pub struct Seed {
 }
 
 impl Rule {
-    /// Whether the rule has a counter.
-    pub fn counts(&self) -> bool {
-        self.parts
-            .iter()
-            .any(|part| matches!(part, Part::Counter(_)))
+    /// The digits of its counter; of several, the fewest.
+    pub fn counter_digits(&self) -> Option<u8> {
+        let digits = self.parts.iter().filter_map(|part| match part {
+            Part::Counter(digits) => Some(*digits),
+            _ => None,
+        });
+        digits.min()
     }
 
     /// The suffix for a seed.
@@ -299,7 +301,7 @@ mod tests {
     #[test]
     fn counter_ends_with_its_digits() {
         let rule: Rule = "{counter:2}".parse().unwrap();
-        assert!(rule.counts());
+        assert_eq!(rule.counter_digits(), Some(2));
         let at = |counter| rule.mint(&Seed { counter, ..SEED });
         assert_eq!(at(99), Ok("99".to_owned()));
         assert_eq!(at(100), Err(UsedUp { digits: 2 }));

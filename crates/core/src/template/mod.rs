@@ -1,6 +1,7 @@
 //! Templates (元数据模板) and registration (注册) against them.
 //!
 //! ```text
+//! cell                texts in tables, of which none is a formula
 //! category            a tree in which templates are put
 //! definition, field   what a template says, checked all at once
 //! notes               what existing products keep of a field beside its rules
@@ -10,7 +11,7 @@
 //! registration        what is said of a thing, checked, and its values in a record
 //! indexed             templates by version, values by index and type
 //! rule                whether one value is what its field wants
-//! mint                suffixes by rule
+//! mint, counter       suffixes by rule, and the numbers in them
 //! ```
 //!
 //! The JSON of templates and schemas is made here, since it is what is stored and what is checked.
@@ -19,6 +20,8 @@
 //! so whoever resolves sees what he may, by whatever protocol.
 
 mod category;
+mod cell;
+mod counter;
 mod decimal;
 mod definition;
 mod field;
@@ -37,6 +40,8 @@ pub use category::{
     CATEGORIES_SUFFIX, CATEGORY_TYPE, Categories, Category, CategoryFault, Placed, UNCLASSIFIED,
     UNCLASSIFIED_ID, UNCLASSIFIED_NAME, categories_handle,
 };
+pub use cell::{plain_cell, safe_cell};
+pub use counter::{Block, COUNTER_TYPE, counter_handle, counter_of, counter_value};
 pub use decimal::{Decimal, DecimalError};
 pub use definition::{Definition, Fault, Industry, NoIndustry};
 pub use field::{

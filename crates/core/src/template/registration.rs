@@ -20,6 +20,7 @@
 use guantong_proto::{CaseRule, Handle, Permissions, Value, ValueRef, Values, is_of_type};
 use serde_json::{Map, Value as Json};
 
+use super::cell::plain_cell;
 use super::decimal::Decimal;
 use super::field::{Field, Kind, Readers};
 use super::life::{State, Template, WrongState};
@@ -119,6 +120,7 @@ impl Template {
     /// What a text in a table means as the value of a field: an empty one says nothing, and the
     /// parts of a list are separated by `;`.
     pub fn read_cell(&self, name: &str, cell: &str) -> Option<Json> {
+        let cell = plain_cell(cell);
         if cell.is_empty() {
             return None;
         }

@@ -310,6 +310,11 @@ impl Config {
         self.folder.join("run")
     }
 
+    /// The folder of imports that are under way.
+    pub fn jobs_folder(&self) -> PathBuf {
+        self.folder.join("jobs")
+    }
+
     /// The meaning of a spelling.
     fn of(spec: v1::Spec, folder: PathBuf) -> Self {
         let path = |path: PathBuf| folder.join(path);

@@ -1,5 +1,7 @@
 //! A request as the handlers see it: who asks, for what, with which parameters, and its body.
 
+use std::sync::{Arc, Mutex};
+
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method, header};
@@ -12,6 +14,7 @@ use super::page::{Lang, View};
 use super::params::Params;
 use super::snms;
 use super::v1;
+use crate::errand::locked;
 use crate::listen::Peer;
 use crate::listen::host::host_of;
 use crate::listen::tls::ClientCertificate;
@@ -23,6 +26,20 @@ const HOST_LEN_MAX: usize = 262;
 const BATCH_PATH: &str = "/api/batch";
 /// Where templates and registrations are sent; likewise.
 const V2_PATH: &str = "/api/v2/";
+
+/// Where a body may be longer than fits into memory, and is left unread.
+const IMPORT_PATH: &str = "/api/v2/jobs/import";
+
+/// A body that is left to whoever answers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Unread(Arc<Mutex<Option<Body>>>);
+
+impl Unread {
+    /// The body; it is there once.
+    pub(super) fn take(&self) -> Option<Body> {
+        locked(&self.0).take()
+    }
+}
 
 /// A request.
 #[derive(Clone, Debug)]
@@ -38,6 +55,8 @@ pub(super) struct Asked {
     /// The body as it came; empty unless the method was POST, PUT or PATCH,
     /// or DELETE where older clients send one.
     pub(super) body: Bytes,
+    /// The body where it is not read beforehand.
+    pub(super) unread: Unread,
     path: String,
     host: Option<String>,
 }
@@ -64,6 +83,7 @@ impl Asked {
             headers: parts.headers,
             params: Params::default(),
             body: Bytes::new(),
+            unread: Unread::default(),
         };
         let read = asked.read_rest(node, parts.uri.query().unwrap_or_default(), body);
         match read.await {
@@ -78,6 +98,10 @@ impl Asked {
         let is_compatible = v1::path(&self.path).is_some() || snms::owns(node, &self.path);
         let has_body = matches!(self.method, Method::POST | Method::PUT | Method::PATCH);
         if !has_body && !is_compatible {
+            return Ok(());
+        }
+        if self.method == Method::POST && self.path == IMPORT_PATH {
+            self.unread = Unread(Arc::new(Mutex::new(Some(body))));
             return Ok(());
         }
         let is_native =

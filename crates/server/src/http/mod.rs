@@ -55,7 +55,7 @@ pub(crate) use self::once::Answers;
 pub(crate) use self::params::Params;
 use self::path::Target;
 pub(crate) use self::quick::{RequestIds, answer as quick_answer, write as write_quick_answer};
-pub(crate) use self::v2::Claims;
+pub(crate) use self::v2::{Claims, Counters, Exports, Jobs};
 use crate::listen::{Peer, console, host};
 use crate::node::Node;
 

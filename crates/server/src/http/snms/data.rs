@@ -71,12 +71,7 @@ pub(super) async fn change(node: &Node, asked: &Asked, path: &str) -> Result<Res
     }
     let sender = Sender::of(node, asked).await?;
     sought::have_indexes(node).await?;
-    let writing = Writing {
-        node,
-        asked,
-        sender: &sender,
-        terms: Terms::default(),
-    };
+    let writing = Writing::new(node, asked, &sender, Terms::default());
     if let (false, [row]) = (is_batch, rows.as_slice()) {
         carry(&writing, step, row, &mut Templates::default())
             .await?

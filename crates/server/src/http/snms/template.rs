@@ -9,7 +9,7 @@ use guantong_api::snms::{
 };
 use guantong_core::template::limit::{TEXT_CHARS_MAX, TITLE_CHARS_MAX, VERSION_CHARS_MAX};
 use guantong_core::template::{
-    Definition, Field, HANDLE_TYPE, Industry, Kind, Readers, State, Template, Text,
+    Definition, Field, HANDLE_TYPE, Industry, Kind, Notes, Readers, State, Template, Text,
     handle_of_version,
 };
 use guantong_proto::Handle;
@@ -269,5 +269,7 @@ fn field(item: &Item, is_v5: bool) -> Result<Field, Problem> {
         // Nothing here gives rights to single readers: what is registered is for everybody.
         readers: Readers::Everybody,
         disabled: item.is_off.unwrap_or_default(),
+        pending: false,
+        notes: Notes::default(),
     })
 }

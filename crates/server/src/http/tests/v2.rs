@@ -1,6 +1,8 @@
 //! Templates and registrations: rights, life, faults, lists, bulk.
 
 mod categories;
+mod counters;
+mod jobs;
 
 use axum::http::Method;
 use guantong_proto::data::{Admin, AdminPermissions};
@@ -226,7 +228,7 @@ async fn template_is_made_from_a_schema_and_given_as_one() {
         json!({"prefix": PREFIX, "code": "a/b", "definition": definition()}),
         json!({"prefix": PREFIX, "definition": {"title": "t", "fields": [], "colour": 1}}),
         json!({"prefix": PREFIX, "definition": {"title": "t", "fields": [],
-                                                "suffix": "{counter:3}"}}),
+                                                "suffix": "{counter}"}}),
         json!("x"),
     ] {
         check_problem(&post(&me, "templates", &bad).await, 400, &[]);

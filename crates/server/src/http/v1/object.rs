@@ -138,12 +138,7 @@ async fn create(node: &Node, asked: &Asked, target: &Handle, said: &Operation) -
     sought::have_indexes(node)
         .await
         .map_err(|failure| deed.refused(failure))?;
-    let writing = Writing {
-        node,
-        asked,
-        sender: &sender,
-        terms: Terms::default(),
-    };
+    let writing = Writing::new(node, asked, &sender, Terms::default());
     let values = lenient(&template, content);
     let made = writing
         .create(&template, Some(target.as_str()), &values)
@@ -157,12 +152,7 @@ async fn change(node: &Node, asked: &Asked, target: &Handle, said: &Operation, m
     let (kind, content) = parts(said)?;
     let sender = sender(node, asked).await?;
     let template = of_registration(node, target, &kind)?;
-    let writing = Writing {
-        node,
-        asked,
-        sender: &sender,
-        terms: Terms::default(),
-    };
+    let writing = Writing::new(node, asked, &sender, Terms::default());
     let values = match &template {
         Some(template) => lenient(template, content),
         None => content.clone(),

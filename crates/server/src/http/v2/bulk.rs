@@ -51,15 +51,11 @@ pub(super) async fn answer(node: &Node, asked: &Asked) -> Result<Response, Probl
         rows,
     } = read(node, asked)?;
     sought::have_indexes(node).await?;
-    let writing = Writing {
-        node,
-        asked,
-        sender: &sender,
-        terms: Terms {
-            condition: None,
-            is_rehearsal,
-        },
+    let terms = Terms {
+        condition: None,
+        is_rehearsal,
     };
+    let writing = Writing::new(node, asked, &sender, terms);
     let rows = stream::iter(only_once(node, rows).into_iter().enumerate());
     let results = rows.map(|(at, row)| carry(&writing, &template, mode, at + 1, row));
     let results: Vec<RowAnswer> = results.buffered(SIDE_BY_SIDE).collect().await;
@@ -141,19 +137,23 @@ async fn one(
             .await?;
         return Ok((handle, Outcome::Created));
     }
-    let Some(handle) = &row.handle else {
-        return Err(refuse(
-            "`handle` is missing: which registration is to be changed?".to_owned(),
-        ));
-    };
-    let handle = Handle::parse(handle)?;
+    let handle = named(row.handle.as_deref())?;
     writing.change(&handle, &row.fields, mode).await?;
     Ok((handle, Outcome::Changed))
 }
 
+/// The registration that a row changes.
+pub(super) fn named(handle: Option<&str>) -> Result<Handle, Problem> {
+    let Some(handle) = handle else {
+        let message = "`handle` is missing: which registration is to be changed?";
+        return Err(refuse(message.to_owned()));
+    };
+    Ok(Handle::parse(handle)?)
+}
+
 //----------- Reading --------------------------------------------------------
 
-fn refuse(message: String) -> Problem {
+pub(super) fn refuse(message: String) -> Problem {
     Failure::new(ResponseCode::PROTOCOL_ERROR, message).into()
 }
 
@@ -176,15 +176,7 @@ fn read(node: &Node, asked: &Asked) -> Result<Said, Problem> {
             rows,
         });
     }
-    let mode = match asked.params.first("mode") {
-        None | Some("create") => Mode::Create,
-        Some("replace") => Mode::Replace,
-        Some("merge") => Mode::Merge,
-        Some(other) => {
-            let message = format!("parameter `mode`: `{other}` is none of create, replace, merge");
-            return Err(refuse(message));
-        }
-    };
+    let mode = mode(asked)?;
     let template = published(node, asked.params.first("template").unwrap_or_default())?;
     let rows = match kind.as_str() {
         "application/jsonl" | "application/x-ndjson" => lines(&asked.body)?,
@@ -202,6 +194,19 @@ fn read(node: &Node, asked: &Asked) -> Result<Said, Problem> {
         is_rehearsal: asked.params.is_set("dryRun"),
         rows,
     })
+}
+
+/// What is done where a record is there.
+pub(super) fn mode(asked: &Asked) -> Result<Mode, Problem> {
+    match asked.params.first("mode") {
+        None | Some("create") => Ok(Mode::Create),
+        Some("replace") => Ok(Mode::Replace),
+        Some("merge") => Ok(Mode::Merge),
+        Some(other) => {
+            let message = format!("parameter `mode`: `{other}` is none of create, replace, merge");
+            Err(refuse(message))
+        }
+    }
 }
 
 fn bounded(rows: Vec<Read>) -> Result<Vec<Read>, Problem> {
@@ -242,21 +247,30 @@ fn table(template: &Template, octets: &[u8]) -> Result<Vec<Read>, Problem> {
     }
     let read = |record: Result<csv::StringRecord, csv::Error>| {
         let record = record.map_err(|error| refuse(format!("the row: {error}")))?;
-        let (mut handle, mut fields) = (None, Map::new());
-        for (name, cell) in head.iter().zip(&record) {
-            match name {
-                HANDLE_COLUMN if cell.is_empty() => {}
-                HANDLE_COLUMN => handle = Some(cell.to_owned()),
-                name => {
-                    if let Some(json) = template.read_cell(name, cell) {
-                        fields.insert(name.to_owned(), json);
-                    }
+        Ok(row_of(template, &head, &record))
+    };
+    bounded(reader.records().take(ROWS_MAX + 1).map(read).collect())
+}
+
+/// A line of a table as a row.
+pub(super) fn row_of(
+    template: &Template,
+    head: &csv::StringRecord,
+    record: &csv::StringRecord,
+) -> Row {
+    let (mut handle, mut fields) = (None, Map::new());
+    for (name, cell) in head.iter().zip(record) {
+        match name {
+            HANDLE_COLUMN if cell.is_empty() => {}
+            HANDLE_COLUMN => handle = Some(cell.to_owned()),
+            name => {
+                if let Some(json) = template.read_cell(name, cell) {
+                    fields.insert(name.to_owned(), json);
                 }
             }
         }
-        Ok(Row { handle, fields })
-    };
-    bounded(reader.records().take(ROWS_MAX + 1).map(read).collect())
+    }
+    Row { handle, fields }
 }
 
 /// Refuses a row about a record that an earlier row is about: what the two do would depend on

@@ -5,6 +5,8 @@
 //!  categories     category   the tree in which templates are put
 //!  schemas        template   a template as JSON Schema
 //!  registrations  registration   create, show, change, delete; list and search are in page
+//!  jobs           jobs       imports of any length, in the background
+//!  registrations/export  export   all of a template, as a stream
 //!  registrations/batch   bulk    many of them: JSON, JSON Lines, CSV
 //!  login          login      a signed nonce gives a token
 //!  enterprises    enterprise   who applies for a prefix below ours, and what comes of it
@@ -16,7 +18,10 @@
 
 mod bulk;
 pub(in crate::http) mod category;
+mod counter;
 pub(in crate::http) mod enterprise;
+mod export;
+mod jobs;
 pub(in crate::http) mod login;
 pub(in crate::http) mod page;
 pub(in crate::http) mod problem;
@@ -32,6 +37,9 @@ use axum::response::Response;
 use guantong_proto::message::ResponseCode;
 use serde::de::DeserializeOwned;
 
+pub(crate) use self::counter::Counters;
+pub(crate) use self::export::Exports;
+pub(crate) use self::jobs::Jobs;
 use self::problem::Problem;
 pub(crate) use self::sought::Claims;
 use super::answer::Failure;
@@ -61,21 +69,24 @@ pub(super) async fn answer(
     })
 }
 
-async fn answered(node: &Node, asked: &Asked, path: &str) -> Result<Response, Failure> {
+async fn answered(node: &Arc<Node>, asked: &Asked, path: &str) -> Result<Response, Failure> {
     let answered = match path.split_once('/').unwrap_or((path, "")) {
         ("templates", rest) => template::answer(node, asked, rest).await,
         ("categories", rest) => category::answer(node, asked, rest).await,
+        ("jobs", rest) => jobs::answer(node, asked, rest).await,
         ("schemas", rest) => template::schema(node, asked, rest).await,
         ("registrations", "batch") if asked.method == Method::POST => {
             bulk::answer(node, asked).await
         }
         ("enterprises", rest) => enterprise::answer(node, asked, rest).await,
+        ("registrations", "export") if asked.method.is_safe() => export::answer(node, asked).await,
         ("registrations", rest) => registration::answer(node, asked, rest).await,
         ("login", rest) => login::answer(node, asked, rest).await,
         _ => {
             let message = format!(
                 "there is no `/api/v2/{path}`; see `/api/v2/templates`, `/api/v2/schemas/`, \
-                 `/api/v2/categories`, `/api/v2/registrations`"
+                 `/api/v2/categories`, `/api/v2/registrations`, \
+                 `/api/v2/jobs`"
             );
             let failure = Failure::new(ResponseCode::PROTOCOL_ERROR, message);
             Err(failure.with_status(404).into())

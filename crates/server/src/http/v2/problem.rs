@@ -59,6 +59,11 @@ impl Problem {
         self.failure.is_not_found()
     }
 
+    /// Whether it is that there is such a record.
+    pub(super) fn is_taken(&self) -> bool {
+        self.errors.is_empty() && self.failure.code() == ResponseCode::HANDLE_ALREADY_EXISTS
+    }
+
     pub(in crate::http) fn into_parts(self) -> (String, Vec<FieldProblem>) {
         (self.failure.message().to_owned(), self.errors)
     }

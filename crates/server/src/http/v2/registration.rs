@@ -5,12 +5,13 @@ use axum::response::Response;
 use guantong_api::v2::{ChangedRegistration, Mode, NewRegistration, Outcome, RegistrationAnswer};
 use guantong_core::authority::{Outcome as Resolved, Query};
 use guantong_core::template::{
-    Extent, FieldValue, Seed, State, Template, VERSION_INDEX, is_registered, template_of,
+    Extent, Lookup, Seed, State, Template, VERSION_INDEX, is_registered, template_of,
 };
 use guantong_proto::message::{OpCode, OpFlags, ResponseCode};
 use guantong_proto::wire::Writer;
 use guantong_proto::{Handle, Value, Values};
 use serde_json::{Map, Value as Json};
+use tokio::sync::OnceCell;
 
 use super::super::answer::{Failure, json};
 use super::super::asked::Asked;
@@ -19,11 +20,13 @@ use super::super::{api, condition, path};
 use super::problem::Problem;
 use super::sender::{Sender, Terms};
 use super::template::{done, terms};
-use super::{body, not_allowed, page, sought};
+use super::{body, counter, not_allowed, page, sought};
 use crate::node::Node;
 use crate::recurse::Source;
 
 const AREA: &str = "registrations";
+/// How often a handle is made by a rule if others have chosen the one that it made.
+const MINTS_MAX: usize = 8;
 
 /// Answers a request for `/api/v2/registrations`.
 pub(in crate::http) async fn answer(
@@ -134,12 +137,7 @@ async fn create(node: &Node, asked: &Asked) -> Result<Response, Problem> {
     let template = published(node, &new.template)?;
     sought::have_indexes(node).await?;
     let named = new.handle.as_deref();
-    let writing = Writing {
-        node,
-        asked,
-        sender: &sender,
-        terms: terms(asked),
-    };
+    let writing = Writing::new(node, asked, &sender, terms(asked));
     let handle = writing.create(&template, named, &new.fields).await?;
     Ok(done(asked, &sender, &handle, Outcome::Created, AREA))
 }
@@ -167,12 +165,7 @@ async fn change(node: &Node, asked: &Asked, rest: &str, mode: Mode) -> Result<Re
     let changed: ChangedRegistration = body(asked)?;
     let handle = path::handle(rest)?;
     let sender = Sender::of(node, asked).await?;
-    let writing = Writing {
-        node,
-        asked,
-        sender: &sender,
-        terms: terms(asked),
-    };
+    let writing = Writing::new(node, asked, &sender, terms(asked));
     writing.change(&handle, &changed.fields, mode).await?;
     Ok(done(asked, &sender, &handle, Outcome::Changed, AREA))
 }
@@ -219,9 +212,36 @@ pub(in crate::http) struct Writing<'a> {
     pub(in crate::http) asked: &'a Asked,
     pub(in crate::http) sender: &'a Sender,
     pub(in crate::http) terms: Terms,
+    /// Whether he was found to be somebody who may register under the prefix.
+    may_mint: OnceCell<()>,
 }
 
-impl Writing<'_> {
+/// A registration that is right by itself, on its way to be written.
+pub(in crate::http) struct Ready {
+    pub(in crate::http) handle: Handle,
+    /// What it says of the thing.
+    pub(in crate::http) values: Vec<Value>,
+    pub(in crate::http) packet: Vec<u8>,
+    pub(in crate::http) terms: Terms,
+    pub(in crate::http) lookups: Vec<Lookup>,
+}
+
+impl<'a> Writing<'a> {
+    pub(in crate::http) fn new(
+        node: &'a Node,
+        asked: &'a Asked,
+        sender: &'a Sender,
+        terms: Terms,
+    ) -> Self {
+        Self {
+            node,
+            asked,
+            sender,
+            terms,
+            may_mint: OnceCell::new(),
+        }
+    }
+
     /// Makes a registration, and gives its handle.
     pub(in crate::http) async fn create(
         &self,
@@ -229,18 +249,44 @@ impl Writing<'_> {
         named: Option<&str>,
         said: &Map<String, Json>,
     ) -> Result<Handle, Problem> {
+        for _ in 1..MINTS_MAX {
+            let ready = self.creation(template, named, said).await?;
+            let handle = ready.handle.clone();
+            match self.write(ready).await {
+                // Somebody has chosen himself what the counter gives.
+                Err(problem) if named.is_none() && problem.is_taken() => {}
+                written => return written.map(|()| handle),
+            }
+        }
+        let ready = self.creation(template, named, said).await?;
+        let handle = ready.handle.clone();
+        self.write(ready).await?;
+        Ok(handle)
+    }
+
+    /// A registration that is to be made, if it is right by itself.
+    pub(in crate::http) async fn creation(
+        &self,
+        template: &Template,
+        named: Option<&str>,
+        said: &Map<String, Json>,
+    ) -> Result<Ready, Problem> {
+        let given = template.check(said, Extent::Whole)?;
         let handle = match named {
             Some(name) => Handle::parse(name)?,
-            None => self.mint(template)?,
+            None => self.mint(template).await?,
         };
-        let given = template.check(said, Extent::Whole)?;
-        let mut values = vec![self.sender.administrator(&handle)];
-        values.extend(template.values(&given, self.node.site().case_rule()));
+        let rule = self.node.site().case_rule();
+        let values = template.values(&given, rule);
+        let all = [&[self.sender.administrator(&handle)], &values[..]].concat();
         let builder = builder(self.node, OpFlags::DEFAULT);
-        let packet = builder.write(OpCode::CREATE, handle.as_str(), &values);
-        self.write(template, &handle, &given, packet, self.terms)
-            .await?;
-        Ok(handle)
+        Ok(Ready {
+            packet: builder.write(OpCode::CREATE, handle.as_str(), &all),
+            handle,
+            values,
+            terms: self.terms,
+            lookups: template.lookups(&given, rule),
+        })
     }
 
     /// Writes a registration over, or changes fields of it.
@@ -250,6 +296,17 @@ impl Writing<'_> {
         said: &Map<String, Json>,
         mode: Mode,
     ) -> Result<(), Problem> {
+        let ready = self.alteration(handle, said, mode).await?;
+        self.write(ready).await
+    }
+
+    /// A change of a registration, if it is right by itself.
+    pub(in crate::http) async fn alteration(
+        &self,
+        handle: &Handle,
+        said: &Map<String, Json>,
+        mode: Mode,
+    ) -> Result<Ready, Problem> {
         let (node, rule) = (self.node, self.node.site().case_rule());
         let sender = self.sender;
         sender
@@ -284,30 +341,34 @@ impl Writing<'_> {
                     }
                 };
                 let mut values: Vec<Value> = current.iter().filter(|v| stays(v)).cloned().collect();
-                values.extend(new);
+                values.extend(new.iter().cloned());
                 insisting.write(OpCode::CREATE, handle.as_str(), &values)
             }
         };
-        let terms = self.terms.at(record.version());
-        self.write(&template, handle, &given, packet, terms).await
+        Ok(Ready {
+            handle: handle.clone(),
+            values: new,
+            packet,
+            terms: self.terms.at(record.version()),
+            lookups: template.lookups(&given, rule),
+        })
     }
 
     /// Has a registration written that is right by itself, if other records have nothing against
     /// it. What they have is told to those only who may write it.
-    async fn write(
-        &self,
-        template: &Template,
-        handle: &Handle,
-        given: &[FieldValue],
-        packet: Vec<u8>,
-        terms: Terms,
-    ) -> Result<(), Problem> {
+    pub(in crate::http) async fn write(&self, ready: Ready) -> Result<(), Problem> {
         let (node, asked) = (self.node, self.asked);
-        let lookups = template.lookups(given, node.site().case_rule());
-        match sought::look_up(node, handle, &lookups)? {
+        let Ready {
+            handle,
+            packet,
+            terms,
+            lookups,
+            ..
+        } = ready;
+        match sought::look_up(node, &handle, &lookups)? {
             Ok(_claimed) => Ok(self
                 .sender
-                .carry(node, asked, handle, packet, terms)
+                .carry(node, asked, &handle, packet, terms)
                 .await?),
             Err(faults) => {
                 let rehearsal = Terms {
@@ -315,7 +376,7 @@ impl Writing<'_> {
                     ..terms
                 };
                 self.sender
-                    .carry(node, asked, handle, packet, rehearsal)
+                    .carry(node, asked, &handle, packet, rehearsal)
                     .await?;
                 Err(faults.into())
             }
@@ -323,20 +384,50 @@ impl Writing<'_> {
     }
 
     /// A handle under the prefix of the template, by its rule.
-    fn mint(&self, template: &Template) -> Result<Handle, Problem> {
+    async fn mint(&self, template: &Template) -> Result<Handle, Problem> {
+        let node = self.node;
         let prefix = template.handle().borrow().prefix();
         let Some(rule) = &template.definition().suffix else {
             let message = "`handle` is missing, and the template has no rule to make one";
             return Err(Failure::new(ResponseCode::INVALID_HANDLE, message).into());
         };
+        let counter = match rule.counter_digits() {
+            None => 0,
+            Some(digits) if self.terms.is_rehearsal => counter::preview(node, template, digits)?,
+            Some(digits) => {
+                // Numbers are for those only who may register: others could use them up.
+                self.may_mint
+                    .get_or_try_init(|| self.may_create(prefix))
+                    .await?;
+                node.counters.next(node, template, digits).await?
+            }
+        };
         let seed = Seed {
-            counter: 0,
-            now_secs: self.node.now_secs(),
-            random: self.node.random(),
+            counter,
+            now_secs: node.now_secs(),
+            random: node.random(),
         };
         let suffix = rule.mint(&seed);
         let suffix =
             suffix.map_err(|error| Failure::new(ResponseCode::ERROR, error.to_string()))?;
         Ok(Handle::parse(&format!("{prefix}/{suffix}"))?)
+    }
+
+    /// Whether the sender may make records under a prefix.
+    pub(in crate::http) async fn may_create(&self, prefix: &str) -> Result<(), Problem> {
+        // A name that nobody has.
+        let octets: [u8; 16] = self.node.random();
+        let suffix: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
+        let handle = Handle::parse(&format!("{prefix}/{suffix}"))?;
+        let values = [self.sender.administrator(&handle)];
+        let builder = builder(self.node, OpFlags::DEFAULT);
+        let packet = builder.write(OpCode::CREATE, handle.as_str(), &values);
+        let rehearsal = Terms {
+            condition: None,
+            is_rehearsal: true,
+        };
+        let (node, asked) = (self.node, self.asked);
+        let carried = self.sender.carry(node, asked, &handle, packet, rehearsal);
+        Ok(carried.await?)
     }
 }

@@ -50,6 +50,16 @@ impl Sender {
         Ok(Self { presented, by })
     }
 
+    /// A native request of his.
+    pub(super) fn task(&self, packet: Vec<u8>, terms: Terms) -> Task {
+        Task {
+            packet,
+            presented: self.presented.clone(),
+            condition: terms.condition,
+            is_rehearsal: terms.is_rehearsal,
+        }
+    }
+
     /// Carries a native request out. A refusal is a failure.
     pub(in crate::http) async fn carry(
         &self,
@@ -59,12 +69,7 @@ impl Sender {
         packet: Vec<u8>,
         terms: Terms,
     ) -> Result<(), Failure> {
-        let task = Task {
-            packet,
-            presented: self.presented.clone(),
-            condition: terms.condition,
-            is_rehearsal: terms.is_rehearsal,
-        };
+        let task = self.task(packet, terms);
         let reply = Reply(node.carry_out(task, via(asked)).await);
         reply.success(handle).map(drop)
     }

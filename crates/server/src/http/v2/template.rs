@@ -119,13 +119,7 @@ fn content(definition: Option<Definition>, schema: Option<Json>) -> Result<Defin
             return Err(refuse(message.to_owned()));
         }
     };
-    match &definition.suffix {
-        Some(rule) if rule.counts() => {
-            let message = "this node keeps no counters for suffixes; use {uuid}";
-            Err(refuse(format!("`suffix`: {message}")))
-        }
-        _ => Ok(definition),
-    }
+    Ok(definition)
 }
 
 /// The handle of a new template.
@@ -236,8 +230,6 @@ impl Change {
             values.map_err(|error| Failure::new(ResponseCode::ERROR, error.to_string()))?;
         let others = values.into_iter().filter(|value| !Template::owns(value));
         Ok(Self {
-            node,
-            asked,
             sender,
             template,
             others: others.collect(),
