@@ -142,3 +142,13 @@
     read(new BarcodeDetector({ formats }));
   });
 })();
+
+// --- Designer: of the constraints, leave those of the type that was chosen.
+document.querySelectorAll("[data-kind-choice]").forEach((choice) => {
+  const limits = choice.closest("fieldset").querySelectorAll("[data-kinds]");
+  const show = () => limits.forEach((limit) => {
+    limit.hidden = !limit.dataset.kinds.split(" ").includes(choice.value);
+  });
+  choice.addEventListener("change", show);
+  show();
+});

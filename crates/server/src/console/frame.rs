@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{DOCTYPE, Markup, html};
 
 use super::visit::{TOKEN, Theme, Trouble, Visit, place};
 
@@ -26,15 +26,15 @@ super::words::words! {
     footer: "Guantong, node of an identifier-resolution network", "贯通，标识解析网络节点";
     home: "Overview", "概览";
     resolve: "Resolve", "解析";
+    templates: "Templates", "模板";
     missing: "There is no such page", "没有这个页面";
     missing_text: "The address may be mistyped, or the page may have moved.",
         "地址可能有误，或页面已移走。";
     to_home: "To the overview", "返回概览";
     needs_sign_in: "Sign in to go on", "请先登录";
-    needs_sign_in_text: "This page shows and changes things for those only who prove that they may.",
-        "此页面只对能证明身份并有权限者开放。";
     refused: "Not allowed", "没有权限";
-    refused_text: "Your identity has no right to this. An administrator of the prefix can grant it.",
+    refused_text: "Your identity has no right to this. An administrator of the prefix can grant \
+        it.",
         "您的身份没有这项权限，可请该前缀的管理员授权。";
     failed: "That did not work", "操作未完成";
 }
@@ -46,23 +46,26 @@ super::words::words! {
 pub(super) enum Tab {
     Home,
     Resolve,
+    Templates,
     /// Pages that are no entry of the navigation.
     None,
 }
 
 impl Tab {
-    const ALL: &[Self] = &[Self::Home, Self::Resolve];
+    const ALL: &[Self] = &[Self::Home, Self::Resolve, Self::Templates];
 
     /// Where it is, its word, and the strokes of its picture in a square of 20.
     fn entry(self, words: &Words) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::Home | Self::None => ("/", words.home, HOME),
             Self::Resolve => ("/resolve", words.resolve, LENS),
+            Self::Templates => ("/templates", words.templates, SHEETS),
         }
     }
 }
 
 const HOME: &str = "M3 9.5 10 4l7 5.5V16a1 1 0 0 1-1 1h-4v-4H8v4H4a1 1 0 0 1-1-1z";
+const SHEETS: &str = "M7 3h9v11H7zM4 6v11h9M9.5 6.5h4M9.5 9.5h4";
 const LENS: &str = "M14 9a5 5 0 1 1-10 0a5 5 0 0 1 10 0M13 13l4 4";
 
 //----------- Document -------------------------------------------------------
@@ -201,10 +204,7 @@ fn navigation(tab: Tab, words: &Words) -> Markup {
 fn logo() -> Markup {
     html! {
         svg class="logo" viewBox="0 0 32 32" aria-hidden="true" {
-            (PreEscaped(concat!(
-                r#"<g fill="none" stroke="currentColor" stroke-width="2.6" stroke-linecap="round">"#,
-                r#"<path d="M13 9H9.5a7 7 0 0 0 0 14H13M19 9h3.5a7 7 0 0 1 0 14H19M10 16h12"/></g>"#,
-            )))
+            path d="M13 9H9.5a7 7 0 0 0 0 14H13M19 9h3.5a7 7 0 0 1 0 14H19M10 16h12" {}
         }
     }
 }
@@ -242,7 +242,9 @@ pub(super) fn empty(title: &str, text: &str, action: Option<(&str, &str)>) -> Ma
         div class="empty" {
             p class="empty-title" { (title) }
             p { (text) }
-            @if let Some((href, word)) = action { p { a class="button strong" href=(href) { (word) } } }
+            @if let Some((href, word)) = action {
+                p { a class="button strong" href=(href) { (word) } }
+            }
         }
     }
 }

@@ -53,7 +53,8 @@ super::words::words! {
     disk: "Free disk", "可用磁盘";
     of: "of", "共";
     mirrors: "Mirrors", "镜像";
-    mirrors_none: "nobody follows this node; a mirror would keep the records if this machine is lost",
+    mirrors_none: "nobody follows this node; a mirror would keep the records if this machine is \
+        lost",
         "尚无镜像站点；建立镜像后，即使本机损坏也不会丢失数据";
     mirrors_some: "sites follow this node", "个镜像站点正在同步";
     lag: "behind the primary by", "落后主站点";

@@ -8,6 +8,8 @@
 //!  sign    signing in and out, preferences        home     what the node is and does now
 //!  resolve what an identifier stands for, and the way to it
 //!  record  one record, and all about it
+//!  templates, designer   templates, and the form that makes them; examples to begin with
+//!  registrations, registration   what is registered by a template, and the form of one
 //! ```
 //!
 //! Pages are made on the server and work without script; the script in `console.js` only adds what
@@ -16,11 +18,16 @@
 //! is no second set of rules.
 
 mod chart;
+mod designer;
+mod examples;
 mod frame;
 mod home;
 mod record;
+mod registration;
+mod registrations;
 mod resolve;
 mod sign;
+mod templates;
 mod visit;
 mod words;
 
@@ -89,6 +96,14 @@ async fn page(visit: &Visit<'_>) -> Response {
         ("/", false) => home::show(visit).await,
         ("/figures", false) => home::figures(visit),
         ("/resolve", false) => resolve::show(visit).await,
+        ("/templates", false) => templates::list(visit).await,
+        ("/template", false) => templates::show(visit).await,
+        ("/template", true) => templates::act(visit).await,
+        ("/template/edit", false) => designer::show(visit).await,
+        ("/template/edit", true) => designer::save(visit).await,
+        ("/registrations", false) => registrations::show(visit).await,
+        ("/registration/edit", false) => registration::show(visit).await,
+        ("/registration/edit", true) => registration::save(visit).await,
         ("/record", false) => record::show(visit).await,
         ("/sign-in", false) => sign::show(visit),
         ("/sign-in", true) => sign::sign_in(visit).await,

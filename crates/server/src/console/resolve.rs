@@ -21,7 +21,8 @@ super::words::words! {
     scan: "Scan a code", "扫码";
     scan_stop: "Stop the camera", "关闭摄像头";
     scan_aim: "Aim the camera at a QR or Data Matrix code.", "请将摄像头对准二维码或 Data Matrix 码。";
-    scan_unable: "This browser reads no codes by itself. Chromium on Android, macOS and ChromeOS does.",
+    scan_unable: "This browser reads no codes by itself. Chromium on Android, macOS and ChromeOS \
+        does.",
         "此浏览器不支持识别条码。Android、macOS、ChromeOS 上的 Chromium 支持。";
     scan_denied: "The camera cannot be used: it is missing, or the browser may not use it here.",
         "无法使用摄像头：设备缺失，或浏览器在此处无权使用。";

@@ -1,6 +1,7 @@
 //! The console as a browser without script sees it, against a node of each test's own.
 
 mod sign;
+mod template;
 
 use std::sync::Arc;
 

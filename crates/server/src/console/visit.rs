@@ -103,7 +103,6 @@ pub(super) struct Visit<'a> {
     pub(super) peer: SocketAddr,
     /// The id of the session, whether it still holds or not.
     pub(super) session: Option<String>,
-    pub(super) host: Option<String>,
     may_sign_in: bool,
 }
 
@@ -136,7 +135,6 @@ impl<'a> Visit<'a> {
             viewer,
             peer: address,
             session,
-            host: header(headers, HOST).map(str::to_owned),
             may_sign_in: is_secure || address.ip().is_loopback(),
         };
         match parts.method {
@@ -182,8 +180,8 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// What forms of this session carry. It is made of the cookie, which no page of others can read,
-    /// and tells nothing about it.
+    /// What forms of this session carry. It is made of the cookie, which no page of others can
+    /// read, and tells nothing about it.
     pub(super) fn token(&self) -> String {
         let session = self.session.as_deref().unwrap_or_default();
         let text = format!("console form {session}");
@@ -294,9 +292,6 @@ pub(super) fn place(path: &str, pairs: &[(&str, &str)]) -> String {
 /// What the API answered.
 #[derive(Debug)]
 pub(super) struct Told {
-    pub(super) status: u16,
-    /// The version of what it is about, for `If-Match`.
-    pub(super) tag: Option<HeaderValue>,
     pub(super) json: Json,
     /// The same as it came.
     pub(super) octets: Bytes,
@@ -371,8 +366,6 @@ fn told(given: Given) -> Result<Told, Trouble> {
     let json: Json = serde_json::from_slice(&given.octets).unwrap_or_default();
     if (200..300).contains(&given.status) {
         return Ok(Told {
-            status: given.status,
-            tag: given.tag,
             json,
             octets: given.octets,
         });
@@ -471,7 +464,6 @@ mod tests {
     fn a_problem_names_its_fields() {
         let given = Given {
             status: 422,
-            tag: None,
             octets: Bytes::from_static(
                 br#"{"detail":"no","errors":[{"field":"serial","message":"too short"}]}"#,
             ),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::State;
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderValue};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use axum::http::{Method, Request};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -43,7 +43,6 @@ pub(crate) struct Call<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Given {
     pub(crate) status: u16,
-    pub(crate) tag: Option<HeaderValue>,
     pub(crate) octets: Bytes,
 }
 
@@ -63,16 +62,9 @@ pub(crate) async fn ask(node: &Arc<Node>, call: Call<'_>) -> Given {
         return refused(414);
     };
     let response = super::answer(State(node.clone()), request).await;
-    let (status, tag) = (
-        response.status().as_u16(),
-        response.headers().get(ETAG).cloned(),
-    );
+    let status = response.status().as_u16();
     match to_bytes(response.into_body(), ANSWER_LEN_MAX).await {
-        Ok(octets) => Given {
-            status,
-            tag,
-            octets,
-        },
+        Ok(octets) => Given { status, octets },
         Err(_) => refused(500),
     }
 }
