@@ -1,12 +1,18 @@
 //! Signing in and out, and what a browser remembers of its reader: language and theme.
 
+use std::str::FromStr;
+
 use axum::http::StatusCode;
 use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use guantong_core::admin::Identity;
 use maud::{Markup, html};
 
 use super::frame::{self, Tab, head};
-use super::visit::{LANG, SESSION, THEME, Theme, Visit, lead, lead_with_cookie, own_place};
+use super::visit::{LANG, THEME, Theme, Visit, lead, lead_with_cookie, own_place};
 use crate::http::inside;
+use crate::login::{COOKIE, KEY_INDEX, Token};
 
 /// How long a browser remembers what was chosen: a year.
 const REMEMBERED: &str = "SameSite=Lax; Max-Age=31536000";
@@ -22,6 +28,15 @@ super::words::words! {
         "密钥所在的索引与标识，例如 300:88.118.5/clerk";
     secret: "Secret key", "密钥";
     submit: "Sign in", "登录";
+    by_secret: "With a secret key", "使用密钥口令";
+    by_key: "With a private key", "使用私钥签名";
+    by_key_text: "The key stays where it is: you sign a number that the node has drawn.",
+        "私钥不离开您的设备：只需对节点给出的随机数签名。";
+    draw: "Draw a number", "获取随机数";
+    sign: "Sign the number with your key, and paste what comes of it:",
+        "用您的私钥对随机数签名，并粘贴结果：";
+    nonce: "Number", "随机数";
+    signature: "Signature in base64", "签名（base64）";
     failed: "You are not signed in", "登录失败";
     in_clear: "Not from here", "此处不能登录";
     in_clear_text: "You reach the console over a network without encryption, where others could \
@@ -51,6 +66,7 @@ fn form(visit: &Visit<'_>, failed: Option<&str>) -> Markup {
             }
             @if visit.may_sign_in() {
                 form class="card fields" method="post" action="/sign-in" {
+                    h2 { (words.by_secret) }
                     input type="hidden" name="back" value=(back);
                     label {
                         span { (words.identity) }
@@ -66,6 +82,17 @@ fn form(visit: &Visit<'_>, failed: Option<&str>) -> Markup {
                     }
                     p { button type="submit" class="button strong" { (words.submit) } }
                 }
+                form class="card fields" method="post" action="/sign-in" {
+                    h2 { (words.by_key) }
+                    p class="hint" { (words.by_key_text) }
+                    input type="hidden" name="back" value=(back);
+                    label {
+                        span { (words.identity) }
+                        input name="identity" required spellcheck="false" autocapitalize="off"
+                            value=(visit.field("identity").unwrap_or_default());
+                    }
+                    p { button type="submit" class="button" { (words.draw) } }
+                }
             } @else {
                 div class="notice bad" {
                     p class="notice-title" { (words.in_clear) }
@@ -76,23 +103,78 @@ fn form(visit: &Visit<'_>, failed: Option<&str>) -> Markup {
     }
 }
 
-/// Has somebody prove who he is.
+/// Has somebody prove who he is: by a secret, or by signing a number, which comes in two steps.
 pub(super) async fn sign_in(visit: &Visit<'_>) -> Response {
-    let words = words(visit.lang);
     if !visit.may_sign_in() {
         return show(visit);
     }
     let identity = visit.field("identity").unwrap_or_default();
-    let secret = visit.form.first("secret").unwrap_or_default();
-    match inside::sign_in(visit.node, visit.peer, identity, secret).await {
-        Ok(session) => {
+    let begun = match (visit.form.first("secret"), visit.field("signature")) {
+        (Some(secret), _) => inside::sign_in(visit.node, visit.peer, identity, secret).await,
+        (None, Some(signature)) => by_signature(visit, identity, signature).await,
+        (None, None) => match key_of(identity) {
+            Ok(key) => {
+                let nonce = visit.node.login_challenge(&key, visit.peer.ip());
+                let content = answer_form(visit, identity, &nonce);
+                return frame::page(visit, Tab::None, words(visit.lang).title, &content);
+            }
+            Err(why) => Err(why),
+        },
+    };
+    match begun {
+        Ok(token) => {
             let back = own_place(visit.field("back"));
-            lead_with_cookie(back, SESSION, &session, GUARDED)
+            lead_with_cookie(back, COOKIE, token.as_str(), GUARDED)
         }
         Err(why) => {
             let content = form(visit, Some(&why));
             let status = StatusCode::UNAUTHORIZED;
-            frame::page_with(visit, status, Tab::None, words.title, &content)
+            frame::page_with(visit, status, Tab::None, words(visit.lang).title, &content)
+        }
+    }
+}
+
+async fn by_signature(visit: &Visit<'_>, identity: &str, text: &str) -> Result<Token, String> {
+    let key = key_of(identity)?;
+    let bare: String = text.split_whitespace().collect();
+    let signature = STANDARD.decode(bare);
+    let signature = signature.map_err(|_| "the signature is not base64".to_owned())?;
+    let answered = visit.node.login_answer(&key, &signature, visit.peer.ip());
+    answered.await.map_err(|error| error.to_string())
+}
+
+/// The identity that somebody names; without an index, its usual key.
+fn key_of(text: &str) -> Result<Identity, String> {
+    let named = match text.split_once(':') {
+        Some((index, _)) if index.parse::<i32>().is_ok() => text.to_owned(),
+        _ => format!("{KEY_INDEX}:{text}"),
+    };
+    Identity::from_str(&named).map_err(|error| format!("`{text}`: {error}"))
+}
+
+/// The second step of signing in by a private key.
+fn answer_form(visit: &Visit<'_>, identity: &str, nonce: &str) -> Markup {
+    let words = words(visit.lang);
+    let command = format!("printf %s {nonce} | openssl dgst -sha256 -sign KEY.pem | base64 -w0");
+    html! {
+        div class="narrow" {
+            (head(words.title, words.by_key_text, None))
+            form class="card fields" method="post" action="/sign-in" {
+                input type="hidden" name="back" value=(own_place(visit.field("back")));
+                input type="hidden" name="identity" value=(identity);
+                p { code { (identity) } }
+                label {
+                    span { (words.nonce) }
+                    input readonly value=(nonce) id="nonce";
+                }
+                p { (words.sign) }
+                pre tabindex="0" { (command) }
+                label {
+                    span { (words.signature) }
+                    textarea class="code" name="signature" rows="5" required spellcheck="false" {}
+                }
+                p { button type="submit" class="button strong" { (words.submit) } }
+            }
         }
     }
 }
@@ -100,9 +182,9 @@ pub(super) async fn sign_in(visit: &Visit<'_>) -> Response {
 /// Ends the session.
 pub(super) fn sign_out(visit: &Visit<'_>) -> Response {
     if let Some(session) = &visit.session {
-        inside::sign_out(visit.node, session);
+        visit.node.login_end(session);
     }
-    lead_with_cookie("/", SESSION, "", GUARDED)
+    lead_with_cookie("/", COOKIE, "", GUARDED)
 }
 
 /// Remembers a language or a theme.

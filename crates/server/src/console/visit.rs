@@ -15,14 +15,13 @@ use crate::http::inside::{self, Call, Given};
 use crate::http::page::Lang;
 use crate::http::path::{in_path, in_query};
 use crate::listen::Peer;
+use crate::login;
 use crate::node::Node;
 
 /// Octets of a form. A template with every field that it may have takes less.
 const FORM_LEN_MAX: usize = 1024 * 1024;
 /// Octets of a file that is uploaded for import.
 pub(super) const UPLOAD_LEN_MAX: usize = 8 * 1024 * 1024;
-/// The cookie of a session.
-pub(super) const SESSION: &str = "gt_session";
 /// The cookie of the language that was chosen.
 pub(super) const LANG: &str = "gt_lang";
 /// The cookie of the theme that was chosen.
@@ -43,6 +42,16 @@ pub(super) struct Viewer {
 }
 
 impl Viewer {
+    /// Who is logged in under a token.
+    async fn of(node: &Node, token: &str) -> Option<Self> {
+        let identity = node.login_checked(token).await?;
+        let credential = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
+        Some(Self {
+            identity: identity.to_string(),
+            credential,
+        })
+    }
+
     /// The handle of the identity.
     pub(super) fn handle(&self) -> &str {
         let split = self.identity.split_once(':');
@@ -101,7 +110,7 @@ pub(super) struct Visit<'a> {
     pub(super) theme: Theme,
     pub(super) viewer: Option<Viewer>,
     pub(super) peer: SocketAddr,
-    /// The id of the session, whether it still holds or not.
+    /// The token of the session, whether it still holds or not.
     pub(super) session: Option<String>,
     may_sign_in: bool,
 }
@@ -112,16 +121,13 @@ impl<'a> Visit<'a> {
         let (parts, body) = request.into_parts();
         let peer = parts.extensions.get::<Peer>();
         let address = peer.map_or(([0, 0, 0, 0], 0).into(), |peer| peer.address);
-        let is_secure = peer.is_some_and(|peer| peer.secure);
+        let may_sign_in = peer.is_some_and(|peer| node.login_takes(peer).is_ok());
         let headers = &parts.headers;
-        let session = cookie(headers, SESSION).map(str::to_owned);
-        let viewer = session.as_deref().and_then(|id| {
-            let (identity, credential) = inside::signed_in(node, id)?;
-            Some(Viewer {
-                identity,
-                credential,
-            })
-        });
+        let session = cookie(headers, login::COOKIE).map(str::to_owned);
+        let viewer = match session.as_deref() {
+            Some(token) => Viewer::of(node, token).await,
+            None => None,
+        };
         let query = Params::parse(parts.uri.query().unwrap_or_default());
         let mut visit = Self {
             node,
@@ -135,7 +141,7 @@ impl<'a> Visit<'a> {
             viewer,
             peer: address,
             session,
-            may_sign_in: is_secure || address.ip().is_loopback(),
+            may_sign_in,
         };
         match parts.method {
             Method::GET | Method::HEAD => {}

@@ -11,14 +11,13 @@ use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use axum::http::{Method, Request};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use guantong_core::admin::web::WebId;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::asked::Asked;
 use super::change::{Reply, carry_out_for, who_is_it};
 use super::identity;
-use crate::errand::locked;
 use crate::listen::Peer;
+use crate::login::Token;
 use crate::node::Node;
 
 /// Longest answer that is taken: a full page of registrations, or the results of a full batch.
@@ -86,16 +85,16 @@ fn peer(address: SocketAddr) -> Peer {
     }
 }
 
-//----------- Sessions -------------------------------------------------------
+//----------- Signing in -----------------------------------------------------
 
 /// Has somebody prove who he is by the secret key of an identity `index:handle`, and begins a
-/// session. What comes is its id, or why there is none.
+/// session. What comes is its token, or why there is none.
 pub(crate) async fn sign_in(
     node: &Node,
     address: SocketAddr,
     identity: &str,
     secret: &str,
-) -> Result<String, String> {
+) -> Result<Token, String> {
     let user = utf8_percent_encode(identity.trim(), NON_ALPHANUMERIC);
     let basic = format!("Basic {}", STANDARD.encode(format!("{user}:{secret}")));
     let request = Request::builder()
@@ -109,27 +108,8 @@ pub(crate) async fn sign_in(
     let offered = identity::offered(node, &asked);
     let offered = offered.map_err(|failure| failure.message().to_owned())?;
     let carried = carry_out_for(node, &asked, &who_is_it(node), offered).await;
-    let Some(proven) = carried.proven.clone() else {
-        return Err(Reply(carried).failure().message().to_owned());
-    };
-    let (id, _) = identity::begin(node, &asked);
-    identity::prove(node, id, proven);
-    Ok(identity::write_id(&id))
-}
-
-/// Ends a session.
-pub(crate) fn sign_out(node: &Node, id: &str) {
-    if let Some(id) = identity::read_id(id) {
-        locked(&node.errands.web).end(&id);
+    match carried.proven.clone() {
+        Some(proven) => Ok(node.login_begin(proven)),
+        None => Err(Reply(carried).failure().message().to_owned()),
     }
-}
-
-/// Who was proven in a session, and what says so to the API.
-pub(crate) fn signed_in(node: &Node, id: &str) -> Option<(String, HeaderValue)> {
-    let read: WebId = identity::read_id(id)?;
-    let mut sessions = locked(&node.errands.web);
-    let session = sessions.find(&read, node.uptime_ms())?;
-    let identity = session.proven.as_ref()?.identity.to_string();
-    let credential = HeaderValue::from_str(&format!("Handle sessionId=\"{id}\"")).ok()?;
-    Some((identity, credential))
 }
