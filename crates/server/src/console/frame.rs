@@ -27,6 +27,7 @@ super::words::words! {
     home: "Overview", "概览";
     resolve: "Resolve", "解析";
     templates: "Templates", "模板";
+    labels: "Labels", "标签";
     missing: "There is no such page", "没有这个页面";
     missing_text: "The address may be mistyped, or the page may have moved.",
         "地址可能有误，或页面已移走。";
@@ -47,12 +48,13 @@ pub(super) enum Tab {
     Home,
     Resolve,
     Templates,
+    Labels,
     /// Pages that are no entry of the navigation.
     None,
 }
 
 impl Tab {
-    const ALL: &[Self] = &[Self::Home, Self::Resolve, Self::Templates];
+    const ALL: &[Self] = &[Self::Home, Self::Resolve, Self::Templates, Self::Labels];
 
     /// Where it is, its word, and the strokes of its picture in a square of 20.
     fn entry(self, words: &Words) -> (&'static str, &'static str, &'static str) {
@@ -60,11 +62,13 @@ impl Tab {
             Self::Home | Self::None => ("/", words.home, HOME),
             Self::Resolve => ("/resolve", words.resolve, LENS),
             Self::Templates => ("/templates", words.templates, SHEETS),
+            Self::Labels => ("/labels", words.labels, CODE),
         }
     }
 }
 
 const HOME: &str = "M3 9.5 10 4l7 5.5V16a1 1 0 0 1-1 1h-4v-4H8v4H4a1 1 0 0 1-1-1z";
+const CODE: &str = "M3 3h5v5H3zM12 3h5v5h-5zM3 12h5v5H3zM12 12h2v2M17 12v5h-5";
 const SHEETS: &str = "M7 3h9v11H7zM4 6v11h9M9.5 6.5h4M9.5 9.5h4";
 const LENS: &str = "M14 9a5 5 0 1 1-10 0a5 5 0 0 1 10 0M13 13l4 4";
 

@@ -18,6 +18,8 @@ use crate::metrics::{Brief, Snapshot};
 /// Days of the chart.
 const DAYS: u64 = 14;
 const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+/// A node with fewer records is new.
+const FEW: u64 = 10;
 /// Below this part of the file system the disk is called full.
 const FREE_LEAST: f64 = 0.1;
 
@@ -66,6 +68,10 @@ super::words::words! {
         "启动以来因各种原因未应答的请求";
     well: "well", "正常";
     look: "look at this", "请注意";
+    few: "This node is new", "这是一个新节点";
+    few_text: "A template, a first registration, a code that resolves: about two minutes.",
+        "选模板、完成首次注册、得到可解析的编码，约两分钟。";
+    few_go: "First steps", "快速开始";
     prefixes_none: "No prefix yet", "尚未托管前缀";
     prefixes_none_text: "A node answers for the prefixes that it homes. On the machine itself: \
         guantong home PREFIX", "节点只为其托管的前缀应答。在本机执行：guantong home 前缀";
@@ -81,6 +87,9 @@ pub(super) async fn show(visit: &Visit<'_>) -> Response {
         (lead(visit, &snapshot, &brief))
         @if snapshot.homed == 0 {
             (frame::empty(words.prefixes_none, words.prefixes_none_text, None))
+        }
+        @else if snapshot.store.is_some_and(|store| store.records < FEW) {
+            (frame::empty(words.few, words.few_text, Some(("/setup", words.few_go))))
         }
         (now(visit, &snapshot, &brief))
         (totals(visit.lang, &snapshot, &brief))

@@ -7,7 +7,8 @@
 //!  words   catalogues: each page has one, in both languages
 //!  sign    signing in and out, preferences        home     what the node is and does now
 //!  resolve what an identifier stands for, and the way to it
-//!  record  one record, and all about it
+//!  record  one record, and all about it: history, links (its graph), code
+//!  labels  a sheet of codes for the printer       setup   from a fresh node to the first record
 //!  templates, designer   templates, and the form that makes them; examples to begin with
 //!  registrations, registration   what is registered by a template, and the form of one
 //! ```
@@ -18,14 +19,19 @@
 //! is no second set of rules.
 
 mod chart;
+mod code;
 mod designer;
 mod examples;
 mod frame;
+mod history;
 mod home;
+mod labels;
+mod links;
 mod record;
 mod registration;
 mod registrations;
 mod resolve;
+mod setup;
 mod sign;
 mod templates;
 mod visit;
@@ -96,6 +102,9 @@ async fn page(visit: &Visit<'_>) -> Response {
         ("/", false) => home::show(visit).await,
         ("/figures", false) => home::figures(visit),
         ("/resolve", false) => resolve::show(visit).await,
+        ("/labels", false) => labels::show(visit).await,
+        ("/setup", false) => setup::show(visit).await,
+        ("/setup", true) => setup::choose(visit).await,
         ("/templates", false) => templates::list(visit).await,
         ("/template", false) => templates::show(visit).await,
         ("/template", true) => templates::act(visit).await,

@@ -1,19 +1,26 @@
-//! One record: its values as the viewer may see them.
+//! One record, and all about it: what it says, how it is signed, what it refers to, what happened
+//! to it, and a code for the thing.
 
 use axum::response::Response;
 use guantong_proto::json::Record;
 use guantong_proto::{Handle, Value};
 use maud::{Markup, html};
+use serde_json::Value as Json;
 
+use super::code::{Code, address};
 use super::frame::{self, Tab, head};
-use super::visit::{Trouble, Visit, of_record};
-use crate::http::page::{Lang, View, number, value};
+use super::history;
+use super::links;
+use super::registrations::{fields, label, said};
+use super::visit::{Trouble, Visit, of_record, of_registration, of_template, place};
+use crate::http::page::{Lang, View, number, signature, value};
 
 super::words::words! {
     title: "Record", "标识记录";
     which: "Which record? Look for it with its identifier.", "请先输入标识查找记录。";
     to_resolve: "Resolve an identifier", "解析标识";
     to_record: "All about this record", "查看完整记录";
+    done: "Done. The record is kept and resolves from now on.", "已完成。记录已保存，即刻可解析。";
     index: "Index", "索引";
     kind: "Type", "类型";
     data: "Data", "数据";
@@ -21,7 +28,19 @@ super::words::words! {
     changed: "Changed", "更新时间";
     withheld: "There are values that you may not see.", "另有您无权查看的值。";
     none: "The record has no values that you may see.", "没有您可以查看的值。";
-    values: "Values", "值";
+    values: "Values", "标识值";
+    says: "What is registered", "注册内容";
+    by: "by the template", "所属模板";
+    edit: "Change", "修改";
+    labels: "Print labels", "打印标签";
+    code: "Code for the thing", "实物编码";
+    code_text: "Whoever scans it opens the record.", "扫码即可打开该记录。";
+    qr: "QR code", "二维码";
+    matrix: "Data Matrix", "Data Matrix 码";
+    links: "Links", "关联关系";
+    history: "What happened to it", "变更历史";
+    history_none: "The history is shown to those who may read every value of the record.",
+        "变更历史仅对能读取全部值者可见。";
 }
 
 /// The values of a record that the viewer may see.
@@ -49,8 +68,7 @@ pub(super) async fn fetch(visit: &Visit<'_>, handle: &str) -> Result<Shown, Trou
         message: error.to_string(),
         fields: Vec::new(),
     })?;
-    let handle = Handle::parse(handle).ok();
-    let stored = handle.and_then(|handle| {
+    let stored = Handle::parse(handle).ok().and_then(|handle| {
         let key = handle.borrow().key(visit.node.site().case_rule());
         visit.node.store.get(key.as_bytes()).ok()?
     });
@@ -67,17 +85,160 @@ pub(super) fn to_record(lang: Lang) -> &'static str {
     words(lang).to_record
 }
 
+//----------- Page -----------------------------------------------------------
+
+/// The page.
+pub(super) async fn show(visit: &Visit<'_>) -> Response {
+    let words = words(visit.lang);
+    let Some(handle) = visit.asked("handle") else {
+        let content = html! {
+            (head(words.title, "", None))
+            (frame::empty(words.title, words.which, Some(("/resolve", words.to_resolve))))
+        };
+        return frame::page(visit, Tab::Resolve, words.title, &content);
+    };
+    let content = match fetch(visit, handle).await {
+        Ok(shown) => content(visit, handle, &shown).await,
+        Err(trouble) => html! { (head(handle, "", None)) (frame::trouble(visit, &trouble)) },
+    };
+    frame::page(visit, Tab::Resolve, handle, &content)
+}
+
+/// A registration with the template that it was made by.
+struct Registered {
+    template: String,
+    definition: Json,
+    values: Json,
+}
+
+async fn registered(visit: &Visit<'_>, handle: &str) -> Option<Registered> {
+    let told = visit.get(&of_registration(handle)).await.ok()?;
+    let template = told.json["template"].as_str()?.to_owned();
+    let definition = visit.get(&of_template(&template)).await.ok()?;
+    Some(Registered {
+        definition: definition.json["definition"].clone(),
+        values: told.json["fields"].clone(),
+        template,
+    })
+}
+
+async fn content(visit: &Visit<'_>, handle: &str, shown: &Shown) -> Markup {
+    let words = words(visit.lang);
+    let registered = registered(visit, handle).await;
+    let parsed = Handle::parse(handle).ok();
+    let graph = match &registered {
+        Some(it) => Some(links::graph(visit, handle, &it.definition, &it.values).await),
+        None => None,
+    };
+    let actions = html! {
+        @if registered.is_some() {
+            a class="button" href=(place("/registration/edit", &[("handle", handle)])) {
+                (words.edit)
+            }
+        }
+        a class="button" href=(place("/labels", &[("handle", handle)])) { (words.labels) }
+    };
+    html! {
+        (head(handle, "", Some(actions)))
+        @if visit.asked("done").is_some() { p class="notice" role="status" { (words.done) } }
+        div class="two wide-left" {
+            div class="stack" {
+                @if let Some(it) = &registered { (says(it, words)) }
+                section class="card" aria-labelledby="values" {
+                    h2 id="values" { (words.values) }
+                    (values(visit, handle, shown))
+                }
+            }
+            div class="stack" {
+                (codes(visit, handle, words))
+                @if let Some(handle) = &parsed { (seal(visit, handle, shown).await) }
+            }
+        }
+        @if let Some(graph) = graph {
+            section class="card" aria-labelledby="links" { h2 id="links" { (words.links) } (graph) }
+        }
+        section class="card" aria-labelledby="history" {
+            h2 id="history" { (words.history) }
+            @match &parsed {
+                Some(handle) if shown.is_ours && !shown.is_withheld => {
+                    (history::table(visit, handle))
+                }
+                _ => p class="hint" { (words.history_none) },
+            }
+        }
+    }
+}
+
+fn says(it: &Registered, words: &Words) -> Markup {
+    let title = it.definition["title"].as_str().unwrap_or(&it.template);
+    html! {
+        section class="card" aria-labelledby="says" {
+            h2 id="says" { (words.says) }
+            p class="hint" {
+                (words.by) " " a href=(place("/template", &[("handle", &it.template)])) { (title) }
+            }
+            dl class="facts" {
+                @for field in fields(&it.definition) {
+                    @let value = &it.values[field["name"].as_str().unwrap_or_default()];
+                    @if !value.is_null() { div { dt { (label(field)) } dd { (said(value)) } } }
+                }
+            }
+        }
+    }
+}
+
+fn codes(visit: &Visit<'_>, handle: &str, words: &Words) -> Markup {
+    let address = address(visit, handle);
+    let text = address.as_deref().unwrap_or(handle);
+    let codes = [(Code::Qr, words.qr), (Code::DataMatrix, words.matrix)];
+    html! {
+        section class="card" aria-labelledby="code" {
+            h2 id="code" { (words.code) }
+            div class="codes" {
+                @for (code, word) in codes {
+                    @if let Some(drawn) = code.draw(text, word) {
+                        figure { (drawn) figcaption class="hint" { (word) } }
+                    }
+                }
+            }
+            p class="hint" { (words.code_text) }
+            p class="address" { (text) }
+        }
+    }
+}
+
+async fn seal(visit: &Visit<'_>, handle: &Handle, shown: &Shown) -> Markup {
+    let public = shown
+        .values
+        .iter()
+        .filter(|value| value.permissions.public_read());
+    let public: Vec<Value> = public.cloned().collect();
+    let config = visit.node.config();
+    match visit.node.seal(handle, &public).await {
+        Some(seal) => html! {
+            section class="card" {
+                dl class="facts" { (signature::row(&seal, &view(visit, &config.name))) }
+            }
+        },
+        None => html! {},
+    }
+}
+
+fn view<'a>(visit: &Visit<'_>, node: &'a str) -> View<'a> {
+    View {
+        lang: visit.lang,
+        keep_lang: false,
+        switch: String::new(),
+        node,
+        is_console: true,
+    }
+}
+
 /// The values as a table.
 pub(super) fn values(visit: &Visit<'_>, handle: &str, shown: &Shown) -> Markup {
     let words = words(visit.lang);
     let config = visit.node.config();
-    let view = View {
-        lang: visit.lang,
-        keep_lang: false,
-        switch: String::new(),
-        node: &config.name,
-        is_console: true,
-    };
+    let view = view(visit, &config.name);
     html! {
         @if shown.values.is_empty() { p { (words.none) } }
         @else {
@@ -110,28 +271,4 @@ pub(super) fn values(visit: &Visit<'_>, handle: &str, shown: &Shown) -> Markup {
         }
         @if shown.is_withheld { p class="notice warn" { (words.withheld) } }
     }
-}
-
-/// The page.
-pub(super) async fn show(visit: &Visit<'_>) -> Response {
-    let words = words(visit.lang);
-    let Some(handle) = visit.asked("handle") else {
-        let content = html! {
-            (head(words.title, "", None))
-            (frame::empty(words.title, words.which, Some(("/resolve", words.to_resolve))))
-        };
-        return frame::page(visit, Tab::Resolve, words.title, &content);
-    };
-    let shown = fetch(visit, handle).await;
-    let content = html! {
-        (head(handle, "", None))
-        section class="card" aria-labelledby="values" {
-            h2 id="values" { (words.values) }
-            @match &shown {
-                Ok(shown) => (values(visit, handle, shown)),
-                Err(trouble) => (frame::trouble(visit, trouble)),
-            }
-        }
-    };
-    frame::page(visit, Tab::Resolve, handle, &content)
 }

@@ -87,7 +87,7 @@ fn search(visit: &Visit<'_>, handle: &str, definition: &Json) -> Markup {
     let fields: Vec<&Json> = fields(definition).iter().filter(is_found_by).collect();
     html! {
         @if !fields.is_empty() {
-            form class="line" method="get" action="/registrations" role="search" {
+            form class="line" method="get" action="/registrations" {
                 input type="hidden" name="template" value=(handle);
                 label {
                     span { (words.field) }

@@ -31,6 +31,7 @@ pub use local::Local;
 pub use record::{NewRecord, RecordError, judge, to_json};
 pub use remote::Remote;
 pub use serve::{BindError, CONNECTIONS_MAX, Listener};
+pub(crate) use words::change_entry;
 pub use words::in_words;
 
 use std::io;

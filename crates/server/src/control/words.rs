@@ -183,7 +183,7 @@ pub(super) fn stored(record: &StoredRecord) -> Stored {
     }
 }
 
-pub(super) fn change_entry(entry: &Entry) -> ChangeEntry {
+pub(crate) fn change_entry(entry: &Entry) -> ChangeEntry {
     let before = entry.before.as_ref().and_then(|before| {
         // The log checks what it decodes; if it did not, an entry without `before` is the answer.
         let values = Values::from_wire(&before.values).ok()?;

@@ -19,7 +19,7 @@ pub(crate) mod number;
 pub(crate) mod qr;
 mod record;
 mod series;
-mod signature;
+pub(crate) mod signature;
 mod start;
 mod text;
 mod tombstone;

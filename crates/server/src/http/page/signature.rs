@@ -10,7 +10,7 @@ use super::view::View;
 use crate::proof::{Seal, SealStanding};
 
 /// The row of the facts about the signature.
-pub(super) fn row(seal: &Seal, view: &View<'_>) -> Markup {
+pub(crate) fn row(seal: &Seal, view: &View<'_>) -> Markup {
     let text = view.text();
     let (mark, word) = match &seal.standing {
         SealStanding::Valid => ("seal is-valid", text.signature_valid),
