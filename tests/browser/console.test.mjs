@@ -1,0 +1,128 @@
+// The console in Chromium: the first steps, templates, registrations, every page in every dress.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { base, judge, launch, open, signIn } from "./browser.mjs";
+
+let browser;
+before(async () => {
+  browser = await launch();
+});
+after(() => browser.close());
+
+const TEMPLATE = "88.118.5/META_battery";
+
+test("the first steps lead to an identifier that resolves", async () => {
+  const page = await open(browser);
+  await page.goto(`${base}/setup`);
+  await page.locator("main a.button", { hasText: "Sign in" }).click();
+  const form = page.locator("form:has(input[name=secret])");
+  await form.locator("input[name=identity]").fill("300:88.118.5/clerk");
+  await form.locator("input[name=secret]").fill("opensesame");
+  await form.locator("button[type=submit]").click();
+  await page.waitForURL(`${base}/setup`);
+  await judge(page, "the first steps");
+  await page.locator("button[value=battery]").click();
+  await page.waitForURL(/\/registration\/edit/);
+  await page.fill('[name="named"]', "88.118.5/SN20260001");
+  await page.fill('[name="field.serial"]', "AB-1234");
+  await page.fill('[name="field.maker"]', "厂家 & Söhne");
+  await page.fill('[name="field.capacity"]', "75.5");
+  await page.fill('[name="field.made"]', "2026-03-01");
+  await page.locator("form.card button[type=submit]").click();
+  await page.waitForURL(/\/record\?handle=88\.118\.5\/SN20260001/);
+  assert.equal(await page.locator("svg.qr").count(), 2);
+  assert.match(await page.locator("main").innerText(), /厂家 & Söhne/);
+  await page.goto(`${base}/resolve?handle=88.118.5/SN20260001`);
+  assert.match(await page.locator("main").innerText(), /AB-1234/);
+  await judge(page, "the first identifier");
+  await page.context().close();
+});
+
+test("a template is designed, published, and refuses what does not fit", async () => {
+  const page = await open(browser);
+  await signIn(page);
+  await page.goto(`${base}/template/edit`);
+  await page.fill('[name="title"]', "Valve");
+  await page.fill('[name="code"]', "valve");
+  await page.fill('[name="name.0"]', "serial");
+  await page.check('[name="required.0"]');
+  await page.locator("summary").first().click();
+  await page.fill('[name="lengthMin.0"]', "4");
+  // Of the constraints only those of the chosen type are seen.
+  assert.ok(!(await page.locator('[name="decimals.0"]').isVisible()));
+  await page.locator("button[value=add]").click();
+  await page.fill('[name="name.1"]', "pressure");
+  await page.selectOption('[name="type.1"]', "number");
+  await page.locator("button[value=save-publish]").click();
+  await page.waitForURL(/META_valve/);
+  await judge(page, "the template");
+  await page.goto(`${base}/registration/edit?template=88.118.5/META_valve`);
+  await page.fill('[name="named"]', "88.118.5/V1");
+  await page.fill('[name="field.serial"]', "A");
+  await page.fill('[name="field.pressure"]', "much");
+  await page.locator("form.card button[type=submit]").click();
+  const faults = await page.locator(".fault").allInnerTexts();
+  assert.equal(faults.length, 2, faults.join("; "));
+  assert.equal(await page.inputValue('[name="field.pressure"]'), "much");
+  await judge(page, "the refused registration");
+  await page.context().close();
+});
+
+test("every page is sound in both languages, light and dark, wide and narrow", async () => {
+  const pages = [
+    "/", "/sign-in", "/setup", "/resolve", "/resolve?handle=88.118.5/SN20260001",
+    "/resolve?handle=%3Cb%3E", "/record?handle=88.118.5/SN20260001",
+    "/record?handle=0.NA/88.118.5", "/templates", `/template?handle=${TEMPLATE}`,
+    "/template/edit?example=batch", `/registrations?template=${TEMPLATE}`,
+    `/registration/edit?template=${TEMPLATE}`,
+    "/registration/edit?handle=88.118.5/SN20260001", "/labels",
+    `/labels?template=${TEMPLATE}&code=datamatrix&columns=4`,
+  ];
+  const dresses = [
+    { width: 1280, lang: "en", theme: "light" },
+    { width: 1280, lang: "zh", theme: "dark" },
+    { width: 360, lang: "zh", theme: "light" },
+    { width: 360, lang: "en", theme: "dark" },
+  ];
+  for (const dress of dresses) {
+    const page = await open(browser, dress);
+    await signIn(page);
+    for (const place of pages) {
+      await page.goto(base + place);
+      await judge(page, `${place} ${JSON.stringify(dress)}`);
+    }
+    await page.context().close();
+  }
+});
+
+test("language and theme are switched by hand and stay", async () => {
+  const page = await open(browser);
+  await page.goto(`${base}/resolve`);
+  await page.locator("button[name=lang]").click();
+  assert.equal(await page.getAttribute("html", "lang"), "zh-CN");
+  await page.locator("button[name=theme]").click();
+  await page.locator("button[name=theme]").click();
+  await page.goto(base);
+  assert.equal(await page.getAttribute("html", "data-theme"), "dark");
+  assert.equal(await page.getAttribute("html", "lang"), "zh-CN");
+  await page.context().close();
+});
+
+test("the overview moves by itself", async () => {
+  const page = await open(browser);
+  await page.goto(base);
+  await page.waitForFunction(() =>
+    document.querySelector('[data-line="requests"] polyline').getAttribute("points").includes(" "));
+  await judge(page, "the overview");
+  await page.context().close();
+});
+
+test("the first key press leads past the navigation", async () => {
+  const page = await open(browser);
+  await page.goto(`${base}/templates`);
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
+  assert.equal(await page.evaluate(() => document.activeElement.id), "content");
+  await page.context().close();
+});
