@@ -12,8 +12,12 @@ use crate::tree;
 /// Workspace crates that each crate may use. `guantong` is the binary.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("guantong-proto", &[]),
-    ("guantong-store", &["guantong-proto"]),
-    ("guantong-core", &["guantong-proto", "guantong-store"]),
+    ("guantong-table", &[]),
+    ("guantong-store", &["guantong-proto", "guantong-table"]),
+    (
+        "guantong-core",
+        &["guantong-proto", "guantong-store", "guantong-table"],
+    ),
     ("guantong-api", &[]),
     ("guantong-client", &["guantong-proto", "guantong-api"]),
     (
@@ -49,6 +53,7 @@ const TESTS_ONLY: &str = "guantong-testkit";
 /// Crates without sockets, tasks or an event loop, and what would bring them in.
 const PURE: &[&str] = &[
     "guantong-proto",
+    "guantong-table",
     "guantong-store",
     "guantong-core",
     "guantong-api",

@@ -463,7 +463,14 @@ impl Metrics {
 
     /// Counts an answer from the cache of others' answers.
     pub fn cache_hit(&self) {
-        self.single(Single::CacheHits, 1);
+        self.cache_hits(1);
+    }
+
+    /// Counts several of them.
+    pub fn cache_hits(&self, count: usize) {
+        if count > 0 {
+            self.single(Single::CacheHits, count as u64);
+        }
     }
 
     /// Counts a log line that was left out.

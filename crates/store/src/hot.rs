@@ -18,21 +18,42 @@ use std::sync::{Mutex, PoisonError};
 
 use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard};
 use guantong_proto::CaseRule;
+use guantong_table::{Item, Place, Table, lines};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::record::StoredRecord;
-use crate::table::{Place, Table};
 
 /// Number of gates. Keys that share one only delay each other's way into the cache: a group of
 /// thousands of changes should still leave most gates open.
 const GATES: usize = 16_384;
+/// Octets that a record costs besides its own: its allocation and its share of the table.
+const RECORD_OVERHEAD: u64 = 96;
+/// Octets of a record, overhead included, for which the table has room.
+const RECORD_ESTIMATE: u64 = 400;
+
+impl Item for StoredRecord {
+    type Rule = CaseRule;
+    const IS_DEEP: bool = false;
+
+    fn is_of(&self, key: &[u8], rule: CaseRule) -> bool {
+        Self::is_of(self, key, rule)
+    }
+
+    fn cost(&self) -> u64 {
+        self.octets().len() as u64 + RECORD_OVERHEAD
+    }
+
+    fn touch(&self) -> u8 {
+        lines(self.octets())
+    }
+}
 
 //----------- Hot ------------------------------------------------------------
 
 /// The cache and its gates.
 pub(crate) struct Hot {
     /// Many look at once, each thread by a lock of its own; whoever changes it takes all of them.
-    table: ShardedLock<Table>,
+    table: ShardedLock<Table<StoredRecord>>,
     gates: Box<[Mutex<u64>]>,
     seed: u64,
 }
@@ -41,7 +62,7 @@ impl Hot {
     /// An empty cache of at most about `octets`. The seed should be one that nobody can guess.
     pub(crate) fn new(octets: u64, rule: CaseRule, seed: u64) -> Self {
         Self {
-            table: ShardedLock::new(Table::new(octets, rule, seed)),
+            table: ShardedLock::new(Table::new(octets, RECORD_ESTIMATE, rule, seed)),
             gates: (0..GATES).map(|_| Mutex::new(0)).collect(),
             seed,
         }
@@ -107,15 +128,15 @@ impl Hot {
 
     /// Octets that the cache counts.
     pub(crate) fn octets(&self) -> u64 {
-        self.look().0.octets()
+        self.look().0.tally().octets
     }
 
     /// Records in the cache.
     pub(crate) fn len(&self) -> usize {
-        self.look().0.len()
+        self.look().0.tally().len
     }
 
-    fn change(&self, change: impl FnOnce(&mut Table)) {
+    fn change(&self, change: impl FnOnce(&mut Table<StoredRecord>)) {
         change(&mut self.table.write().unwrap_or_else(PoisonError::into_inner));
     }
 
@@ -153,7 +174,7 @@ impl Drop for Closed<'_> {
 
 /// The cache while it is looked at. Writes to the store wait for it: it should be held for
 /// microseconds, and not across anything that waits.
-pub struct Look<'a>(ShardedLockReadGuard<'a, Table>);
+pub struct Look<'a>(ShardedLockReadGuard<'a, Table<StoredRecord>>);
 
 impl Look<'_> {
     /// Where the record of a folded name is, if it is here.
@@ -164,13 +185,7 @@ impl Look<'_> {
     /// Asks for the memory of places ahead of time: to touch many, and then to [find](Self::find)
     /// them, is two waits instead of two for each.
     pub fn touch(&self, places: impl Iterator<Item = Place> + Clone) {
-        let buckets = places
-            .clone()
-            .fold(0, |all, place| all ^ self.0.touch(place));
-        // Looked at, so that it is not left out; and only now, when all were asked for.
-        std::hint::black_box(buckets);
-        let records = places.fold(0, |all, place| all ^ self.0.touch_record(place));
-        std::hint::black_box(records);
+        self.0.touch(places);
     }
 
     /// The record of a folded name, whose place this is. None does not mean that there is none:
@@ -183,7 +198,7 @@ impl Look<'_> {
 impl std::fmt::Debug for Look<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Look")
-            .field("records", &self.0.len())
+            .field("records", &self.0.tally().len)
             .finish()
     }
 }

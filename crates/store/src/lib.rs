@@ -72,7 +72,6 @@ mod record;
 mod shared;
 mod snapshot;
 mod store;
-mod table;
 mod tail;
 mod ticket;
 mod trail;
@@ -87,6 +86,7 @@ pub use error::{
     BackupError, Cause, FormError, Found, OpenError, StoreError, TokenError, Unfit, WriteError,
 };
 pub use format::{PrefixKey, Scope};
+pub use guantong_table::Place;
 pub use hot::Look;
 pub use index::{IndexInfo, IndexState};
 pub use note::Note;
@@ -96,7 +96,6 @@ pub use progress::{Progress, Report};
 pub use record::StoredRecord;
 pub use snapshot::Snapshot;
 pub use store::{Scan, Stats, Store};
-pub use table::Place;
 pub use ticket::{Outcome, Ticket};
 pub use trail::{Right, Source, Trail, Used, Way};
 pub use watch::Admission;

@@ -112,7 +112,7 @@ pub fn outcome_of_hit(hit: &Hit) -> (Outcome<&[u8]>, Age) {
     (outcome, age_of(hit.freshness))
 }
 
-fn age_of(freshness: Freshness) -> Age {
+pub(crate) fn age_of(freshness: Freshness) -> Age {
     match freshness {
         Freshness::Fresh | Freshness::Cached => Age::Current,
         Freshness::Stale => Age::Stale,

@@ -60,7 +60,7 @@ pub use inquiry::{Demand, Inquiry, Moment, Step};
 pub(crate) use lookup::STATUS;
 pub use lookup::{Lookup, Next, PARENTS_MAX};
 pub use outcome::{Misdirected, Outcome, Trouble};
-pub use plain::Plain;
+pub use plain::{Plain, Whose};
 pub use query::{Query, Recursion, SELECTION_MAX, Selection};
 pub use record::{RecordView, Selected};
 pub(crate) use reply::Reply;
@@ -97,7 +97,8 @@ pub fn answer<'a, R, E>(
     view: impl Fn(&R) -> RecordView<'_>,
 ) -> Result<Answered<'a>, E> {
     key.clear();
-    let Some(plain) = Plain::read(site, packet, key) else {
+    let ours = Plain::read(site, packet, key).filter(|plain| plain.whose() == Whose::Ours);
+    let Some(plain) = ours else {
         return answer_at_length(site, packet, moment, key, out, fetch, view);
     };
     let fetched = fetch(key);

@@ -44,7 +44,8 @@ mod walk;
 
 pub use answer::{Answer, Freshness, Outcome, ResolveError, Tried};
 pub use cache::{
-    Cache, CacheFileError, Entry, EntryKind, Hit, Loaded, Lookup, Ruling, Trust, Worth,
+    Cache, CacheFileError, Entry, EntryKind, Hit, Loaded, Look, Lookup, Ruling, Trust, Wanted,
+    Worth,
 };
 pub use figures::{ExchangeFigures, Figures};
 pub use inspect::{Inspected, Inspection};

@@ -34,7 +34,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use guantong_core::authority::Site;
+use guantong_core::authority::{Recursion, Site};
 use guantong_proto::frame::{Joined, Reassembly, split};
 use guantong_proto::limits::{DATAGRAM_LEN_MAX, ENVELOPE_LEN, HEADER_LEN};
 use guantong_proto::message::{Envelope, ResponseCode};
@@ -48,7 +48,7 @@ use tokio::runtime::Handle;
 use super::cold::{Queue, READERS, Readers};
 use super::later::{self, Datagram};
 use super::{Sharing, canonical};
-use crate::ahead::{AHEAD, Ready};
+use crate::ahead::{AHEAD, Asked, Ready};
 use crate::config::Limits;
 use crate::metrics::{Drop as Dropped, Transport};
 use crate::node::{Node, OnDisk, Scratch, Via, replace_by_error};
@@ -409,8 +409,20 @@ impl Answer {
             self.send(moment, canonical(address.plain()), start, &address, send);
             true
         };
-        let (via, now_secs) = (Transport::Udp, moment.now_secs);
-        let round = node.answer_ahead(site, now_secs, via, packets, &mut keys, each);
+        let may_recurse = |n: usize| {
+            let sender = receive.datagram(n);
+            sender.is_some_and(|(_, address)| {
+                node.recursion_for(canonical(address.plain()).ip()) == Recursion::Granted
+            })
+        };
+        let asked = Asked {
+            site,
+            now_secs: moment.now_secs,
+            via: Transport::Udp,
+            packets,
+            may_recurse,
+        };
+        let round = node.answer_ahead(asked, &mut keys, each);
         if round.is_err() {
             send.forget_unsealed();
             tracing::error!("a datagram made the node panic; please report it");

@@ -175,13 +175,19 @@ impl Node {
         }
         let hit = courier.cached(lookup)?;
         self.metrics.cache_hit();
-        if hit.wants_refresh
-            && self.config().recurse.prefetch
-            && let Some(question) = query.question()
+        if hit.wants_refresh {
+            self.refresh(courier, query.question());
+        }
+        Some(hit)
+    }
+
+    /// Has an answer of the cache renewed that wants to be, if that is wished.
+    pub(crate) fn refresh(&self, courier: &Courier, question: Option<Question>) {
+        if self.config().recurse.prefetch
+            && let Some(question) = question
         {
             courier.refresh(question);
         }
-        Some(hit)
     }
 
     /// Answers a packet again, now that the resolver has an answer for it.

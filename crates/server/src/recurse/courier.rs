@@ -8,8 +8,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use guantong_core::resolve::{
-    Answer, Cache, Figures, Freshness, Hit, Lookup, Now, Outcome, Question, ResolveError, Roots,
-    Settings, Tick, TraceWanted,
+    Answer, Cache, Figures, Freshness, Hit, Look, Lookup, Now, Outcome, Question, ResolveError,
+    Roots, Settings, Tick, TraceWanted, Wanted,
 };
 use guantong_core::trust::Rule;
 use tokio::sync::{mpsc, oneshot};
@@ -135,6 +135,19 @@ impl Courier {
             judges,
             thread: Mutex::new(Some(thread)),
         }))
+    }
+
+    /// What the cache has that may be given away, for as long as nothing of it may change.
+    pub(crate) fn look(&self) -> Look<'_> {
+        self.cache.look(match self.judges {
+            true => Wanted::Vouched,
+            false => Wanted::Any,
+        })
+    }
+
+    /// The moment by which the cache is read.
+    pub(crate) fn now(&self) -> Now {
+        self.clock.now()
     }
 
     /// What the cache knows of the name that `lookup` was set to; only what was judged and passed,

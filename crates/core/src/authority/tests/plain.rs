@@ -1,6 +1,10 @@
 //! The short way gives what the long way gives, octet by octet, or nothing.
 
+use guantong_proto::message::Request;
+
 use super::*;
+use crate::authority::elsewhere::age_of;
+use crate::resolve::{Entry, EntryKind, Freshness, Hit};
 
 /// The reply, and how it ends, of one of the two ways.
 fn reply(node: &Node, packet: &[u8], is_short: bool) -> (Vec<u8>, String) {
@@ -79,8 +83,98 @@ fn plain_question_is_answered_as_at_length() {
     let mut key = Vec::new();
     for plain in ["a/b", "A/B", "a/none", "a.b"] {
         let packet = resolve(plain);
-        assert!(Plain::read(&node.site, &packet, &mut key).is_some());
+        let plain = Plain::read(&node.site, &packet, &mut key).unwrap();
+        assert_eq!(plain.whose(), Whose::Ours);
     }
+}
+
+/// The reply to a packet from what a cache has, if it takes the short way; else nothing.
+fn from_cache(node: &Node, packet: &[u8], hit: &Hit<&Entry>) -> Option<Vec<u8>> {
+    let mut out = vec![7];
+    let plain = Plain::read(&node.site, packet, &mut Vec::new())?;
+    let is_of_others = plain.whose() == Whose::Others;
+    (is_of_others && plain.answer_of_others(hit, 1_000, &mut out)).then_some(out)
+}
+
+/// The same the long way; nothing if the packet is not for the resolver.
+fn from_cache_at_length(node: &Node, packet: &[u8], hit: &Hit<&Entry>) -> Option<Vec<u8>> {
+    let mut challenge = |_: Demand<'_>| unreachable!("nothing is asked for that is not public");
+    let mut moment = Moment {
+        now_secs: 1_000,
+        challenge: &mut challenge,
+        recursion: Recursion::Granted,
+    };
+    let mut out = vec![7];
+    let step = Inquiry::start(&node.site, packet, &mut moment, &mut Vec::new(), &mut out);
+    let Step::Elsewhere(elsewhere) = step else {
+        return None;
+    };
+    let cacheable = elsewhere.query().is_cacheable();
+    let age = age_of(hit.freshness);
+    let outcome = &Outcome::Record(hit.entry.wire());
+    elsewhere.answer(Found { outcome, age }, &moment, &mut out);
+    cacheable.then_some(out)
+}
+
+#[test]
+fn plain_question_for_a_name_of_others_is_answered_from_a_cache_as_at_length() {
+    let node = node();
+    let now = crate::resolve::Now::default();
+    let values = Writer::to_vec(|w| Values::encode(&[value(1, "URL", 0x0e)], w));
+    let entry = Entry::new(EntryKind::Record, &values, 60, now);
+    let recursive = OpFlags::DEFAULT
+        .with(OpFlags::RECURSIVE)
+        .with(OpFlags::PUBLIC_ONLY);
+    let ask = |flags| request(flags).resolve("c/d", &[], &NONE);
+    for freshness in [Freshness::Cached, Freshness::Stale] {
+        let hit = Hit {
+            entry: &entry,
+            freshness,
+            age_secs: 1,
+            wants_refresh: false,
+        };
+        let packet = ask(recursive);
+        assert!(from_cache(&node, &packet, &hit).is_some());
+        for at in 0..packet.len() {
+            for octet in 0..=u8::MAX {
+                let mut altered = packet.clone();
+                altered[at] = octet;
+                let short = from_cache(&node, &altered, &hit);
+                if short.is_some() {
+                    let long = from_cache_at_length(&node, &altered, &hit);
+                    assert_eq!(short, long, "{altered:02x?}");
+                }
+            }
+        }
+    }
+    // What is ours is not looked for among what others have answered, nor what must not be cached.
+    let mut key = Vec::new();
+    let authoritative = recursive.with(OpFlags::AUTHORITATIVE);
+    let every_value = OpFlags::DEFAULT
+        .with(OpFlags::RECURSIVE)
+        .without(OpFlags::PUBLIC_ONLY);
+    for flags in [authoritative, every_value] {
+        assert!(Plain::read(&node.site, &ask(flags), &mut key).is_none());
+    }
+    let ours = request(recursive).resolve("a/b", &[], &NONE);
+    let plain = Plain::read(&node.site, &ours, &mut key).unwrap();
+    assert_eq!(plain.whose(), Whose::Ours);
+}
+
+#[test]
+fn plain_question_is_renewed_as_the_same_question_of_one_more_server() {
+    let node = node();
+    let flags = OpFlags::DEFAULT
+        .with(OpFlags::RECURSIVE)
+        .with(OpFlags::PUBLIC_ONLY);
+    let packet = request(flags).resolve("c/d", &[], &NONE);
+    let plain = Plain::read(&node.site, &packet, &mut Vec::new()).unwrap();
+    let message = Message::decode(&packet).unwrap();
+    let Ok(Request::Resolve(resolve)) = Request::of(&message) else {
+        panic!("it is a resolution");
+    };
+    let at_length = Query::of(&message, resolve).question();
+    assert_eq!(format!("{:?}", plain.question()), format!("{at_length:?}"));
 }
 
 #[test]

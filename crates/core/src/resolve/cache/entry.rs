@@ -1,7 +1,7 @@
 //! What the cache keeps of an answer.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use guantong_proto::{ValueRef, Values, type_matches};
 
@@ -15,6 +15,8 @@ use super::ruling::Ruling;
 #[derive(Debug)]
 pub struct Entry {
     kind: EntryKind,
+    /// The name under which the cache keeps it, once it does.
+    key: OnceLock<Box<[u8]>>,
     /// i32 count and values, as they came; the octets of value signatures are not disturbed.
     values: Box<[u8]>,
     /// The end of its time, on the monotonic clock. Signed, because what was loaded from a file
@@ -67,6 +69,7 @@ impl Entry {
         let end = now_ms.saturating_add(i64::from(life_secs) * 1_000);
         Self {
             kind,
+            key: OnceLock::new(),
             values: values.into(),
             expires_ms: end.saturating_sub(age_ms),
             life_secs,
@@ -78,6 +81,40 @@ impl Entry {
             ends_secs: AtomicU32::new(u32::MAX),
             ruling: Mutex::new(None),
         }
+    }
+
+    /// The same answer, with the name under which the cache keeps it. One that has another name
+    /// already is copied: the table finds its entries by the names that they have.
+    pub(super) fn under(self: &Arc<Self>, key: &[u8]) -> Arc<Self> {
+        match **self.key.get_or_init(|| key.into()) == *key {
+            true => self.clone(),
+            false => Arc::new(Self {
+                kind: self.kind,
+                key: OnceLock::from(Box::from(key)),
+                values: self.values.clone(),
+                expires_ms: self.expires_ms,
+                life_secs: self.life_secs,
+                fetched_secs: self.fetched_secs,
+                hits: AtomicU32::new(0),
+                refresh_asked: AtomicBool::new(false),
+                stale_until_ms: AtomicU64::new(0),
+                vouched_until_ms: AtomicI64::new(self.vouched_until_ms.load(Ordering::Acquire)),
+                ends_secs: AtomicU32::new(self.ends_secs.load(Ordering::Relaxed)),
+                ruling: Mutex::new(self.kept_ruling().clone()),
+            }),
+        }
+    }
+
+    /// The name under which the cache keeps it; none if it does not.
+    pub(super) fn key(&self) -> &[u8] {
+        self.key.get().map_or(&[], |key| key)
+    }
+
+    /// Reads of its own memory, but not of that of its name and values.
+    pub(super) fn touch(&self) -> u8 {
+        let hits = self.hits.load(Ordering::Relaxed);
+        let [octet, ..] = hits.to_le_bytes();
+        octet ^ self.key().len().to_le_bytes()[0] ^ self.values.len().to_le_bytes()[0]
     }
 
     /// What it says.
@@ -165,7 +202,7 @@ impl Entry {
             true => i64::try_from(ruling.holds_until.0).unwrap_or(i64::MAX),
             false => i64::MIN,
         };
-        *self.ruling.lock().unwrap_or_else(PoisonError::into_inner) = Some(ruling.clone());
+        *self.kept_ruling() = Some(ruling.clone());
         self.ends_secs.store(ruling.ends_secs, Ordering::Relaxed);
         self.vouched_until_ms
             .store(vouched_until_ms, Ordering::Release);
@@ -173,8 +210,13 @@ impl Entry {
 
     /// What its signatures are worth, if that was found out and still holds.
     pub fn ruling(&self, now: Now) -> Option<Arc<Ruling>> {
-        let ruling = self.ruling.lock().unwrap_or_else(PoisonError::into_inner);
-        ruling.clone().filter(|ruling| ruling.holds(now))
+        self.kept_ruling()
+            .clone()
+            .filter(|ruling| ruling.holds(now))
+    }
+
+    fn kept_ruling(&self) -> MutexGuard<'_, Option<Arc<Ruling>>> {
+        self.ruling.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether it may be given to others where records are judged. That there is no such record

@@ -44,10 +44,7 @@ impl Lookup {
     ) {
         self.certified = trust == Trust::Certified;
         self.whole.clear();
-        self.whole.extend_from_slice(&[0; 5]);
-        handle.fold(CaseRule::Sensitive, &mut self.whole);
-        let len = u32::try_from(self.whole.len() - 5).unwrap_or(u32::MAX);
-        self.whole[1..5].copy_from_slice(&len.to_be_bytes());
+        Self::append_whole(handle, &mut self.whole);
         self.exact.clear();
         self.exact.extend_from_slice(&self.whole);
         let head = self.exact.len();
@@ -61,6 +58,15 @@ impl Lookup {
             // Neither indexes nor types: everything.
             self.exact.truncate(head);
         }
+    }
+
+    /// Appends the name under which a whole record is kept that is not certified.
+    pub(crate) fn append_whole(handle: HandleRef<'_>, key: &mut Vec<u8>) {
+        let start = key.len();
+        key.extend_from_slice(&[0; 5]);
+        handle.fold(CaseRule::Sensitive, key);
+        let len = u32::try_from(key.len() - start - 5).unwrap_or(u32::MAX);
+        key[start + 1..start + 5].copy_from_slice(&len.to_be_bytes());
     }
 
     /// The names for a question.

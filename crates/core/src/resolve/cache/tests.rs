@@ -191,6 +191,69 @@ fn cache_stays_within_its_octets() {
     assert!(cache.len() > 300, "{}", cache.len());
 }
 
+#[test]
+fn names_that_are_looked_for_together_find_what_each_finds_alone() {
+    let cache = cache(1 << 20);
+    for n in (0..200).step_by(2) {
+        put(&cache, whole(&format!("a/{n}")), 100, at(0));
+    }
+    let look = cache.look(Wanted::Any);
+    let keys: Vec<Vec<u8>> = (0..200)
+        .map(|n| whole(&format!("a/{n}")).key().to_vec())
+        .collect();
+    let places: Vec<_> = keys.iter().map(|key| look.place(key)).collect();
+    look.touch(places.iter().copied());
+    let found = |moment| {
+        let mut names = places.iter().zip(&keys);
+        let found = names.position(|(&place, key)| {
+            let name = String::from_utf8_lossy(key).into_owned();
+            let is_there = name.trim_end().ends_with(['0', '2', '4', '6', '8']);
+            look.find(place, key, moment).is_some() != is_there
+        });
+        assert_eq!(found, None);
+    };
+    found(at(99));
+    let mut late = places.iter().zip(&keys);
+    assert!(late.all(|(&place, key)| look.find(place, key, at(100)).is_none()));
+}
+
+#[test]
+fn one_answer_can_be_kept_under_two_names() {
+    let cache = cache(1 << 20);
+    let entry = Entry::new(EntryKind::Record, &wire(&[Ttl::default()]), 100, at(0));
+    let entry = Arc::new(entry);
+    entry.rule(&unsigned(Demand::IfSigned));
+    for name in ["a/b", "a/c", "a/b"] {
+        cache.insert(&mut whole(name), &entry);
+    }
+    assert_eq!(cache.len(), 2);
+    for name in ["a/b", "a/c"] {
+        let hit = cache.get_vouched(&mut whole(name), at(5)).unwrap();
+        assert_eq!((hit.entry.wire(), hit.age_secs), (entry.wire(), 5));
+    }
+    cache.remove(&mut whole("a/b"));
+    assert!(cache.get(&mut whole("a/b"), at(5)).is_none());
+    assert!(cache.get(&mut whole("a/c"), at(5)).is_some());
+}
+
+#[test]
+fn hot_names_stay_while_rarely_asked_ones_pass_through() {
+    let cache = cache(100_000);
+    let hot: Vec<String> = (0..50).map(|n| format!("hot/{n}")).collect();
+    for name in &hot {
+        put(&cache, whole(name), 100, at(0));
+    }
+    for n in 0..5_000 {
+        for name in &hot {
+            cache.get(&mut whole(name), at(1));
+        }
+        put(&cache, whole(&format!("cold/{n}")), 100, at(0));
+    }
+    let is_kept = |name: &&String| cache.get(&mut whole(name), at(1)).is_some();
+    let kept = hot.iter().filter(is_kept).count();
+    assert!(kept >= 45, "{kept} of 50");
+}
+
 fn saved(cache: &Cache, now: Now) -> Vec<u8> {
     let mut octets = Vec::new();
     let write = |block: &[u8]| {

@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 
+use guantong_core::authority::Recursion;
 use guantong_proto::frame::first_packet;
 
 use super::worker::{Buffers, Moment};
 use super::{Step, Then};
-use crate::ahead::{AHEAD, Ready};
+use crate::ahead::{AHEAD, Asked, Ready};
 use crate::listen::tcp::WRITE_AT;
 use crate::metrics::Transport;
 use crate::node::{OnDisk, Via};
@@ -25,7 +26,7 @@ pub(super) fn step(
     };
     let (mut used, mut count) = (0, 0);
     let then = loop {
-        let ahead = answer_ahead(octets.get(used..).unwrap_or_default(), moment, buffers);
+        let ahead = answer_ahead(octets.get(used..).unwrap_or_default(), via, moment, buffers);
         used += ahead.used;
         count += ahead.count;
         let Buffers { out, scratch, .. } = &mut *buffers;
@@ -73,7 +74,7 @@ struct Together {
 /// Answers the plain questions for what is in memory that the octets begin with, if there are
 /// several: answers of a stream have the order of their requests, so the first that is something
 /// else ends the row.
-fn answer_ahead(octets: &[u8], moment: &Moment<'_>, buffers: &mut Buffers) -> Together {
+fn answer_ahead(octets: &[u8], via: Via, moment: &Moment<'_>, buffers: &mut Buffers) -> Together {
     let mut packets = [None; AHEAD];
     let (mut found, mut at) = (0, 0);
     for packet in &mut packets {
@@ -104,10 +105,15 @@ fn answer_ahead(octets: &[u8], moment: &Moment<'_>, buffers: &mut Buffers) -> To
         together.count += 1;
         true
     };
-    let (site, now_secs) = (moment.site, moment.now_secs);
-    let round = moment
-        .node
-        .answer_ahead(site, now_secs, Transport::Tcp, packets, keys, each);
+    let node = moment.node;
+    let asked = Asked {
+        site: moment.site,
+        now_secs: moment.now_secs,
+        via: via.transport,
+        packets,
+        may_recurse: |_| node.recursion_for(via.peer.ip()) == Recursion::Granted,
+    };
+    let round = node.answer_ahead(asked, keys, each);
     if round.is_err() {
         out.truncate(written);
         tracing::error!("a packet made the node panic; please report it");
