@@ -19,5 +19,6 @@ pub mod wire;
 pub use error::{DecodeError, Reason};
 pub use name::{CaseRule, Handle, HandleRef, Key, NameError};
 pub use value::{
-    Permissions, Reference, ReferenceRef, Ttl, Value, ValueRef, Values, is_of_type, type_matches,
+    Permissions, Reference, ReferenceRef, Ttl, Value, ValueRef, Values, is_of_type, is_secret,
+    type_matches,
 };

@@ -152,12 +152,17 @@ impl<'a> ValueRef<'a> {
 
     /// Whether anybody may read the value.
     ///
-    /// A secret key is not public whatever its permissions say: a mistake in that octet must not
-    /// give it away (4.5.4). Neither is a grant: to whom something is shown is nobody else's business.
+    /// A secret is not public whatever its permissions say: a mistake in that octet must not give
+    /// it away (4.5.4). Neither is a grant: to whom something is shown is nobody else's business.
     pub fn is_public(&self) -> bool {
         self.permissions.public_read()
-            && !is_of_type(self.kind, b"HS_SECKEY")
+            && !self.is_secret()
             && !is_of_type(self.kind, GRANT_TYPE.as_bytes())
+    }
+
+    /// Whether the value is sent to nobody but mirrors, whatever its permissions say.
+    pub fn is_secret(&self) -> bool {
+        is_secret(self.kind)
     }
 
     /// Whether the value says that its record is reserved or withdrawn, whatever its data and its
@@ -440,6 +445,12 @@ pub fn type_matches(requested: &[u8], kind: &[u8]) -> bool {
         Some(family) => is_of_type(kind, family),
         None => requested.eq_ignore_ascii_case(kind),
     }
+}
+
+/// Whether values of type `kind` are sent to nobody but mirrors: secret keys (4.5.4), and what
+/// passwords are checked by.
+pub fn is_secret(kind: &[u8]) -> bool {
+    is_of_type(kind, b"HS_SECKEY") || is_of_type(kind, b"GT_LOGIN")
 }
 
 /// Whether a value of type `kind` is a `family` or a subtype of it: `HS_SITE.6` is an `HS_SITE`.

@@ -4,7 +4,7 @@
 use guantong_api::control::{
     AdminValue, Ask, ChangeEntry, Mode, Outcome, Past, Reply, Right, Source, Undone,
 };
-use guantong_proto::{Handle, Value, is_of_type};
+use guantong_proto::{Handle, Value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -202,7 +202,7 @@ fn hide(value: &Value) -> Value {
 }
 
 fn is_secret(value: &Value) -> bool {
-    is_of_type(value.kind.as_bytes(), b"HS_SECKEY")
+    guantong_proto::is_secret(value.kind.as_bytes())
 }
 
 /// Indexes of secrets that were replaced by others, which [`hide`] does not show.

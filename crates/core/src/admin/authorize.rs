@@ -12,6 +12,7 @@ use guantong_proto::{
 
 use super::authenticate::Identity;
 use super::plan::Change;
+use crate::identity::LOGIN_TYPE;
 
 /// Most references of groups that are followed for one decision; bounds its work.
 pub const GROUP_REFERENCES_MAX: usize = 4_096;
@@ -28,11 +29,23 @@ pub fn authorize<'r, E>(
     needed: AdminPermissions,
     record: Values<'r>,
     rule: CaseRule,
+    lookup: impl FnMut(HandleRef<'_>) -> Result<Option<Values<'r>>, E>,
+) -> Result<Option<Grant>, E> {
+    let gives = |admin: &Admin| admin.permissions.contains(needed);
+    authorize_where(identity, record, rule, gives, lookup)
+}
+
+/// [`authorize`], with the HS_ADMIN values that count chosen by `counts`.
+pub fn authorize_where<'r, E>(
+    identity: &Identity,
+    record: Values<'r>,
+    rule: CaseRule,
+    counts: impl Fn(&Admin) -> bool,
     mut lookup: impl FnMut(HandleRef<'_>) -> Result<Option<Values<'r>>, E>,
 ) -> Result<Option<Grant>, E> {
     let key = identity.handle.key(rule);
     let is_named = |reference: &Reference| names(reference, &key, identity.index, rule);
-    let admins = admins(record).filter(|(_, admin)| admin.permissions.contains(needed));
+    let admins = admins(record).filter(|(_, admin)| counts(admin));
     let mut links: Vec<Link> = admins
         .map(|(index, admin)| Link::new(index, admin))
         .collect();
@@ -198,6 +211,12 @@ fn is_admin(kind: &[u8]) -> bool {
     is_of_type(kind, b"HS_ADMIN")
 }
 
+/// Whether changing a value of this type is for those who may change administrators: whoever sets
+/// the login of somebody can be him.
+fn rules(kind: &[u8]) -> bool {
+    is_admin(kind) || is_of_type(kind, LOGIN_TYPE.as_bytes())
+}
+
 //----------- needed ---------------------------------------------------------
 
 /// The permissions on a record that a change of its `current` values needs.
@@ -259,7 +278,7 @@ const GRANT: AdminPermissions =
     AdminPermissions(AdminPermissions::READ_VALUE.0 | AdminPermissions::MODIFY_VALUE.0);
 
 fn add(new: &Value) -> AdminPermissions {
-    match is_admin(new.kind.as_bytes()) {
+    match rules(new.kind.as_bytes()) {
         false if is_grant(new) => AdminPermissions::ADD_VALUE.union(GRANT),
         true => AdminPermissions::ADD_VALUE.union(AdminPermissions::ADD_ADMIN),
         // It takes all other values from the public.
@@ -271,7 +290,7 @@ fn add(new: &Value) -> AdminPermissions {
 }
 
 fn remove(old: &Value) -> AdminPermissions {
-    match is_admin(old.kind.as_bytes()) {
+    match rules(old.kind.as_bytes()) {
         // The rule of the class may grant more than that of the record.
         false if is_grant(old) => AdminPermissions::REMOVE_VALUE.union(GRANT),
         true => AdminPermissions::REMOVE_ADMIN,
@@ -285,7 +304,7 @@ fn modify(old: &Value, new: &Value) -> AdminPermissions {
         false => AdminPermissions::default(),
     };
     grant.union(
-        match (is_admin(old.kind.as_bytes()), is_admin(new.kind.as_bytes())) {
+        match (rules(old.kind.as_bytes()), rules(new.kind.as_bytes())) {
             (true, true) => AdminPermissions::MODIFY_ADMIN,
             (true, false) => AdminPermissions::REMOVE_ADMIN.union(AdminPermissions::MODIFY_VALUE),
             (false, true) => AdminPermissions::MODIFY_VALUE.union(AdminPermissions::ADD_ADMIN),

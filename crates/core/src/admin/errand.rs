@@ -72,6 +72,8 @@ pub struct Errand {
     pub(super) condition: Option<Expected>,
     /// Whether nothing is to be written.
     is_rehearsal: bool,
+    /// Whether the identity has just been proven by a password.
+    is_owner: bool,
     /// What the change does to the record, once that is decided.
     effect: Option<Effect>,
     pub(super) known: Known,
@@ -144,6 +146,7 @@ impl Errand {
             proof,
             condition: None,
             is_rehearsal: false,
+            is_owner: false,
             effect: None,
             known: Known::default(),
             chance,
@@ -190,6 +193,7 @@ impl Errand {
             request,
             answer: None,
             channel: None,
+            is_owner: matches!(presented, Some(Presented::Owner(_))),
             proof: presented.map_or(Proof::None, |presented| Proof::Presented(presented.into())),
             condition: None,
             is_rehearsal: false,
@@ -646,6 +650,14 @@ impl Errand {
     /// Whether this begins a session, which costs the node more than other requests.
     pub fn is_session_setup(&self) -> bool {
         self.request.header().op == OpCode::SESSION_SETUP
+    }
+
+    /// Who has just been proven by his password.
+    pub(super) fn owner(&self) -> Option<&Identity> {
+        match &self.proof {
+            Proof::Identity(proven) if self.is_owner => Some(&proven.identity),
+            _ => None,
+        }
     }
 
     /// Who it is; without a proof, the errand ends in a challenge.

@@ -5,6 +5,7 @@
 //! authorize      may he? HS_ADMIN values, groups, and what each operation needs
 //! session        a key and an identity for many requests
 //! rules          rights that the configuration gives
+//! role           rights that roles give, and everybody's over his own login
 //! errand         a request that needs more than one read, from its packet to its reply
 //! perform        what each operation checks and does on the way
 //! plan           what a change makes of a record, or why it cannot be made
@@ -28,6 +29,7 @@ mod open;
 mod perform;
 mod plan;
 mod present;
+mod role;
 mod rules;
 pub mod session;
 mod stop;

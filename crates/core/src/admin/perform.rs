@@ -6,7 +6,7 @@
 //! nothing by trying (section 11, rule 12).
 
 use guantong_proto::crypto::challenge;
-use guantong_proto::data::{AdminPermissions, SecretKey, State, StateData};
+use guantong_proto::data::{Admin, AdminPermissions, SecretKey, State, StateData};
 use guantong_proto::message::{
     Message, OpCode, OpFlags, Request, Resolve, ResponseCode, SessionSetup,
 };
@@ -14,9 +14,9 @@ use guantong_proto::wire::Writer;
 use guantong_proto::{HandleRef, NameError, Value, ValueRef, Values, is_of_type};
 
 use super::authenticate::Identity;
-use super::authorize::{authorize, enough, is_open_to_all, needed};
+use super::authorize::{Grant, authorize_where, enough, is_open_to_all, needed};
 use super::errand::{Errand, Ground};
-use super::known::{Missing, StoredRecord};
+use super::known::StoredRecord;
 use super::listing::Listed;
 use super::plan::{Change, Conflict, Timestamps, as_state, is_withdrawn, plan};
 use super::rules::{Denied, OnDelete};
@@ -28,6 +28,7 @@ use crate::authority::{
     Lookup, Misdirected, Next, Outcome, Query, RecordView, STATUS, Selected, Selection, Site,
     Standing,
 };
+use crate::identity::Role;
 
 /// What the refusal of a change begins with that was meant for another version of the record.
 pub const STALE: &str = "the record is not what you expect";
@@ -193,8 +194,8 @@ impl Errand {
         let readable = selected().filter(|value| match &granted {
             Some(granted) => value.is_public() || granted.contains(&value.index),
             None => {
-                let is_secret = is_of_type(value.kind, challenge::SECRET_KEY);
-                !is_secret && (value.permissions.public_read() || value.permissions.admin_read())
+                !value.is_secret()
+                    && (value.permissions.public_read() || value.permissions.admin_read())
             }
         });
         let values: Vec<&[u8]> = readable.map(|value| value.wire()).collect();
@@ -271,7 +272,10 @@ impl Errand {
         }
         let as_state = as_state(change, &current, ground.now_secs);
         let change = as_state.as_ref().unwrap_or(change);
-        let mut allowed = self.require(ground, actor, handle, old, needed(change, &current));
+        let mut allowed = match self.by_ownership(ground.site, record, change) {
+            Some(right) => Ok(right),
+            None => self.require(ground, actor, handle, old, needed(change, &current)),
+        };
         if let (Err(Stop::Refused(..)), Some(enough)) = (&allowed, enough(change)) {
             allowed = self.require(ground, actor, handle, old, enough);
         }
@@ -500,6 +504,19 @@ impl Errand {
         record: Option<&StoredRecord>,
         needed: AdminPermissions,
     ) -> Result<Right, Stop> {
+        self.require_where(ground, actor, handle, record, needed, &|_| true)
+    }
+
+    /// [`require`](Self::require), with the HS_ADMIN values that count chosen by `counts`.
+    fn require_where(
+        &self,
+        ground: &Ground<'_>,
+        actor: Actor<'_>,
+        handle: HandleRef<'_>,
+        record: Option<&StoredRecord>,
+        needed: AdminPermissions,
+        counts: &dyn Fn(&Admin) -> bool,
+    ) -> Result<Right, Stop> {
         let rule = ground.site.case_rule();
         let identity = match actor {
             Actor::OpenNode => return Ok(Right::OpenNode),
@@ -515,19 +532,21 @@ impl Errand {
             }
             .into());
         };
-        let lookup = |handle: HandleRef<'_>| match self.known.record(ground.site, handle) {
-            Ok(record) => Ok(record.map(StoredRecord::values)),
-            // A group that cannot be had gives nobody a right.
-            Err(Missing::Unreachable { .. }) => Ok(None),
-            Err(missing) => Err(missing),
-        };
-        match authorize(identity, needed, record.values(), rule, lookup)? {
-            Some(grant) => Ok(Right::Administrator(vec![Used {
+        let lookup = |handle: HandleRef<'_>| self.group(ground.site, handle);
+        let counts = |admin: &Admin| admin.permissions.contains(needed) && counts(admin);
+        let used = |record: &StoredRecord, grant: Grant| {
+            Right::Administrator(vec![Used {
                 record: record.handle.clone(),
                 index: grant.index,
                 permissions: needed,
                 through: grant.through,
-            }])),
+            }])
+        };
+        if let Some(grant) = authorize_where(identity, record.values(), rule, counts, lookup)? {
+            return Ok(used(record, grant));
+        }
+        match self.by_role(ground.site, identity, handle, needed)? {
+            Some((prefix, grant)) => Ok(used(prefix, grant)),
             None => Err(Denied::NoPermission {
                 identity: identity.clone(),
                 needed: needed.names().collect::<Vec<_>>().join(" and "),
@@ -557,7 +576,11 @@ impl Errand {
             ),
         };
         let record = self.known.record(ground.site, above.borrow())?;
-        self.require(ground, actor, above.borrow(), record, needed)
+        let counts = |admin: &Admin| {
+            let role = Role::named(admin, above.borrow());
+            role.is_none_or(|role| role.may_make(handle))
+        };
+        self.require_where(ground, actor, above.borrow(), record, needed, &counts)
     }
 
     /// Refuses an actor who may not write the record over: neither change by change, nor by

@@ -46,6 +46,8 @@ pub enum Presented {
     },
     /// By a session in which he was proven before.
     Session(Proven),
+    /// By his password, which was checked just now: he may change how he logs in.
+    Owner(Proven),
 }
 
 impl std::fmt::Debug for Presented {
@@ -60,7 +62,7 @@ impl Presented {
         match self {
             Self::Password { user, .. } | Self::Certificate { user, .. } => user,
             Self::Answer { claim, .. } => claim.user(),
-            Self::Session(proven) => &proven.identity.handle,
+            Self::Session(proven) | Self::Owner(proven) => &proven.identity.handle,
         }
     }
 
@@ -69,7 +71,7 @@ impl Presented {
         match self {
             Self::Password { index, .. } | Self::Certificate { index, .. } => *index,
             Self::Answer { claim, .. } => claim.index(),
-            Self::Session(proven) => proven.identity.index,
+            Self::Session(proven) | Self::Owner(proven) => proven.identity.index,
         }
     }
 
@@ -78,7 +80,7 @@ impl Presented {
         match self {
             Self::Password { .. } => true,
             Self::Answer { claim, .. } => claim.kind() == KeyKind::Secret,
-            Self::Session(_) | Self::Certificate { .. } => false,
+            Self::Session(_) | Self::Owner(_) | Self::Certificate { .. } => false,
         }
     }
 
@@ -138,7 +140,7 @@ impl Presented {
                 };
                 verify_over(claim, &asked, record)
             }
-            Self::Session(proven) => match proven.holds(record) {
+            Self::Session(proven) | Self::Owner(proven) => match proven.holds(record) {
                 true => Ok(proven.clone()),
                 false => Err(Failed::Revoked {
                     identity: proven.identity.clone(),

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use guantong_proto::data::{Data, STATE_INDEX, STATE_TYPE};
 use guantong_proto::limits::{HANDLE_LEN_MAX, HEADER_LEN, MESSAGE_LEN_MAX, VALUES_MAX};
 use guantong_proto::wire::Writer;
-use guantong_proto::{DecodeError, Permissions, Value, is_of_type};
+use guantong_proto::{DecodeError, Permissions, Value, is_secret};
 
 /// Octets of a reply that are not values: name with length, request digest, signature of a key of
 /// 4096 bits with what surrounds it, rounded up.
@@ -40,7 +40,7 @@ pub fn validate(values: &[Value]) -> Result<(), Invalid> {
         if !indexes.insert(value.index) {
             return fault(InvalidReason::IndexTwice);
         }
-        if is_of_type(value.kind.as_bytes(), b"HS_SECKEY") && value.permissions.public_read() {
+        if is_secret(value.kind.as_bytes()) && value.permissions.public_read() {
             return fault(InvalidReason::PublicSecret);
         }
         if value.is_state() {

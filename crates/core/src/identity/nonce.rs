@@ -10,8 +10,8 @@ use guantong_proto::Key;
 pub const NONCES_MAX: usize = 4_096;
 /// Most of one source, so that a flood pushes out its own before those of others.
 pub const NONCES_SOURCE_MAX: usize = 512;
-/// Most of one identity and source: so many logins of one program may be under way side by side, and
-/// so many signatures may have to be checked for one answer.
+/// Most of one identity and source: so many logins of one program may be under way side by side,
+/// and so many signatures may have to be checked for one answer.
 pub const NONCES_IDENTITY_MAX: usize = 64;
 /// Time in which a nonce must be signed.
 pub const NONCE_LIFETIME_MS: u64 = 120_000;
