@@ -237,6 +237,177 @@ pub struct RowAnswer {
     pub errors: Vec<FieldProblem>,
 }
 
+//----------- Grants ---------------------------------------------------------
+
+/// What is changed of the grants of a template or of a registration. Who is added and taken out has
+/// the form of `core::grant`, and is a parameter here.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChangedGrants<E: Default> {
+    /// Which rule holds for a registration.
+    #[serde(default)]
+    pub rule: Option<RuleOf>,
+    /// Who reads the template itself, or the registration by its own rule.
+    #[serde(default)]
+    pub readers: E,
+    /// Who writes the registration by its own rule.
+    #[serde(default)]
+    pub writers: E,
+    /// The class rules of fields of the template.
+    #[serde(default = "Vec::new")]
+    pub fields: Vec<ChangedField<E>>,
+    /// Fields of the template that everybody reads from now on.
+    #[serde(default)]
+    pub publish: Vec<String>,
+    /// Fields of the template that are no longer read by everybody.
+    #[serde(default)]
+    pub unpublish: Vec<String>,
+}
+
+/// What is changed of the class rule of a field.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChangedField<E: Default> {
+    /// Its name.
+    pub field: String,
+    /// Who reads it.
+    #[serde(default)]
+    pub readers: E,
+    /// Who writes it.
+    #[serde(default)]
+    pub writers: E,
+}
+
+/// Which rule holds for a registration.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub enum RuleOf {
+    /// That of its template.
+    Class,
+    /// Its own.
+    Own,
+}
+
+/// The grants of a template or of a registration. `S` is whom a grant names.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GrantsAnswer<S> {
+    /// The handle.
+    pub handle: String,
+    /// The template of a registration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    /// Which rule holds for a registration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<RuleOf>,
+    /// Whether everybody reads a template while it is published.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub everybody: Option<bool>,
+    /// Who else reads the template itself, or who reads the registration by its own rule.
+    pub readers: Vec<S>,
+    /// Who writes the registration by its own rule.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub writers: Vec<S>,
+    /// The fields, and who reads and writes them by the rule that holds.
+    pub fields: Vec<FieldGrants<S>>,
+    /// What somebody is let see and write by that.
+    #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
+    pub preview: Option<Preview<S>>,
+}
+
+/// Who reads and writes a field.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FieldGrants<S> {
+    /// Its name.
+    pub field: String,
+    /// Whether everybody reads it, by the permissions of its values or by a rule.
+    pub everybody: bool,
+    /// Who reads it by the rule.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub readers: Vec<S>,
+    /// Who writes it by the rule.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub writers: Vec<S>,
+}
+
+/// What somebody may who is not an administrator.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Preview<S> {
+    /// Who.
+    pub subject: S,
+    /// The names of the fields that he reads.
+    pub reads: Vec<String>,
+    /// The names of the fields that he writes.
+    pub writes: Vec<String>,
+}
+
+/// What was granted to somebody, and taken from him, in order.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NoticesAnswer {
+    /// Each of it.
+    pub notices: Vec<NoticeAnswer>,
+    /// What `after` is for what comes next.
+    pub next: u64,
+    /// Whether more was written meanwhile that was not looked at.
+    pub more: bool,
+}
+
+/// Something that was granted to somebody, or taken from him.
+#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct NoticeAnswer {
+    /// The number of the change.
+    pub change: u64,
+    /// When it was made, in seconds since 1970.
+    pub at: u64,
+    /// Whether it was granted or taken.
+    pub action: NoticeAction,
+    /// What kind of thing.
+    pub object: NoticeObject,
+    /// The handle of the template or registration.
+    pub handle: String,
+    /// The field, if it is one of a template.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// To read or to write it.
+    pub access: NoticeAccess,
+}
+
+/// Whether something was granted or taken.
+#[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub enum NoticeAction {
+    /// It was granted.
+    Granted,
+    /// It was taken.
+    Revoked,
+}
+
+/// What kind of thing was granted.
+#[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub enum NoticeObject {
+    /// A template.
+    Template,
+    /// One registration.
+    Registration,
+    /// A field of all registrations of a template.
+    Class,
+}
+
+/// What may be done with it.
+#[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub enum NoticeAccess {
+    /// It is read.
+    Read,
+    /// It is written.
+    Write,
+}
+
 //----------- Problem --------------------------------------------------------
 
 /// Why a request was not answered with what it asked for (RFC 9457).

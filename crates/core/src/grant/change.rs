@@ -11,7 +11,7 @@ use super::held::{RULE_INDEX, class_index, class_rules};
 use super::revise::Revision;
 use super::rule::{GRANT_TYPE, Rule};
 use super::subject::Subject;
-use crate::template::{TEMPLATE_INDEX, TEMPLATE_TYPE, Template};
+use crate::template::{Readers, TEMPLATE_INDEX, TEMPLATE_TYPE, Template};
 
 //----------- Amendment ------------------------------------------------------
 
@@ -75,6 +75,12 @@ pub fn revise_class(
             faults.push(Fault::new(name, "is no field of the template"));
             continue;
         };
+        let hides = revision.readers.remove.contains(&Subject::Everybody);
+        if hides && field.readers == Readers::Everybody {
+            let why = "is shown to everybody by its definition: change `readers` there";
+            faults.push(Fault::new(name, why));
+            continue;
+        }
         let rule = new.get(&field.index).or_else(|| old.get(&field.index));
         match rule.cloned().unwrap_or_default().revise(revision, case) {
             Ok(rule) => drop(new.insert(field.index, rule)),

@@ -10,7 +10,8 @@ const CASE: CaseRule = CaseRule::Insensitive;
 fn template() -> Template {
     let definition: Definition = serde_json::from_str(
         r#"{"title":"t","fields":[{"name":"a","kind":{"type":"text"}},
-            {"name":"b","kind":{"type":"text"}}]}"#,
+            {"name":"b","kind":{"type":"text"}},
+            {"name":"open","readers":"everybody","kind":{"type":"text"}}]}"#,
     )
     .unwrap();
     Template::draft(Handle::parse("88.1/META_a").unwrap(), definition).unwrap()
@@ -90,13 +91,20 @@ fn class_rules_of_several_fields_change_together_or_not_at_all() {
         },
         ..Revision::default()
     };
-    let faulty = class(&values, &[("c", Revision::publish()), ("a", everybody)]);
+    let faulty = class(
+        &values,
+        &[
+            ("c", Revision::publish()),
+            ("a", everybody),
+            ("open", Revision::unpublish()),
+        ],
+    );
     let places: Vec<_> = faulty
         .unwrap_err()
         .into_iter()
         .map(|fault| fault.place)
         .collect();
-    assert_eq!(places, ["c", "a"]);
+    assert_eq!(places, ["c", "a", "open"]);
 }
 
 #[test]

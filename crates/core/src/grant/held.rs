@@ -73,7 +73,7 @@ pub fn class_of(handle: HandleRef<'_>, record: Values<'_>, case: CaseRule) -> Op
 //----------- Held -----------------------------------------------------------
 
 /// What is granted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Access {
     /// To read a value.
     Read,

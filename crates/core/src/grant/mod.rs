@@ -7,6 +7,7 @@
 //! held      which rule holds for a value of a record
 //! member    whether somebody is named, directly or by a group
 //! change    the values that a change of grants writes
+//! notice    what a change granted to somebody, or took from him
 //! ```
 //!
 //! A rule is a value of type [`GRANT_TYPE`], so mirrors, backups and the change log carry it like
@@ -21,6 +22,7 @@
 mod change;
 mod held;
 mod member;
+mod notice;
 mod revise;
 mod rule;
 mod subject;
@@ -33,6 +35,7 @@ pub use held::{
     Access, CLASS_INDEX_FIRST, Held, Origin, RULE_INDEX, class_index, class_of, field_of,
 };
 pub use member::{Caller, GROUPS_MAX};
+pub use notice::{Notice, Object, notices};
 pub use revise::{Edit, Revision};
 pub use rule::{GRANT_TYPE, Rule, RuleError, SUBJECTS_MAX};
 pub use subject::{GROUP_INDEX, KEY_INDEX, Subject, SubjectError};

@@ -4,6 +4,8 @@ mod api;
 mod batch;
 mod change;
 mod enterprise;
+mod grant_matrix;
+mod grants;
 mod matrix;
 mod pages;
 mod proxy;

@@ -8,7 +8,7 @@ use guantong_proto::Handle;
 use serde_json::{Map, Value as Json, json};
 
 use super::super::asked::Asked;
-use super::super::v2::registration::{Writing, published, remove};
+use super::super::v2::registration::{Writing, published_for, remove};
 use super::super::v2::sender::{Sender, Terms};
 use super::super::v2::sought;
 use super::refusal::{Deed, Refusal};
@@ -134,7 +134,9 @@ async fn create(node: &Node, asked: &Asked, target: &Handle, said: &Operation) -
         } => Refusal::new(Code::TemplateNotFound, message),
         other => other,
     };
-    let template = published(node, &kind).map_err(of_template)?;
+    let template = published_for(node, asked, &kind)
+        .await
+        .map_err(of_template)?;
     sought::have_indexes(node)
         .await
         .map_err(|failure| deed.refused(failure))?;

@@ -18,7 +18,7 @@ use serde_json::Map;
 use super::super::answer::{Failure, json};
 use super::super::asked::Asked;
 use super::problem::Problem;
-use super::registration::{Writing, published};
+use super::registration::{Writing, published_for};
 use super::sender::{Sender, Terms};
 use super::{body, sought};
 use crate::node::Node;
@@ -49,7 +49,7 @@ pub(super) async fn answer(node: &Node, asked: &Asked) -> Result<Response, Probl
         mode,
         is_rehearsal,
         rows,
-    } = read(node, asked)?;
+    } = read(node, asked).await?;
     sought::have_indexes(node).await?;
     let terms = Terms {
         condition: None,
@@ -157,7 +157,7 @@ pub(super) fn refuse(message: String) -> Problem {
     Failure::new(ResponseCode::PROTOCOL_ERROR, message).into()
 }
 
-fn read(node: &Node, asked: &Asked) -> Result<Said, Problem> {
+async fn read(node: &Node, asked: &Asked) -> Result<Said, Problem> {
     let kind = asked.header(CONTENT_TYPE).unwrap_or_default();
     let kind = kind
         .split(';')
@@ -167,7 +167,7 @@ fn read(node: &Node, asked: &Asked) -> Result<Said, Problem> {
         .to_ascii_lowercase();
     if kind == "application/json" {
         let bulk: Bulk = body(asked)?;
-        let template = published(node, &bulk.template)?;
+        let template = published_for(node, asked, &bulk.template).await?;
         let rows = bounded(bulk.registrations.into_iter().map(Ok).collect())?;
         return Ok(Said {
             template,
@@ -177,7 +177,12 @@ fn read(node: &Node, asked: &Asked) -> Result<Said, Problem> {
         });
     }
     let mode = mode(asked)?;
-    let template = published(node, asked.params.first("template").unwrap_or_default())?;
+    let template = published_for(
+        node,
+        asked,
+        asked.params.first("template").unwrap_or_default(),
+    )
+    .await?;
     let rows = match kind.as_str() {
         "application/jsonl" | "application/x-ndjson" => lines(&asked.body)?,
         "text/csv" => table(&template, &asked.body)?,

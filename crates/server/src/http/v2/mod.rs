@@ -10,6 +10,7 @@
 //!  registrations/batch   bulk    many of them: JSON, JSON Lines, CSV
 //!  login          login      a signed nonce gives a token
 //!  enterprises    enterprise   who applies for a prefix below ours, and what comes of it
+//!  grants         grant      who else reads and writes what; what was granted to whom is in notice
 //! ```
 //!
 //! What is right is decided in `core::template`. A change becomes the native request that means the
@@ -21,8 +22,10 @@ pub(in crate::http) mod category;
 mod counter;
 pub(in crate::http) mod enterprise;
 mod export;
+pub(in crate::http) mod grant;
 mod jobs;
 pub(in crate::http) mod login;
+pub(in crate::http) mod notice;
 pub(in crate::http) mod page;
 pub(in crate::http) mod problem;
 pub(in crate::http) mod registration;
@@ -80,13 +83,14 @@ async fn answered(node: &Arc<Node>, asked: &Asked, path: &str) -> Result<Respons
         }
         ("enterprises", rest) => enterprise::answer(node, asked, rest).await,
         ("registrations", "export") if asked.method.is_safe() => export::answer(node, asked).await,
+        ("grants", rest) => grant::answer(node, asked, rest).await,
         ("registrations", rest) => registration::answer(node, asked, rest).await,
         ("login", rest) => login::answer(node, asked, rest).await,
         _ => {
             let message = format!(
                 "there is no `/api/v2/{path}`; see `/api/v2/templates`, `/api/v2/schemas/`, \
                  `/api/v2/categories`, `/api/v2/registrations`, \
-                 `/api/v2/jobs`"
+                 `/api/v2/grants`, `/api/v2/jobs`"
             );
             let failure = Failure::new(ResponseCode::PROTOCOL_ERROR, message);
             Err(failure.with_status(404).into())

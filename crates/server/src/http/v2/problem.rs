@@ -2,6 +2,7 @@
 
 use axum::response::Response;
 use guantong_api::v2::FieldProblem;
+use guantong_core::grant;
 use guantong_core::template::{Fault, FieldFault, NotAmended, Why, WrongState};
 use guantong_proto::NameError;
 use guantong_proto::message::ResponseCode;
@@ -140,6 +141,16 @@ impl From<Vec<FieldFault>> for Problem {
             message: fault.why.to_string(),
         });
         Self::unprocessable("the registration", errors.collect(), about)
+    }
+}
+
+impl From<Vec<grant::Fault>> for Problem {
+    fn from(faults: Vec<grant::Fault>) -> Self {
+        let errors = faults.into_iter().map(|fault| FieldProblem {
+            field: fault.place,
+            message: fault.why,
+        });
+        Self::unprocessable("the grant", errors.collect(), About::Failure)
     }
 }
 

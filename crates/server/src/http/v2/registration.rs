@@ -4,8 +4,10 @@ use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use guantong_api::v2::{ChangedRegistration, Mode, NewRegistration, Outcome, RegistrationAnswer};
 use guantong_core::authority::{Outcome as Resolved, Query};
+use guantong_core::grant::{field_of, is_shared_with_all};
 use guantong_core::template::{
-    Extent, Lookup, Seed, State, Template, VERSION_INDEX, is_registered, template_of,
+    Extent, Lookup, Seed, State, TEMPLATE_TYPE, Template, VERSION_INDEX, field_found_by,
+    is_registered, template_of,
 };
 use guantong_proto::message::{OpCode, OpFlags, ResponseCode};
 use guantong_proto::wire::Writer;
@@ -19,7 +21,7 @@ use super::super::change::{self, builder};
 use super::super::{api, condition, path};
 use super::problem::Problem;
 use super::sender::{Sender, Terms};
-use super::template::{done, terms};
+use super::template::{done, shown, terms};
 use super::{body, counter, not_allowed, page, sought};
 use crate::node::Node;
 use crate::recurse::Source;
@@ -91,7 +93,18 @@ async fn own(
     match outcome {
         Resolved::Record(values) => Ok(values),
         Resolved::AuthenticationNeeded if asked.has_credential() => {
-            Ok(change::restricted(node, asked, handle, &[], &[]).await?)
+            match change::restricted(node, asked, handle, &[], &[]).await {
+                // Who he is gives him nothing more than everybody has.
+                Err(failure) if failure.code() == ResponseCode::INVALID_ADMIN => {
+                    let public = Query::public(handle.as_str());
+                    let public = node.resolve(&public, asked.peer.address.ip()).await?;
+                    match public.outcome {
+                        Resolved::Record(values) => Ok(values),
+                        _ => Err(failure.into()),
+                    }
+                }
+                seen => Ok(seen?),
+            }
         }
         outcome => Err(Failure::of_outcome(&outcome, handle.as_str()).into()),
     }
@@ -134,7 +147,7 @@ fn no_registration(handle: &Handle) -> Problem {
 async fn create(node: &Node, asked: &Asked) -> Result<Response, Problem> {
     let new: NewRegistration = body(asked)?;
     let sender = Sender::of(node, asked).await?;
-    let template = published(node, &new.template)?;
+    let template = published_for(node, asked, &new.template).await?;
     sought::have_indexes(node).await?;
     let named = new.handle.as_deref();
     let writing = Writing::new(node, asked, &sender, terms(asked));
@@ -142,14 +155,35 @@ async fn create(node: &Node, asked: &Asked) -> Result<Response, Problem> {
     Ok(done(asked, &sender, &handle, Outcome::Created, AREA))
 }
 
-/// The template of that handle, if it may be registered by. One that is not shown is not there.
+/// The template of that handle, if the sender may register by it. One that is not shown to him is
+/// not there.
+pub(in crate::http) async fn published_for(
+    node: &Node,
+    asked: &Asked,
+    handle: &str,
+) -> Result<Template, Problem> {
+    let name = Handle::parse(handle)?;
+    // Those with whom it is shared see it as well.
+    let is_restricted =
+        sought::template(node, &name).is_ok_and(|(_, record)| !is_shared_with_all(record.values()));
+    if !is_restricted {
+        return published(node, handle);
+    }
+    admitted(&name, shown(node, asked, &name).await.ok())
+}
+
+/// The template of that handle, if everybody may register by it who may make the record.
 pub(in crate::http) fn published(node: &Node, handle: &str) -> Result<Template, Problem> {
     let handle = Handle::parse(handle)?;
     let template = match sought::template(node, &handle) {
-        Ok((template, _)) => Some(template),
+        Ok((template, record)) => is_shared_with_all(record.values()).then_some(template),
         Err(problem) if problem.is_not_found() => None,
         Err(problem) => return Err(problem),
     };
+    admitted(&handle, template)
+}
+
+fn admitted(handle: &Handle, template: Option<Template>) -> Result<Template, Problem> {
     let is_shown =
         |template: &Template| matches!(template.state(), State::Published | State::Disabled);
     let template = template.filter(is_shown).ok_or_else(|| {
@@ -205,6 +239,37 @@ pub(in crate::http) async fn remove(
 }
 
 //----------- Writing --------------------------------------------------------
+
+/// The values of fields as somebody writes them who may write these fields and nothing else: those
+/// by which a longer list was found repeat the last part.
+fn as_granted(new: Vec<Value>, left_over: &[i32], current: &[Value]) -> Vec<Value> {
+    let is_of_field = |value: &Value| field_of(value.index, value.kind.as_bytes()).is_some();
+    let mut new: Vec<Value> = new.into_iter().filter(is_of_field).collect();
+    for index in left_over {
+        let field = field_found_by(*index);
+        let same = new.iter().filter(|value| {
+            value.kind.starts_with(TEMPLATE_TYPE) && field_found_by(value.index) == field
+        });
+        let last = same.max_by_key(|value| value.index).cloned();
+        new.extend(last.map(|last| Value {
+            index: *index,
+            ..last
+        }));
+    }
+    with_permissions(new, current)
+}
+
+/// The same with the permissions that the values have already.
+fn with_permissions(new: Vec<Value>, current: &[Value]) -> Vec<Value> {
+    let kept = |value: Value| {
+        let old = current.iter().find(|old| old.index == value.index);
+        Value {
+            permissions: old.map_or(value.permissions, |old| old.permissions),
+            ..value
+        }
+    };
+    new.into_iter().map(kept).collect()
+}
 
 /// What registrations of one request share.
 pub(in crate::http) struct Writing<'a> {
@@ -309,9 +374,17 @@ impl<'a> Writing<'a> {
     ) -> Result<Ready, Problem> {
         let (node, rule) = (self.node, self.node.site().case_rule());
         let sender = self.sender;
-        sender
+        let may_all = sender
             .may_change(node, self.asked, handle, VERSION_INDEX)
-            .await?;
+            .await;
+        let is_granted = match (may_all, mode) {
+            (Ok(()), _) => false,
+            (Err(refused), Mode::Merge) => {
+                let may = self.may_merge(handle, said).await?;
+                may.then_some(true).ok_or(refused)?
+            }
+            (Err(refused), _) => return Err(refused.into()),
+        };
         sought::have_indexes(node).await?;
         let record = sought::record(node, handle)?.ok_or_else(|| no_registration(handle))?;
         let by = template_of(record.values()).ok_or_else(|| no_registration(handle))?;
@@ -327,8 +400,11 @@ impl<'a> Writing<'a> {
         let current = record.values().to_vec();
         let current =
             current.map_err(|error| Failure::new(ResponseCode::ERROR, error.to_string()))?;
-        let new = template.values(&given, rule);
-        let left_over = template.left_over(&given, &current);
+        let mut new = template.values(&given, rule);
+        let mut left_over = template.left_over(&given, &current);
+        if is_granted {
+            new = as_granted(new, &std::mem::take(&mut left_over), &current);
+        }
         let insisting = builder(node, OpFlags::DEFAULT.with(OpFlags::OVERWRITE));
         let packet = match (extent, left_over.is_empty()) {
             (Extent::Part, true) => insisting.write(OpCode::ADD_VALUE, handle.as_str(), &new),
@@ -352,6 +428,35 @@ impl<'a> Writing<'a> {
             terms: self.terms.at(record.version()),
             lookups: template.lookups(&given, rule),
         })
+    }
+
+    /// Whether the sender is no administrator and may nevertheless write every field that he names
+    /// and that there is.
+    async fn may_merge(&self, handle: &Handle, said: &Map<String, Json>) -> Result<bool, Problem> {
+        let Some(record) = sought::record(self.node, handle)? else {
+            return Ok(false);
+        };
+        let by = template_of(record.values());
+        let Some((template, _)) = by.and_then(|by| sought::template(self.node, &by).ok()) else {
+            return Ok(false);
+        };
+        let current = record.values().to_vec().unwrap_or_default();
+        let fields = said
+            .keys()
+            .filter_map(|name| template.definition().field(name));
+        // Whatever he wants to write, it is about these values.
+        let trial = fields.map(|field| Value::new(field.index, field.name.as_str(), [0]));
+        let trial = with_permissions(trial.collect(), &current);
+        let builder = builder(self.node, OpFlags::DEFAULT.with(OpFlags::OVERWRITE));
+        let packet = builder.write(OpCode::ADD_VALUE, handle.as_str(), &trial);
+        let terms = Terms {
+            condition: None,
+            is_rehearsal: true,
+        };
+        let tried = self
+            .sender
+            .carry(self.node, self.asked, handle, packet, terms);
+        Ok(tried.await.is_ok())
     }
 
     /// Has a registration written that is right by itself, if other records have nothing against

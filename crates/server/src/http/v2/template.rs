@@ -6,6 +6,7 @@ use axum::response::Response;
 use guantong_api::v2::{
     ChangedTemplate, DoneAnswer, NewTemplate, Outcome, TemplateAction, TemplateAnswer,
 };
+use guantong_core::grant;
 use guantong_core::template::limit::CODE_CHARS_MAX;
 use guantong_core::template::{Definition, State, TEMPLATE_INDEX, TEMPLATE_LEAD, Template};
 use guantong_proto::message::{OpCode, OpFlags, ResponseCode};
@@ -209,8 +210,8 @@ async fn carried(
 pub(in crate::http) struct Change {
     sender: Sender,
     pub(in crate::http) template: Template,
-    /// What its record holds besides.
-    others: Vec<Value>,
+    /// What its record holds.
+    current: Vec<Value>,
     version: u64,
 }
 
@@ -228,11 +229,10 @@ impl Change {
         let values = record.values().to_vec();
         let values =
             values.map_err(|error| Failure::new(ResponseCode::ERROR, error.to_string()))?;
-        let others = values.into_iter().filter(|value| !Template::owns(value));
         Ok(Self {
             sender,
             template,
-            others: others.collect(),
+            current: values,
             version: record.version(),
         })
     }
@@ -245,8 +245,10 @@ impl Change {
         terms: Terms,
     ) -> Result<Sender, Problem> {
         let handle = next.handle();
-        let mut values = self.others;
-        values.extend(next.to_values(node.site().case_rule()));
+        let others = self.current.iter().filter(|value| !Template::owns(value));
+        let mut values: Vec<Value> = others.cloned().collect();
+        let own = next.to_values(node.site().case_rule());
+        values.extend(grant::keep_sharing(own, &self.current));
         let flags = OpFlags::DEFAULT.with(OpFlags::OVERWRITE);
         let packet = builder(node, flags).write(OpCode::CREATE, handle.as_str(), &values);
         let terms = terms.at(self.version);

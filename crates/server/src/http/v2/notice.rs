@@ -1,0 +1,171 @@
+//! `GET /api/v2/grants?to=…`: what was granted to somebody, and what was taken from him (授权通知).
+//!
+//! It is read from the change log, where every change of a rule is, by whatever protocol. What a
+//! change made of a record is what the next change of it has replaced, or the record as it is.
+
+use std::collections::HashMap;
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use guantong_api::v2::{NoticeAccess, NoticeAction, NoticeAnswer, NoticeObject, NoticesAnswer};
+use guantong_core::grant::{Access, Notice, Object, Subject, notices};
+use guantong_core::template::field_name;
+use guantong_proto::message::ResponseCode;
+use guantong_proto::{Handle, Values};
+use guantong_store::{Action, Entry};
+
+use super::super::answer::{Failure, json};
+use super::super::asked::Asked;
+use super::grant::subject_of;
+use super::problem::Problem;
+use super::sender::Sender;
+use super::sought;
+use crate::node::Node;
+
+/// Most changes that one request looks at; most are about no grant, and cost little.
+pub(in crate::http) const CHANGES_MAX: usize = 2_000;
+/// Most later changes of one record that are looked at to know what a change made of it.
+const LATER_MAX: usize = 1_000;
+/// Index of the key of an identity, by custom.
+const KEY_INDEX: i32 = 300;
+
+/// Answers who asks what was granted to him: he himself, or who administers his record.
+pub(super) async fn answer(node: &Node, asked: &Asked) -> Result<Response, Problem> {
+    let to = asked.params.first("to").unwrap_or_default();
+    if to.is_empty() {
+        let message = "granted to whom? ask for `/api/v2/grants?to=300:<handle>`, or for \
+                       `/api/v2/grants/<handle>`";
+        return Err(Failure::new(ResponseCode::PROTOCOL_ERROR, message).into());
+    }
+    let Subject::Named { handle, .. } = subject_of("to", to)? else {
+        let message =
+            "what everybody is granted is shown to everybody: name an identity or a group";
+        return Err(Failure::new(ResponseCode::PROTOCOL_ERROR, message).into());
+    };
+    let sender = Sender::of(node, asked).await?;
+    let case = node.site().case_rule();
+    let is_himself = match &sender.by.0 {
+        Some(identity) => identity.handle.key(case) == handle.key(case),
+        None => true,
+    };
+    if !is_himself {
+        sender.may_change(node, asked, &handle, KEY_INDEX).await?;
+    }
+    let after = asked.params.number("after")?.unwrap_or_default();
+    let form = told(node, &handle, after.try_into().unwrap_or_default())?;
+    Ok(json(asked, StatusCode::OK, &form))
+}
+
+/// What the changes behind number `after` granted to somebody or took from him, oldest first, of at
+/// most [`CHANGES_MAX`] changes.
+pub(in crate::http) fn told(
+    node: &Node,
+    to: &Handle,
+    after: u64,
+) -> Result<NoticesAnswer, Problem> {
+    let case = node.site().case_rule();
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut next = after;
+    while entries.len() < CHANGES_MAX {
+        // An answer may hold fewer entries than were asked for.
+        let more = node.store.changes(next, CHANGES_MAX - entries.len())?;
+        let Some(last) = more.last() else { break };
+        next = last.number;
+        entries.extend(more.into_iter().filter(is_of_record));
+    }
+    let mut found: Vec<NoticeAnswer> = Vec::new();
+    // What the newer change of each record has replaced.
+    let mut later: HashMap<_, Option<Vec<u8>>> = HashMap::new();
+    for entry in entries.into_iter().rev() {
+        let key = entry.handle.key(case);
+        let made = match later.remove(&key) {
+            Some(replaced) => replaced,
+            None => made_by(node, &entry)?,
+        };
+        let before = entry.before.map(|before| before.values);
+        let [old, new] = [&before, &made].map(|wire| {
+            let wire = wire.as_deref()?;
+            Values::from_wire(wire).ok()
+        });
+        let told = notices(old, new, to, case).into_iter();
+        let told = told.map(|notice| {
+            form(
+                notice,
+                (entry.number, entry.at_ms),
+                &entry.handle,
+                new.or(old),
+            )
+        });
+        let at = found.len();
+        found.extend(told);
+        found[at..].reverse();
+        later.insert(key, before);
+    }
+    found.reverse();
+    Ok(NoticesAnswer {
+        notices: found,
+        next,
+        more: next < node.store.last_change(),
+    })
+}
+
+fn is_of_record(entry: &Entry) -> bool {
+    !matches!(entry.action, Action::Home | Action::Unhome)
+}
+
+/// What a change made of its record, in wire form; `None` if there was none afterwards, or if too
+/// much has happened since.
+fn made_by(node: &Node, entry: &Entry) -> Result<Option<Vec<u8>>, Problem> {
+    let newest = node.store.last_change_of(entry.handle.borrow())?;
+    if newest == Some(entry.number) {
+        let record = sought::record(node, &entry.handle)?;
+        return Ok(record.map(|record| record.values_wire().to_vec()));
+    }
+    let mut number = newest;
+    for _ in 0..LATER_MAX {
+        let Some(later) = number else { break };
+        let Some(later) = node.store.change(later)? else {
+            break;
+        };
+        if later.previous() == Some(entry.number) {
+            return Ok(later.before.map(|before| before.values));
+        }
+        number = later.previous();
+    }
+    // As if nothing had changed: better no notice than a wrong one.
+    Ok(entry.before.as_ref().map(|before| before.values.clone()))
+}
+
+fn form(
+    notice: Notice,
+    (change, at_ms): (u64, u64),
+    handle: &Handle,
+    record: Option<Values<'_>>,
+) -> NoticeAnswer {
+    let field = match notice.object {
+        Object::Class(index) => {
+            let name = record.and_then(|record| field_name(record, index));
+            Some(name.unwrap_or_else(|| index.to_string()))
+        }
+        Object::Template | Object::Registration => None,
+    };
+    NoticeAnswer {
+        change,
+        at: at_ms / 1_000,
+        action: match notice.is_granted {
+            true => NoticeAction::Granted,
+            false => NoticeAction::Revoked,
+        },
+        object: match notice.object {
+            Object::Template => NoticeObject::Template,
+            Object::Registration => NoticeObject::Registration,
+            Object::Class(_) => NoticeObject::Class,
+        },
+        handle: handle.to_string(),
+        field,
+        access: match notice.access {
+            Access::Read => NoticeAccess::Read,
+            Access::Write => NoticeAccess::Write,
+        },
+    }
+}
