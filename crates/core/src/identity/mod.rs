@@ -5,6 +5,7 @@
 //!   Role      groups that the prefix record names, and what they allow
 //!   Login     password, second factor and state of a user, in one value of his record
 //!   Nonces    nonces (挑战) that were given out and wait for a signature
+//!   day       the digest of an API secret that older programs send for a day
 //!   Sessions  who is logged in, under the digests of the tokens that were given out
 //! ```
 //!
@@ -12,12 +13,14 @@
 //! [`Proven`](crate::admin::authenticate::Proven), which is compared with the record again whenever
 //! it is used. Nothing here draws randomness or knows a clock.
 
+mod day;
 mod login;
 mod name;
 mod nonce;
 mod role;
 mod session;
 
+pub use day::{API_SECRET_LEN_MIN, api_digest, day_digests};
 pub use login::{
     Chosen, LOGIN_INDEX, LOGIN_TYPE, Login, LoginFault, LoginState, PASSWORD_CHARS_MIN,
     PASSWORD_OCTETS_MAX, SALT_LEN, SECRET_LEN, SecondFactor, check_nobody, check_password,

@@ -2,8 +2,10 @@
 //! unchanged. Off unless `compatible.snms` is set.
 //!
 //! ```text
+//!  /identity/token, /identity/token/v1                          login     a token for a password
 //!  /identityv2/data/detail, /identityv2/data, …/batchCreate, …   data      registrations
 //!  /snms/api/{v3,v5}/template                                    template  templates
+//!  /snms/api/v3/ent/…, /snms/api/ent/config                      enterprise   who applies
 //! ```
 //!
 //! Only the forms are here: templates and registrations, rights and rules are those of `/api/v2`.
@@ -11,6 +13,8 @@
 //! interface read nothing else.
 
 mod data;
+mod enterprise;
+mod login;
 mod template;
 
 use std::sync::Arc;
@@ -56,6 +60,11 @@ async fn answered(node: &Node, asked: &Asked) -> Response {
     let answered = match (&asked.method, path) {
         (&Method::GET, "/identityv2/data/detail") => data::detail(node, asked).await,
         (_, path) if path.starts_with("/identityv2/data") => data::change(node, asked, path).await,
+        (&Method::POST, "/identity/token") => login::plain(node, asked).await,
+        (&Method::POST, "/identity/token/v1") => login::digest(node, asked).await,
+        (_, path) if path.starts_with("/snms/api/") && path.contains("/ent/") => {
+            enterprise::answer(node, asked, path).await
+        }
         (_, "/snms/api/v3/template") => template::answer(node, asked, false).await,
         (_, "/snms/api/v5/template") => template::answer(node, asked, true).await,
         _ => Err(no_such(asked)),

@@ -1,11 +1,14 @@
 //! The interface of second-level nodes: templates, registrations, envelopes.
 
 use axum::http::Method;
+use guantong_proto::wire::Writer;
+use guantong_proto::{Handle, Permissions, Value, Values};
+use guantong_store::{Batch, Change, Expect, Origin, Trail};
 use serde_json::{Value as Json, json};
 
 use super::change::send;
 use super::v2::prepare;
-use super::{Answer, get};
+use super::{Answer, get, node};
 
 const PREFIX: &str = "88.118.10";
 const DATA: &str = "/identityv2/data";
@@ -329,5 +332,267 @@ async fn interface_that_is_not_wanted_is_not_there() {
         let request = Request::post(path).body(Body::from("{}")).unwrap();
         let answer = super::super::router(node.clone()).oneshot(request).await;
         assert_ne!(answer.unwrap().status(), 200, "{path}");
+    }
+}
+
+//----------- Login ----------------------------------------------------------
+
+const PROGRAM: &str = "88.118.5/App_snms";
+/// Known to its owner only; the node keeps its digest.
+const API_SECRET: &str = "5f0c2a9d7b1e4863a1c07e52d9f4b6a8";
+const WEAK: &str = "88.118.5/User_weak";
+
+/// Somebody with an API secret, and somebody with a password that can be guessed.
+fn programs() {
+    use guantong_core::identity::api_digest;
+    let put = |name: &str, secret: &str| Change::Put {
+        handle: Handle::parse(name).unwrap(),
+        values: Writer::to_vec(|w| {
+            let key = Value {
+                permissions: Permissions(Permissions::ADMIN_READ),
+                ..Value::new(300, "HS_SECKEY", secret)
+            };
+            Values::encode(&[key], w);
+        }),
+        expect: Expect::Anything,
+    };
+    let batch = Batch {
+        changes: vec![
+            put(PROGRAM, &api_digest(API_SECRET.as_bytes())),
+            put(WEAK, "123456"),
+        ],
+        at_ms: 0,
+        origin: Origin::Operator,
+        trail: Trail::default(),
+    };
+    node().store.submit(batch).wait().unwrap();
+}
+
+async fn login(path: &str, name: &str, password: &str) -> Answer {
+    let body = json!({"username": name, "password": password, "more": null});
+    ask(Method::POST, "", path, &body).await
+}
+
+async fn who(token: &str) -> u16 {
+    let header = format!("Bearer {token}");
+    let answer = ask(
+        Method::DELETE,
+        &header,
+        DATA,
+        &json!({"handle": "88.118.5/none"}),
+    )
+    .await;
+    u16::from(opened(&answer).0 == -1)
+}
+
+#[tokio::test]
+async fn token_is_given_for_a_password_and_is_worth_its_key() {
+    programs();
+    for (name, password) in [
+        (PROGRAM, API_SECRET),
+        ("300:88.118.5/App_snms", API_SECRET),
+        (WEAK, "123456"),
+        ("weak", "123456"),
+    ] {
+        let answer = login("/identity/token", name, password).await;
+        let (status, data) = opened(&answer);
+        assert_eq!(status, 1, "{name}: {}", answer.text());
+        assert_eq!(who(data["token"].as_str().unwrap()).await, 0);
+    }
+    assert_eq!(who("no token").await, 1);
+    for (name, password, part) in [
+        (PROGRAM, "wrong", ""),
+        ("88.118.5/App_none", API_SECRET, ""),
+        ("nobody", API_SECRET, ""),
+    ] {
+        check_refusal(&login("/identity/token", name, password).await, -1, part);
+    }
+    check_refusal(&login("/identity/token", "", "x").await, -2, "`username`");
+    check_refusal(
+        &login("/identity/token", PROGRAM, "").await,
+        -2,
+        "`password`",
+    );
+    let garbage = send(Method::POST, "/identity/token", &[], "\0").await;
+    check_refusal(&garbage, -2, "not what is expected");
+}
+
+#[tokio::test]
+async fn password_over_plain_http_from_far_away_is_not_taken() {
+    use axum::body::Body;
+    use axum::http::Request;
+
+    programs();
+    let body = json!({"username": PROGRAM, "password": API_SECRET}).to_string();
+    let request = Request::post("/identity/token").body(Body::from(body));
+    let answer = super::ask(request.unwrap(), super::far()).await;
+    check_refusal(&answer, -1, "over HTTPS");
+}
+
+#[tokio::test]
+async fn digest_of_the_day_is_taken_for_secrets_only_that_nobody_guesses() {
+    use guantong_core::identity::{api_digest, day_digests};
+
+    programs();
+    let path = "/identity/token/v1";
+    let digest = |secret: &str, at: u32| {
+        let secret = api_digest(secret.as_bytes());
+        day_digests(&secret, at).pop().unwrap()
+    };
+    let now = node().now_secs();
+    let answer = login(path, PROGRAM, &digest(API_SECRET, now)).await;
+    let (status, data) = opened(&answer);
+    assert_eq!(status, 1, "{}", answer.text());
+    assert_eq!(who(data["token"].as_str().unwrap()).await, 0);
+    let yesterday = digest(API_SECRET, now - 2 * 86_400);
+    check_refusal(&login(path, PROGRAM, &yesterday).await, -1, "");
+    check_refusal(&login(path, PROGRAM, API_SECRET).await, -1, "");
+    check_refusal(&login(path, WEAK, &digest("123456", now)).await, -1, "");
+}
+
+//----------- Enterprises ----------------------------------------------------
+
+const PARENT: &str = "88.118.11";
+
+fn application(code: &str) -> Json {
+    let system = |kind: i32| json!({"sysType": kind, "deployMode": 2, "name": "云"});
+    json!({
+        "sysUser": {"userName": format!("u{code}"), "password": "8d969eef", "email": "a@b",
+                    "mobile": "139"},
+        "entBasicInfo": {
+            "orgName": format!("单位 {code}"), "orgNature": 2, "orgAddr": "路", "orgAddrProvince": "520000",
+            "orgAddrCity": "520300", "orgCrtType": "1", "orgCrtCode": format!("9152{code}"),
+            "orgCrtImgRid": 7, "industryCategory": "C", "industrySpecific": "15",
+            "contactName": "李", "contactCrtType": 1, "contactCrtNo": "520300",
+            "contactEmail": "li@example.org", "contactPhone": "139", "legalName": "王",
+            "legalCrtType": 1, "legalCrtNo": "520301", "entPrefix": format!("{PARENT}.{code}")},
+        "entRegisterManageInfo": {"entInfoSyses": [system(1), system(2), system(3), system(4)],
+                                  "servSysBuildType": 1, "servSysOperType": 1}})
+}
+
+async fn apply(credential: &str, form: &Json) -> Answer {
+    ask(Method::POST, credential, "/snms/api/v3/ent/apply", form).await
+}
+
+async fn get_as(credential: &str, path: &str) -> Answer {
+    send(Method::GET, path, &[("authorization", credential)], "").await
+}
+
+#[tokio::test]
+async fn enterprise_applies_is_listed_shown_and_gets_its_route() {
+    let (reviewer, portal) = super::enterprise::prepare();
+    check_refusal(&apply("", &application("201")).await, -1, "");
+    let applied = apply(&portal, &application("201")).await;
+    assert_eq!(opened(&applied), (1, json!(true)), "{}", applied.text());
+    check_refusal(
+        &apply(&portal, &application("201")).await,
+        -2,
+        "document.number",
+    );
+
+    let list = "/snms/api/v3/ent/page?orgName=%E5%8D%95%E4%BD%8D%20201&pageSize=5";
+    check_refusal(&get_as(&portal, list).await, -3, "");
+    let (_, page) = opened(&get_as(&reviewer, list).await);
+    assert_eq!(
+        (&page["totalElements"], &page["number"]),
+        (&json!(1), &json!(1)),
+        "{page}"
+    );
+    assert_eq!(page["content"][0]["orgCrtCode"], "9152201");
+    let id = page["content"][0]["id"].as_u64().unwrap();
+    let path = format!("/snms/api/v3/ent/detail?id={id}");
+    let (_, shown) = opened(&get_as(&reviewer, &path).await);
+    assert_eq!(shown["entBasicInfo"]["orgCrtImgRid"], 7);
+    assert_eq!(shown["state"], "applied");
+    assert_eq!(shown["sysUser"]["password"], Json::Null);
+    let stranger = get(&path).await;
+    assert_ne!(opened(&stranger).0, 1);
+
+    let config = |port: &str| {
+        json!({"entPrefixConfig": {"entPrefix": format!("{PARENT}.201"), "hdlType": "HS_SITE",
+               "ipType": 6, "ip": "2001:db8::1", "tcpPort": port, "udpPort": "", "httpPort": null}})
+    };
+    let route =
+        async |who: &str, body: Json| ask(Method::POST, who, "/snms/api/ent/config", &body).await;
+    check_refusal(
+        &route(&reviewer, config("2643")).await,
+        -2,
+        "waiting for a review",
+    );
+    let list = format!("/api/v2/enterprises?prefix={PARENT}&limit=100");
+    let listed = get_as(&reviewer, &list).await.json();
+    let mut all = listed["enterprises"].as_array().unwrap().iter();
+    let found = all.find(|e| e["form"]["userName"] == "u201").unwrap();
+    let handle = found["handle"].as_str().unwrap();
+    let path = format!("/api/v2/enterprises/{handle}");
+    let approved = ask(
+        Method::POST,
+        &reviewer,
+        &path,
+        &json!({"action": "approve"}),
+    )
+    .await;
+    assert_eq!(approved.status, 200, "{}", approved.text());
+    for (body, part) in [
+        (config(""), "must be there"),
+        (config("70000"), "a port"),
+        (json!({}), "entPrefix` is missing"),
+        (
+            json!({"entPrefixConfig": {"entPrefix": "88.1", "hdlType": "URL"}}),
+            "HS_SITE",
+        ),
+    ] {
+        check_refusal(&route(&reviewer, body).await, -2, part);
+    }
+    let routed = route(&reviewer, config("2643")).await;
+    assert_eq!(opened(&routed), (1, json!(true)), "{}", routed.text());
+    let prefix = Handle::of_prefix(&format!("{PARENT}.201")).unwrap();
+    let record = node().store.record(prefix.borrow()).unwrap().unwrap();
+    assert!(
+        record
+            .values()
+            .iter()
+            .any(|value| value.kind == b"HS_SITE.6")
+    );
+}
+
+#[tokio::test]
+async fn form_of_an_enterprise_that_is_not_right_is_refused_with_its_reason() {
+    let (_, portal) = super::enterprise::prepare();
+    let wrong = |change: fn(&mut Json)| {
+        let mut form = application("202");
+        change(&mut form);
+        form
+    };
+    for (form, part) in [
+        (wrong(|f| f["sysUser"] = Json::Null), "`sysUser`"),
+        (wrong(|f| f["entBasicInfo"] = 7.into()), "`entBasicInfo`"),
+        (
+            wrong(|f| f["entBasicInfo"]["legalName"] = "".into()),
+            "legalName",
+        ),
+        (
+            wrong(|f| f["entBasicInfo"]["orgNature"] = 9.into()),
+            "orgNature",
+        ),
+        (
+            wrong(|f| f["entBasicInfo"]["orgCrtType"] = 3.into()),
+            "orgCrtType",
+        ),
+        (
+            wrong(|f| f["entBasicInfo"]["entPrefix"] = "88.118.11".into()),
+            "prefix",
+        ),
+        (
+            wrong(|f| f["entRegisterManageInfo"] = Json::Null),
+            "`sysType` 1",
+        ),
+        (
+            wrong(|f| f["entRegisterManageInfo"]["entInfoSyses"][2]["deployMode"] = 1.into()),
+            "deployAddrProvince",
+        ),
+        (json!([]), "not what is expected"),
+    ] {
+        check_refusal(&apply(&portal, &form).await, -2, part);
     }
 }
