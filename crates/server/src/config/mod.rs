@@ -465,6 +465,30 @@ pub fn show(path: &Path) -> Result<String, ConfigErrors> {
     Ok(template::whole(&read::read(&text.unwrap_or_default()).0))
 }
 
+/// A setting as a page shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Shown {
+    pub(crate) section: &'static str,
+    pub(crate) key: &'static str,
+    /// What it is for.
+    pub(crate) doc: &'static str,
+    pub(crate) default: String,
+    pub(crate) value: String,
+}
+
+/// Every setting of a file that was loaded, defaults included, in their order.
+pub(crate) fn settings(file: &Path) -> std::io::Result<Vec<Shown>> {
+    let (spec, ..) = read::read(&read_file(file)?);
+    let entries = spec.entries().into_iter().map(|entry| Shown {
+        section: entry.section,
+        key: entry.key,
+        doc: entry.doc.trim(),
+        default: entry.default,
+        value: entry.value,
+    });
+    Ok(entries.collect())
+}
+
 /// Reads a configuration from `text`, with paths in `folder`.
 pub fn parse(text: &str, folder: impl Into<PathBuf>) -> Result<Config, Vec<Problem>> {
     let (spec, lines, mut problems) = read::read(text);

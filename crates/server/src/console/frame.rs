@@ -28,6 +28,9 @@ super::words::words! {
     resolve: "Resolve", "解析";
     templates: "Templates", "模板";
     labels: "Labels", "标签";
+    prefixes: "Prefixes", "前缀";
+    audit: "Audit", "审计";
+    settings: "Settings", "设置";
     missing: "There is no such page", "没有这个页面";
     missing_text: "The address may be mistyped, or the page may have moved.",
         "地址可能有误，或页面已移走。";
@@ -49,12 +52,23 @@ pub(super) enum Tab {
     Resolve,
     Templates,
     Labels,
+    Prefixes,
+    Audit,
+    Settings,
     /// Pages that are no entry of the navigation.
     None,
 }
 
 impl Tab {
-    const ALL: &[Self] = &[Self::Home, Self::Resolve, Self::Templates, Self::Labels];
+    const ALL: &[Self] = &[
+        Self::Home,
+        Self::Resolve,
+        Self::Templates,
+        Self::Labels,
+        Self::Prefixes,
+        Self::Audit,
+        Self::Settings,
+    ];
 
     /// Where it is, its word, and the strokes of its picture in a square of 20.
     fn entry(self, words: &Words) -> (&'static str, &'static str, &'static str) {
@@ -63,12 +77,18 @@ impl Tab {
             Self::Resolve => ("/resolve", words.resolve, LENS),
             Self::Templates => ("/templates", words.templates, SHEETS),
             Self::Labels => ("/labels", words.labels, CODE),
+            Self::Prefixes => ("/prefixes", words.prefixes, TREE),
+            Self::Audit => ("/audit", words.audit, CLOCK),
+            Self::Settings => ("/settings", words.settings, SLIDERS),
         }
     }
 }
 
 const HOME: &str = "M3 9.5 10 4l7 5.5V16a1 1 0 0 1-1 1h-4v-4H8v4H4a1 1 0 0 1-1-1z";
 const CODE: &str = "M3 3h5v5H3zM12 3h5v5h-5zM3 12h5v5H3zM12 12h2v2M17 12v5h-5";
+const TREE: &str = "M7 3h6v4H7zM2 13h6v4H2zM12 13h6v4h-6zM10 7v3M5 13v-3h10v3";
+const CLOCK: &str = "M17 10a7 7 0 1 1-14 0a7 7 0 0 1 14 0M10 6v4l3 2";
+const SLIDERS: &str = "M3 6h8M15 6h2M3 14h2M9 14h8M13 4v4M7 12v4";
 const SHEETS: &str = "M7 3h9v11H7zM4 6v11h9M9.5 6.5h4M9.5 9.5h4";
 const LENS: &str = "M14 9a5 5 0 1 1-10 0a5 5 0 0 1 10 0M13 13l4 4";
 

@@ -8,6 +8,7 @@
 //!  sign    signing in and out, preferences        home     what the node is and does now
 //!  resolve what an identifier stands for, and the way to it
 //!  record  one record, and all about it: history, links (its graph), code
+//!  prefixes, audit, settings   what the node answers for, who changed what, how it is set up
 //!  labels  a sheet of codes for the printer       setup   from a fresh node to the first record
 //!  templates, designer   templates, and the form that makes them; examples to begin with
 //!  registrations, registration   what is registered by a template, and the form of one
@@ -18,6 +19,7 @@
 //! the credential of whoever looks. So the console can do nothing that the API refuses, and there
 //! is no second set of rules.
 
+mod audit;
 mod chart;
 mod code;
 mod designer;
@@ -27,10 +29,12 @@ mod history;
 mod home;
 mod labels;
 mod links;
+mod prefixes;
 mod record;
 mod registration;
 mod registrations;
 mod resolve;
+mod settings;
 mod setup;
 mod sign;
 mod templates;
@@ -102,6 +106,10 @@ async fn page(visit: &Visit<'_>) -> Response {
         ("/", false) => home::show(visit).await,
         ("/figures", false) => home::figures(visit),
         ("/resolve", false) => resolve::show(visit).await,
+        ("/prefixes", false) => prefixes::show(visit).await,
+        ("/prefixes", true) => prefixes::act(visit).await,
+        ("/audit", false) => audit::show(visit).await,
+        ("/settings", false) => settings::show(visit).await,
         ("/labels", false) => labels::show(visit).await,
         ("/setup", false) => setup::show(visit).await,
         ("/setup", true) => setup::choose(visit).await,

@@ -22,6 +22,8 @@ use crate::node::Node;
 const FORM_LEN_MAX: usize = 1024 * 1024;
 /// Octets of a file that is uploaded for import.
 pub(super) const UPLOAD_LEN_MAX: usize = 8 * 1024 * 1024;
+/// Index of a value that is never written, to find out whether it could be.
+const PROBE_INDEX: i32 = 2_147_000_000;
 /// The cookie of the language that was chosen.
 pub(super) const LANG: &str = "gt_lang";
 /// The cookie of the theme that was chosen.
@@ -346,6 +348,35 @@ impl Visit<'_> {
         octets: Vec<u8>,
     ) -> Result<Told, Trouble> {
         self.call(Method::POST, target, kind, octets).await
+    }
+
+    /// Whether the viewer may list the handles of a prefix by who he is: to be on this machine is
+    /// not enough.
+    pub(super) async fn may_list(&self, prefix: &str) -> bool {
+        let target = format!("/api/handles?prefix={}&page=0&pageSize=0", in_query(prefix));
+        self.viewer.is_some() && self.probe(Method::GET, &target, Vec::new()).await
+    }
+
+    /// Whether he may change the record of a prefix. Nothing is changed.
+    pub(super) async fn administers(&self, prefix: &str) -> bool {
+        let target = of_record(&format!("0.NA/{prefix}"));
+        let target = format!("{target}?index=various&overwrite=true&dryRun");
+        let value = serde_json::json!([{"index": PROBE_INDEX, "type": "PROBE", "data": "-"}]);
+        let body = value.to_string().into_bytes();
+        self.viewer.is_some() && self.probe(Method::PUT, &target, body).await
+    }
+
+    /// Whether the API does this for somebody far away with the viewer's credential.
+    async fn probe(&self, method: Method, target: &str, body: Vec<u8>) -> bool {
+        let call = Call {
+            method,
+            target,
+            peer: ([0, 0, 0, 0], 0).into(),
+            credential: self.viewer.as_ref().map(|viewer| &viewer.credential),
+            kind: "application/json",
+            body,
+        };
+        told(inside::ask(self.node, call).await).is_ok()
     }
 
     async fn call(
