@@ -486,6 +486,7 @@ impl Node {
         out: &mut Vec<u8>,
     ) -> Decided {
         let start = out.len();
+        self.foresee(errand);
         loop {
             let rest = match self.step(errand, tables, out) {
                 Some(Next::Fetch(wanted)) => {
@@ -514,6 +515,17 @@ impl Node {
                 }
             };
             return Decided::End(rest);
+        }
+    }
+
+    /// Shows the errand what it will probably want, so that it has fewer steps. What cannot be read
+    /// now is asked for by a step again, and told there.
+    fn foresee(&self, errand: &mut Errand) {
+        let site = self.site();
+        for wanted in errand.foreseen(&site) {
+            if let Ok(record) = self.fetch_here(&wanted.handle) {
+                errand.learn(&site, &wanted, record);
+            }
         }
     }
 
@@ -696,22 +708,24 @@ impl Node {
 
     async fn fetch(&self, wanted: &Wanted) -> Result<Option<StoredRecord>, String> {
         match wanted.place {
-            Place::Here => {
-                let record = self.store.record(wanted.handle.borrow());
-                let record = record.map_err(|error| {
-                    self.on_store_error(&error);
-                    "the node's log says why".to_owned()
-                })?;
-                let known = record.map(|record| {
-                    let handle = record.handle().to_owned();
-                    StoredRecord::new(handle, record.version(), record.values_wire())
-                });
-                known.transpose().map_err(|error| error.to_string())
-            }
+            Place::Here => self.fetch_here(&wanted.handle),
             Place::Elsewhere => match self.errands.source.get() {
                 Some(source) => source.record(wanted.handle.clone()).await,
                 None => Err(NO_SOURCE.to_owned()),
             },
         }
+    }
+
+    fn fetch_here(&self, handle: &Handle) -> Result<Option<StoredRecord>, String> {
+        let record = self.store.record(handle.borrow());
+        let record = record.map_err(|error| {
+            self.on_store_error(&error);
+            "the node's log says why".to_owned()
+        })?;
+        let known = record.map(|record| {
+            let handle = record.handle().to_owned();
+            StoredRecord::new(handle, record.version(), record.values_wire())
+        });
+        known.transpose().map_err(|error| error.to_string())
     }
 }

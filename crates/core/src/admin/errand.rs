@@ -13,7 +13,9 @@
 //!
 //! A step knows the records fetched so far and says which one is missing, or what comes of it. It
 //! is begun anew with each record, so it has no states that could be confused; how often that can
-//! be is bounded by [`FETCHES_MAX`](super::FETCHES_MAX).
+//! be is bounded by [`FETCHES_MAX`](super::FETCHES_MAX). Records that are likely to be missing can
+//! be learnt before ([`Errand::foreseen`], [`Errand::learn_from`]), which changes nothing but the
+//! number of steps.
 
 use guantong_proto::message::{OpCode, OpFlags, Request, ResponseCode, Version};
 use guantong_proto::wire::Writer;
@@ -62,12 +64,12 @@ pub struct Ground<'a> {
 #[derive(Debug)]
 pub struct Errand {
     /// What is to be carried out.
-    request: Kept,
+    pub(super) request: Kept,
     /// The answer to the challenge that held it up, to which the reply goes.
     answer: Option<Kept>,
     /// The session or login that it came in.
-    channel: Option<Channel>,
-    proof: Proof,
+    pub(super) channel: Option<Channel>,
+    pub(super) proof: Proof,
     /// What the record must be for the change to happen, if the client has said so.
     pub(super) condition: Option<Expected>,
     /// Whether nothing is to be written.
@@ -80,7 +82,7 @@ pub struct Errand {
     pub(super) chance: Chance,
     /// The reply once what is being written is written.
     prepared: Option<Prepared>,
-    written: Option<Written>,
+    pub(super) written: Option<Written>,
     conflicts: u8,
     /// Whether an answer that was checked for another server was wrong.
     is_wrong_answer: bool,
@@ -97,7 +99,7 @@ struct Prepared {
 
 /// What is known of who asks.
 #[derive(Debug)]
-enum Proof {
+pub(super) enum Proof {
     /// Nobody has asked yet.
     None,
     /// A claim that waits for the key.

@@ -1,6 +1,7 @@
 //! The records that an errand has been shown so far, and which it wants next.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use guantong_proto::{DecodeError, Handle, HandleRef, Key, Values};
 
@@ -10,6 +11,11 @@ use crate::authority::{Responsibility, Site};
 pub const FETCHES_MAX: usize = 64;
 /// Most octets of records that one errand may hold.
 pub const KNOWN_OCTETS_MAX: usize = 4 * 1024 * 1024;
+/// Most records that one errand takes over from another: key, prefix record, and some groups. More
+/// would cost more than fetching what is needed, and leave less room below [`FETCHES_MAX`].
+pub const ADOPTED_MAX: usize = 16;
+/// Most octets of records that one errand takes over from another, which holds them, too.
+pub const ADOPTED_OCTETS_MAX: usize = 1024 * 1024;
 
 //----------- Wanted ---------------------------------------------------------
 
@@ -77,7 +83,7 @@ pub struct StoredRecord {
     pub handle: Handle,
     /// The version of the record in our store; 0 for a record from elsewhere.
     pub version: u64,
-    values: Box<[u8]>,
+    values: Arc<[u8]>,
 }
 
 impl StoredRecord {
@@ -106,11 +112,20 @@ pub(super) struct Known {
     octets: usize,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Found {
     Record(StoredRecord),
     Absent,
     Failed(String),
+}
+
+impl Found {
+    fn octets(&self) -> usize {
+        match self {
+            Self::Record(record) => record.values.len(),
+            Self::Absent | Self::Failed(_) => 0,
+        }
+    }
 }
 
 impl Known {
@@ -145,6 +160,23 @@ impl Known {
     /// Forgets what was found: something has changed meanwhile.
     pub(super) fn forget(&mut self) {
         *self = Self::default();
+    }
+
+    /// Takes over what another errand has been shown, but for the record that it was about; nothing,
+    /// if that is much. What is shared is held once, so it counts as held by the other one.
+    pub(super) fn adopt(&mut self, other: &Self, but: Option<&Key>) {
+        let shared = || {
+            let found = other.found.iter();
+            found.filter(|((key, _), _)| Some(key) != but)
+        };
+        let octets: usize = shared().map(|(_, found)| found.octets()).sum();
+        if shared().count() > ADOPTED_MAX || octets > ADOPTED_OCTETS_MAX {
+            return;
+        }
+        for (name, found) in shared() {
+            let adopted = || found.clone();
+            self.found.entry(name.clone()).or_insert_with(adopted);
+        }
     }
 
     fn at(

@@ -21,6 +21,7 @@ pub mod authenticate;
 pub mod authorize;
 mod delegate;
 mod errand;
+mod foresee;
 mod granted;
 mod kept;
 mod known;
@@ -43,7 +44,10 @@ pub use authorize::{Grant, grants};
 pub use delegate::{Administrator, Delegation};
 pub use errand::{Errand, Ground, Next};
 pub use kept::Kept;
-pub use known::{Confirm, FETCHES_MAX, KNOWN_OCTETS_MAX, Place, StoredRecord, Wanted, places};
+pub use known::{
+    ADOPTED_MAX, ADOPTED_OCTETS_MAX, Confirm, FETCHES_MAX, KNOWN_OCTETS_MAX, Place, StoredRecord,
+    Wanted, places,
+};
 pub use listing::{Follow, LIST_PAGE_LEN, Listed, Listing};
 pub use open::Refusal;
 pub use perform::STALE;

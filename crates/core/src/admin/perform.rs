@@ -11,7 +11,7 @@ use guantong_proto::message::{
     Message, OpCode, OpFlags, Request, Resolve, ResponseCode, SessionSetup,
 };
 use guantong_proto::wire::Writer;
-use guantong_proto::{HandleRef, NameError, Value, ValueRef, Values, is_of_type};
+use guantong_proto::{Handle, HandleRef, NameError, Value, ValueRef, Values, is_of_type};
 
 use super::authenticate::Identity;
 use super::authorize::{Grant, authorize_where, enough, is_open_to_all, needed};
@@ -567,14 +567,7 @@ impl Errand {
         if let Actor::OpenNode = actor {
             return Ok(Right::OpenNode);
         }
-        let expanded = handle.expanded();
-        let (above, needed) = match expanded.borrow().parent() {
-            Some(parent) => (parent.to_owned(), AdminPermissions::ADD_DERIVED_PREFIX),
-            None => (
-                expanded.borrow().prefix_handle(),
-                AdminPermissions::ADD_HANDLE,
-            ),
-        };
+        let (above, needed) = above(handle);
         let record = self.known.record(ground.site, above.borrow())?;
         let counts = |admin: &Admin| {
             let role = Role::named(admin, above.borrow());
@@ -615,6 +608,18 @@ impl Errand {
             Err(Stop::Refused(..)) => Err(denied),
             other => other,
         }
+    }
+}
+
+/// The record whose administrators may create the one of `handle`, and the permission for it.
+pub(super) fn above(handle: HandleRef<'_>) -> (Handle, AdminPermissions) {
+    let expanded = handle.expanded();
+    match expanded.borrow().parent() {
+        Some(parent) => (parent.to_owned(), AdminPermissions::ADD_DERIVED_PREFIX),
+        None => (
+            expanded.borrow().prefix_handle(),
+            AdminPermissions::ADD_HANDLE,
+        ),
     }
 }
 

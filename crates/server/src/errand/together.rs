@@ -1,7 +1,8 @@
 //! Several requests of one sender that are carried out together: all of them, or none.
 //!
-//! Each is decided by itself, as if it had come alone. Only what they order is written in one
-//! batch; if something has changed meanwhile, all are decided anew.
+//! Each is decided by itself, as if it had come alone; the records that say who the sender is and
+//! what he may are read once, since each learns them from the one before. What they order is
+//! written in one batch; if something has changed meanwhile, all are decided anew.
 
 use guantong_core::admin::{Errand, Order, Written};
 use guantong_proto::limits::{ENVELOPE_LEN, HEADER_LEN};
@@ -67,7 +68,14 @@ impl Node {
             .collect();
         loop {
             let mut held = 0;
-            for (at, member) in members.iter_mut().enumerate() {
+            for at in 0..members.len() {
+                let (before, rest) = members.split_at_mut(at);
+                let Some(member) = rest.first_mut() else {
+                    break;
+                };
+                if let Some(before) = before.last() {
+                    member.errand.learn_from(&before.errand, &self.site());
+                }
                 self.decide_member(member, &tables).await;
                 held += member.errand.held_octets();
                 if held > HELD_OCTETS_MAX {

@@ -1,5 +1,5 @@
 //! Groups, and the permissions that changes need. The matrix of operations and permissions is in
-//! `tests/permissions.rs`.
+//! `tests/permissions`.
 
 use std::cell::RefCell;
 use std::convert::Infallible;

@@ -11,6 +11,8 @@
     reason = "a test that cannot go on must fail"
 )]
 
+mod foresight;
+
 use std::cell::Cell;
 use std::collections::BTreeMap;
 
