@@ -59,6 +59,15 @@ impl Value {
         Ok(value)
     }
 
+    /// Octets of the encoded value.
+    pub fn encoded_len(&self) -> usize {
+        // Index, timestamp, TTL with its type, permissions; two lengths and a count.
+        const FIXED: usize = 4 + 4 + 5 + 1 + 4 + 4 + 4;
+        let reference = |reference: &Reference| 4 + reference.handle.len() + 4;
+        let references: usize = self.references.iter().map(reference).sum();
+        FIXED + self.kind.len() + self.data.len() + references
+    }
+
     /// Encodes the value.
     pub fn encode(&self, w: &mut Writer<'_>) {
         w.i32(self.index);
@@ -489,6 +498,13 @@ mod tests {
     #[test]
     fn value_with_unknown_ttl_type_and_permission_bits_survives_a_round_trip() {
         assert_eq!(Value::decode(&encoded(&sample())).unwrap(), sample());
+    }
+
+    #[test]
+    fn length_of_an_encoded_value_is_known_before() {
+        for value in [sample(), Value::new(1, "", ""), Value::new(1, "URL", "x")] {
+            assert_eq!(value.encoded_len(), encoded(&value).len());
+        }
     }
 
     #[test]

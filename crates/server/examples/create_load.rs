@@ -54,6 +54,10 @@ use tokio_rustls::rustls::{
     StreamOwned,
 };
 
+/// That of the binary, which is what is measured.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const USER: &str = "88.118.5/admin";
 /// Before the secret, as HTTP Basic has it.
 const USER_NAME: &str = "300%3A88.118.5/admin:";

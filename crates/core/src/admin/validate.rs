@@ -4,7 +4,6 @@ use std::collections::HashSet;
 
 use guantong_proto::data::{Data, STATE_INDEX, STATE_TYPE};
 use guantong_proto::limits::{HANDLE_LEN_MAX, HEADER_LEN, MESSAGE_LEN_MAX, VALUES_MAX};
-use guantong_proto::wire::Writer;
 use guantong_proto::{DecodeError, Permissions, Value, is_secret};
 
 /// Octets of a reply that are not values: name with length, request digest, signature of a key of
@@ -24,8 +23,7 @@ pub fn validate(values: &[Value]) -> Result<(), Invalid> {
         let found = values.len();
         return Err(Invalid::whole(InvalidReason::TooManyValues { found }));
     }
-    let mut indexes = HashSet::with_capacity(values.len());
-    let mut octets = Vec::new();
+    let mut indexes = Indexes::default();
     let (mut total, mut states) = (4, 0);
     for value in values {
         let fault = |reason| {
@@ -52,7 +50,9 @@ pub fn validate(values: &[Value]) -> Result<(), Invalid> {
             }
             states += 1;
         }
-        if let Err(error) = Data::decode_strict(&value.kind, &value.data) {
+        if !Data::is_opaque(&value.kind)
+            && let Err(error) = Data::decode_strict(&value.kind, &value.data)
+        {
             return fault(InvalidReason::Data(error));
         }
         if let Some(reference) = value
@@ -63,13 +63,38 @@ pub fn validate(values: &[Value]) -> Result<(), Invalid> {
             let len = reference.handle.len();
             return fault(InvalidReason::ReferenceTooLong { len });
         }
-        octets.clear();
-        value.encode(&mut Writer::new(&mut octets));
-        total += octets.len();
+        total += value.encoded_len();
     }
     match total > RECORD_OCTETS_MAX {
         true => Err(Invalid::whole(InvalidReason::TooLarge { found: total })),
         false => Ok(()),
+    }
+}
+
+//----------- Indexes --------------------------------------------------------
+
+/// Indexes that were met. Few, as records mostly have, are compared without a table.
+#[derive(Default)]
+struct Indexes {
+    few: [i32; 16],
+    count: usize,
+    more: HashSet<i32>,
+}
+
+impl Indexes {
+    /// Whether it is a new one.
+    fn insert(&mut self, index: i32) -> bool {
+        if self.few[..self.count].contains(&index) {
+            return false;
+        }
+        match self.few.get_mut(self.count) {
+            Some(free) => {
+                *free = index;
+                self.count += 1;
+                true
+            }
+            None => self.more.insert(index),
+        }
     }
 }
 
@@ -169,6 +194,14 @@ mod tests {
         );
         let twice = [Value::new(1, "URL", "x"), Value::new(1, "EMAIL", "y")];
         check(&twice, "value 1: two values have this index");
+        for again in [1, 16, 17, 40] {
+            let mut values: Vec<Value> = (1..=40).map(|n| Value::new(n, "T", "")).collect();
+            values.push(Value::new(again, "T", ""));
+            check(
+                &values,
+                &format!("value {again}: two values have this index"),
+            );
+        }
     }
 
     #[test]
