@@ -1,7 +1,8 @@
-//! The grant matrix: who sees which fields of a registration, by every protocol alike.
+//! The grant matrix: who sees and writes which fields of a registration, by every protocol alike.
 //!
-//! Templates, rules and callers are random. What each protocol shows is compared with a small
-//! oracle that knows nothing of the engine. A protocol is one row of [`PROTOCOLS`].
+//! Templates, rules and callers are random. What each protocol shows and lets write is compared with
+//! a small oracle that knows nothing of the engine. A protocol is one row of [`READING`], and one of
+//! [`WRITING`] if fields are changed one by one there.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -9,13 +10,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
-use axum::http::Request;
+use axum::http::{Method, Request};
 use guantong_core::admin::{Confirm, Presented, StoredRecord};
 use guantong_core::grant::{Rule, Subject};
 use guantong_core::template::{Definition, Extent, State, Template};
 use guantong_proto::data::{Admin, AdminPermissions, List};
+use guantong_proto::json::ValueForm;
 use guantong_proto::message::{
-    Body as NativeBody, Envelope, Message, OpFlags, RequestBuilder, Response, Version,
+    Body as NativeBody, Envelope, Message, OpCode, OpFlags, RequestBuilder, Response, Version,
 };
 use guantong_proto::wire::Writer;
 use guantong_proto::{CaseRule, Handle, Permissions, Reference, Value, Values};
@@ -58,26 +60,55 @@ const CALLERS: [Option<&str>; 5] = [
 
 //----------- The table ------------------------------------------------------
 
-type Shown<'a> = Pin<Box<dyn Future<Output = BTreeSet<String>> + Send + 'a>>;
+type Told<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A protocol: its name, and the names of the fields that it shows to a caller.
-struct Protocol {
+struct Reading {
     name: &'static str,
-    shows: for<'a> fn(&'a Place, Option<&'a str>) -> Shown<'a>,
+    shows: for<'a> fn(&'a Place, Option<&'a str>) -> Told<'a, BTreeSet<String>>,
 }
 
-const PROTOCOLS: [Protocol; 3] = [
-    Protocol {
+const READING: [Reading; 5] = [
+    Reading {
         name: "native",
         shows: |place, caller| Box::pin(native(place, caller)),
     },
-    Protocol {
+    Reading {
         name: "/api/handles",
         shows: |place, caller| Box::pin(handles(place, caller)),
     },
-    Protocol {
+    Reading {
         name: "/api/v2",
         shows: |place, caller| Box::pin(v2(place, caller)),
+    },
+    Reading {
+        name: "/api/v1",
+        shows: |place, caller| Box::pin(v1(place, caller)),
+    },
+    Reading {
+        name: "/identityv2",
+        shows: |place, caller| Box::pin(snms(place, caller)),
+    },
+];
+
+/// A protocol: its name, and whether it lets a caller write the field of that number.
+struct Writing {
+    name: &'static str,
+    writes: for<'a> fn(&'a Place, Option<&'a str>, usize) -> Told<'a, bool>,
+}
+
+const WRITING: [Writing; 3] = [
+    Writing {
+        name: "native",
+        writes: |place, caller, field| Box::pin(native_writes(place, caller, field)),
+    },
+    Writing {
+        name: "/api/handles",
+        writes: |place, caller, field| Box::pin(handles_write(place, caller, field)),
+    },
+    Writing {
+        name: "/api/v2",
+        writes: |place, caller, field| Box::pin(v2_writes(place, caller, field)),
     },
 ];
 
@@ -86,12 +117,7 @@ async fn native(place: &Place, caller: Option<&str>) -> BTreeSet<String> {
         None => OpFlags::DEFAULT,
         Some(_) => OpFlags::DEFAULT.without(OpFlags::PUBLIC_ONLY),
     };
-    let builder = RequestBuilder {
-        envelope: Envelope::new(Version::OURS, 7),
-        flags,
-        expiration: u32::MAX,
-    };
-    let packet = builder.resolve(THING, &[], &[""; 0]);
+    let packet = request(flags).resolve(THING, &[], &[""; 0]);
     let via = Via {
         transport: Transport::Tcp,
         peer: secure().address,
@@ -102,26 +128,59 @@ async fn native(place: &Place, caller: Option<&str>) -> BTreeSet<String> {
             assert!(place.node.answer(&packet, via, &mut reply).is_none());
             reply
         }
-        Some(user) => {
-            let presented = Presented::Password {
-                user: Handle::parse(user).unwrap(),
-                index: 300,
-                secret: SECRET.as_bytes().into(),
-            };
-            let task = Task {
-                packet,
-                presented: Some(presented),
-                condition: None,
-                is_rehearsal: false,
-            };
-            place.node.carry_out(task, via).await.reply
-        }
+        Some(_) => place.carry(packet, caller).await,
     };
     let message = Message::decode(&reply).unwrap();
     match Response::of(&message).unwrap().body {
         NativeBody::Record { values, .. } => fields(&values.to_vec().unwrap()),
         _ => BTreeSet::new(),
     }
+}
+
+fn request(flags: OpFlags) -> RequestBuilder {
+    RequestBuilder {
+        envelope: Envelope::new(Version::OURS, 7),
+        flags,
+        expiration: u32::MAX,
+    }
+}
+
+/// Another value of a field, with the permissions that it has.
+fn other(place: &Place, field: usize) -> Value {
+    let handle = Handle::parse(THING).unwrap();
+    let record = place.node.store.record(handle.borrow()).unwrap().unwrap();
+    let index = 2_000 + i32::try_from(field).unwrap();
+    let value = record.values().iter().find(|value| value.index == index);
+    Value {
+        data: b"y".to_vec(),
+        ..value.unwrap().to_value().unwrap()
+    }
+}
+
+async fn native_writes(place: &Place, caller: Option<&str>, field: usize) -> bool {
+    let value = other(place, field);
+    let packet = request(OpFlags::DEFAULT).write(OpCode::MODIFY_VALUE, THING, &[value]);
+    let reply = place.carry(packet, caller).await;
+    Message::decode(&reply).unwrap().header.code.is_success()
+}
+
+async fn handles_write(place: &Place, caller: Option<&str>, field: usize) -> bool {
+    let value = other(place, field);
+    let path = format!("/api/handles/{THING}?index={}&dryRun=true", value.index);
+    let body = serde_json::json!({ "values": [ValueForm::from(&value)] });
+    place
+        .send(Method::PUT, &path, caller, &body.to_string())
+        .await["wouldBe"]
+        == "changed"
+}
+
+async fn v2_writes(place: &Place, caller: Option<&str>, field: usize) -> bool {
+    let path = format!("/api/v2/registrations/{THING}?dryRun=true");
+    let body = serde_json::json!({ "fields": { FIELDS[field]: "y" } });
+    place
+        .send(Method::PATCH, &path, caller, &body.to_string())
+        .await["dryRun"]
+        == true
 }
 
 fn fields(values: &[Value]) -> BTreeSet<String> {
@@ -158,6 +217,29 @@ async fn v2(place: &Place, caller: Option<&str>) -> BTreeSet<String> {
         );
     }
     shown
+}
+
+async fn v1(place: &Place, caller: Option<&str>) -> BTreeSet<String> {
+    let operation = "0.DOIP%2FOp.Retrieve";
+    let path = format!("/api/v1/doip?targetId={THING}&operationId={operation}");
+    let json = place.get(&path, caller).await;
+    let elements = &json["data"]["attributes"]["elements"];
+    names_in(elements, "type")
+}
+
+async fn snms(place: &Place, caller: Option<&str>) -> BTreeSet<String> {
+    let json = place
+        .get(&format!("/identityv2/data/detail?handle={THING}"), caller)
+        .await;
+    names_in(&json["data"]["value"], "type")
+}
+
+/// The names of fields among the elements of a list.
+fn names_in(list: &serde_json::Value, part: &str) -> BTreeSet<String> {
+    let list = list.as_array().cloned().unwrap_or_default();
+    let names = list.iter().filter_map(|one| one[part].as_str());
+    let fields = names.filter(|name| FIELDS.contains(name));
+    fields.map(str::to_owned).collect()
 }
 
 //----------- Place ----------------------------------------------------------
@@ -216,8 +298,11 @@ impl Place {
             ..InitOptions::default()
         };
         init(&dir, &options).unwrap();
+        let mut config = config::load(&dir).unwrap();
+        config.compatible.doip = true;
+        config.compatible.snms = true;
         let place = Self {
-            node: Node::open(config::load(&dir).unwrap()).unwrap(),
+            node: Node::open(config).unwrap(),
             _folder: folder,
         };
         place.node.set_key_source(Network);
@@ -244,16 +329,47 @@ impl Place {
     }
 
     async fn get(&self, path: &str, caller: Option<&str>) -> serde_json::Value {
-        let mut request = Request::get(path);
+        self.send(Method::GET, path, caller, "").await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        caller: Option<&str>,
+        body: &str,
+    ) -> serde_json::Value {
+        let mut request = Request::builder().method(method).uri(path);
+        request = request.header("content-type", "application/json");
         if let Some(user) = caller {
             request = request.header("authorization", basic(user, SECRET));
         }
-        let mut request = request.body(Body::empty()).unwrap();
+        let mut request = request.body(Body::from(body.to_owned())).unwrap();
         request.extensions_mut().insert(secure());
         let router = crate::http::router(self.node.clone());
         let response = router.oneshot(request).await.unwrap();
         let body = to_bytes(response.into_body(), 1_000_000).await.unwrap();
         serde_json::from_slice(&body).unwrap()
+    }
+
+    /// The reply to a native request of somebody; nothing is written.
+    async fn carry(&self, packet: Vec<u8>, caller: Option<&str>) -> Vec<u8> {
+        let presented = caller.map(|user| Presented::Password {
+            user: Handle::parse(user).unwrap(),
+            index: 300,
+            secret: SECRET.as_bytes().into(),
+        });
+        let task = Task {
+            packet,
+            presented,
+            condition: None,
+            is_rehearsal: true,
+        };
+        let via = Via {
+            transport: Transport::Https,
+            peer: secure().address,
+        };
+        self.node.carry_out(task, via).await.reply
     }
 
     /// Puts the world of a case into the store.
@@ -277,22 +393,30 @@ impl Place {
     }
 }
 
-fn rule(readers: &[usize]) -> Rule {
-    let subject = |at: &usize| SUBJECTS[*at].parse::<Subject>().unwrap();
+fn rule((readers, writers): &Named) -> Rule {
+    let subjects = |named: &[usize]| {
+        let named = named
+            .iter()
+            .map(|at| SUBJECTS[*at].parse::<Subject>().unwrap());
+        named.collect()
+    };
     Rule {
-        readers: readers.iter().map(subject).collect(),
-        writers: Vec::new(),
+        readers: subjects(readers),
+        writers: subjects(writers),
     }
 }
 
 //----------- Cases ----------------------------------------------------------
 
+/// Who reads and who writes, by their places among the subjects.
+type Named = (Vec<usize>, Vec<usize>);
+
 /// Which fields everybody reads by the definition, and who is named by which rule.
 #[derive(Clone, Debug)]
 struct Case {
     open: [bool; 4],
-    class: [Option<Vec<usize>>; 4],
-    own: Option<Vec<usize>>,
+    class: [Option<Named>; 4],
+    own: Option<Named>,
     searchable: bool,
 }
 
@@ -314,8 +438,8 @@ impl Case {
             .unwrap()
     }
 
-    /// What a caller is to see: nothing here knows how it is found out.
-    fn oracle(&self, caller: Option<&str>) -> BTreeSet<String> {
+    /// What a caller is to see, and to write: nothing here knows how it is found out.
+    fn oracle(&self, caller: Option<&str>) -> (BTreeSet<String>, BTreeSet<String>) {
         let names = |subject: &usize| match (SUBJECTS[*subject], caller) {
             ("everybody", _) => true,
             (_, None) => false,
@@ -328,19 +452,25 @@ impl Case {
             }
             _ => false,
         };
-        let sees = |at: usize| {
+        let may = |at: usize, of: fn(&Named) -> &Vec<usize>| {
             let rule = self.own.as_ref().or(self.class[at].as_ref());
-            caller == Some("88.118.5/owner")
-                || self.open[at]
-                || rule.is_some_and(|rule| rule.iter().any(names))
+            let is_named = rule.is_some_and(|rule| of(rule).iter().any(names));
+            is_named || caller == Some("88.118.5/owner")
         };
-        let seen = (0..FIELDS.len()).filter(|at| sees(*at));
-        seen.map(|at| FIELDS[at].to_owned()).collect()
+        let named = |at: usize| FIELDS[at].to_owned();
+        let fields = 0..FIELDS.len();
+        let seen = fields
+            .clone()
+            .filter(|at| self.open[*at] || may(*at, |(readers, _)| readers));
+        let written = fields.filter(|at| may(*at, |(_, writers)| writers));
+        (seen.map(named).collect(), written.map(named).collect())
     }
 }
 
 fn cases() -> impl Strategy<Value = Case> {
-    let rule = || proptest::collection::vec(0..SUBJECTS.len(), 0..3);
+    let subjects = |first| proptest::collection::vec(first..SUBJECTS.len(), 0..3);
+    // Everybody is the first, and never a writer.
+    let rule = move || (subjects(0), subjects(1));
     let class = || proptest::option::weighted(0.6, rule());
     (
         any::<[bool; 4]>(),
@@ -357,35 +487,40 @@ fn cases() -> impl Strategy<Value = Case> {
 }
 
 #[test]
-fn every_protocol_shows_to_everybody_exactly_what_he_is_granted() {
+fn every_protocol_gives_everybody_exactly_what_he_is_granted() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let place = {
         let _guard = runtime.enter();
         Place::new()
     };
     let config = ProptestConfig {
-        cases: 48,
+        cases: 32,
         failure_persistence: None,
         ..ProptestConfig::default()
     };
-    TestRunner::new(config)
-        .run(&cases(), |case| {
-            place.set(&case);
-            for protocol in &PROTOCOLS {
-                for caller in CALLERS {
-                    let shown = runtime.block_on(async {
-                        // Whoever may nothing else may what everybody may.
-                        let mut shown = (protocol.shows)(&place, caller).await;
-                        if shown.is_empty() {
-                            shown = (protocol.shows)(&place, None).await;
-                        }
-                        shown
-                    });
-                    let what = (protocol.name, caller);
-                    prop_assert_eq!(shown, case.oracle(caller), "{:?}", what);
+    let check = |case: Case| {
+        place.set(&case);
+        for caller in CALLERS {
+            let (seen, written) = case.oracle(caller);
+            for protocol in &READING {
+                let shown = runtime.block_on(async {
+                    // Whoever may nothing else may what everybody may.
+                    match (protocol.shows)(&place, caller).await {
+                        shown if shown.is_empty() => (protocol.shows)(&place, None).await,
+                        shown => shown,
+                    }
+                });
+                prop_assert_eq!(&shown, &seen, "{} to {:?}", protocol.name, caller);
+            }
+            for protocol in &WRITING {
+                for (at, field) in FIELDS.iter().enumerate() {
+                    let may = runtime.block_on((protocol.writes)(&place, caller, at));
+                    let is_right = may == written.contains(*field);
+                    prop_assert!(is_right, "{} {field} of {:?}: {may}", protocol.name, caller);
                 }
             }
-            Ok(())
-        })
-        .unwrap();
+        }
+        Ok(())
+    };
+    TestRunner::new(config).run(&cases(), check).unwrap();
 }
