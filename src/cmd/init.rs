@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use guantong_server::config::{PresetListen, PresetRecurse, Root, loopback_networks};
 use guantong_server::recurse::{load_roots, parse_roots};
-use guantong_server::{InitOptions, Role};
+use guantong_server::{InitOptions, Role, RoleGroups};
 use ipnet::IpNet;
 
 use super::key::file::PassphraseArgs;
@@ -131,6 +131,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failed> {
             console: Some(SocketAddr::new(loopback, args.console_port)),
         }),
         recurse: recurse(args)?,
+        roles: match args.role {
+            Role::Enterprise | Role::SecondLevel => RoleGroups::Made,
+            Role::Root | Role::TopLevel | Role::Recursive => RoleGroups::Not,
+        },
         admin_passphrase: match args.encrypt_admin_key {
             true => Some(args.passphrase.new_one()?),
             false => None,

@@ -8,6 +8,7 @@ pub mod control;
 pub mod doip;
 pub mod enterprise;
 pub mod handles;
+pub mod identity;
 pub mod login;
 pub mod observation;
 pub mod snms;

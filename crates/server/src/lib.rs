@@ -45,5 +45,5 @@ pub mod site;
 pub mod transfer;
 pub mod trust;
 
-pub use init::{InitOptions, Made, Role, init};
+pub use init::{InitOptions, Made, Role, RoleGroups, init};
 pub use running::{RunError, Running, run, start};

@@ -9,6 +9,7 @@ use guantong_proto::limits::{ENVELOPE_LEN, MESSAGE_LEN_MAX};
 use guantong_proto::message::ResponseCode;
 
 use super::answer::Failure;
+use super::identity;
 use super::native::is_native_type;
 use super::page::{Lang, View};
 use super::params::Params;
@@ -152,7 +153,8 @@ impl Asked {
 
     /// Whether the client says who it is, by whatever means.
     pub(super) fn has_credential(&self) -> bool {
-        self.headers.contains_key(header::AUTHORIZATION) || self.shown.is_some()
+        let has_cookie = || identity::cookie(self).is_some();
+        self.headers.contains_key(header::AUTHORIZATION) || self.shown.is_some() || has_cookie()
     }
 
     /// The same request from somebody who does not say who he is.

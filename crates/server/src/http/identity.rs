@@ -125,7 +125,7 @@ pub(super) fn token(asked: &Asked) -> Option<&str> {
 }
 
 /// The token in the cookie of the console. Elsewhere nobody sets one.
-fn cookie(asked: &Asked) -> Option<&str> {
+pub(super) fn cookie(asked: &Asked) -> Option<&str> {
     let header = asked.header(COOKIE).filter(|_| asked.peer.console)?;
     let mut pairs = header.split(';').filter_map(|pair| pair.split_once('='));
     let pair = pairs.find(|(name, _)| name.trim() == login::COOKIE);
@@ -150,6 +150,17 @@ impl From<LoginError> for Failure {
         match error {
             LoginError::Plain => Self::new(ResponseCode::AUTHENTICATION_NEEDED, message),
             LoginError::Failed(failed) => Self::new(failed.code(), message).of_proof(),
+            LoginError::Wrong | LoginError::CodeNeeded | LoginError::MustChange => {
+                Self::new(ResponseCode::AUTHENTICATION_FAILED, message).of_proof()
+            }
+            LoginError::NoSetUp => {
+                Self::new(ResponseCode::AUTHENTICATION_FAILED, message).with_status(403)
+            }
+            LoginError::Unfit(_) | LoginError::NoUser => {
+                Self::new(ResponseCode::INVALID_VALUE, message)
+            }
+            LoginError::NotWritten(_) => Self::new(ResponseCode::ERROR, message),
+            LoginError::Busy => Self::new(ResponseCode::SERVER_TOO_BUSY, message),
         }
     }
 }

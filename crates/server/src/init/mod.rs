@@ -11,8 +11,9 @@ use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use guantong_core::admin::Identity;
+use guantong_core::identity;
 use guantong_proto::data::PublicKey;
-use guantong_proto::{CaseRule, Handle, NameError};
+use guantong_proto::{CaseRule, Handle, NameError, Value};
 use guantong_store::{
     Batch, Change, CreateOptions, Expect, OpenError, Options, Origin, Store, Trail, WriteError,
 };
@@ -26,6 +27,8 @@ use crate::site::{Addresses, site_record};
 
 /// File of the administrator's private key.
 pub const ADMIN_KEY: &str = "admin_key.pem";
+/// File of the code by which the first administrator is made over HTTP. Once it is used it is gone.
+pub const SET_UP_CODE: &str = "setup_code";
 
 //----------- Role -----------------------------------------------------------
 
@@ -79,6 +82,17 @@ impl FromStr for Role {
     }
 }
 
+/// Whether a new node has groups for the roles of people (角色), and a code by which the first
+/// administrator is made over HTTP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RoleGroups {
+    /// It has.
+    Made,
+    /// It has not, yet.
+    #[default]
+    Not,
+}
+
 //----------- init -----------------------------------------------------------
 
 /// What is known about a new node. Everything may be left out.
@@ -99,6 +113,8 @@ pub struct InitOptions {
     pub listen: Option<PresetListen>,
     /// For whom it resolves names that live elsewhere; the role [`Role::Recursive`] needs it.
     pub recurse: Option<PresetRecurse>,
+    /// Whether people get roles under the prefix.
+    pub roles: RoleGroups,
     /// Passphrase with which the administrator's key is encrypted; `None` leaves it clear.
     pub admin_passphrase: Option<Vec<u8>>,
 }
@@ -162,11 +178,12 @@ pub fn init(dir: &Path, options: &InitOptions) -> Result<Made, InitError> {
                 let record = site_record(&config.site, &server_key, &addresses).encode();
                 (site_type(config.site.address), record)
             });
-            write_prefix(
-                &store,
-                prefix,
-                &prefix_record(prefix, site, &admin, now_secs()),
-            )?;
+            let mut values = prefix_record(prefix, site, &admin, now_secs());
+            if options.roles == RoleGroups::Made {
+                values.extend(identity::role_values(prefix.borrow()).into_iter().map(now));
+                make_set_up_code(&dir.join(SET_UP_CODE))?;
+            }
+            write_prefix(&store, prefix, &values, options.roles)?;
             Some(path)
         }
     };
@@ -175,7 +192,13 @@ pub fn init(dir: &Path, options: &InitOptions) -> Result<Made, InitError> {
     let file = dir.join(FILE_NAME);
     key::write_private(&file, text.as_bytes()).map_err(|source| file_error(&file, source))?;
     Ok(Made {
-        next_steps: next_steps(&file, prefix.as_ref(), admin_key.as_deref(), &config),
+        next_steps: next_steps(
+            &file,
+            prefix.as_ref(),
+            admin_key.as_deref(),
+            &config,
+            options.roles,
+        ),
         config: file,
         server_key: config.site.key,
         admin_key,
@@ -246,25 +269,52 @@ fn create_options(config: &Config) -> CreateOptions {
 fn write_prefix(
     store: &Store,
     prefix: &Handle,
-    values: &[guantong_proto::Value],
+    values: &[Value],
+    roles: RoleGroups,
 ) -> Result<(), InitError> {
+    let put = |handle: Handle, values: &[Value]| Change::Put {
+        handle,
+        values: wire(values),
+        expect: Expect::Absent,
+    };
+    let home = Change::Home {
+        prefix: prefix.clone(),
+    };
+    let mut changes = vec![home, put(prefix.clone(), values)];
+    if roles == RoleGroups::Made {
+        for role in identity::Role::ALL {
+            let group = role.group(prefix.borrow());
+            let values = identity::group_values(prefix.borrow(), Vec::new());
+            let values: Vec<Value> = values.into_iter().map(now).collect();
+            changes.extend(group.map(|group| put(group, &values)));
+        }
+    }
     let batch = Batch {
-        changes: vec![
-            Change::Home {
-                prefix: prefix.clone(),
-            },
-            Change::Put {
-                handle: prefix.clone(),
-                values: wire(values),
-                expect: Expect::Absent,
-            },
-        ],
+        changes,
         at_ms: u64::from(now_secs()) * 1_000,
         origin: Origin::Operator,
         trail: Trail::default(),
     };
     store.submit(batch).wait()?;
     Ok(())
+}
+
+/// The code by which the first administrator is made over HTTP: for the owner of the folder alone.
+fn make_set_up_code(path: &Path) -> Result<(), InitError> {
+    let mut octets = [0; 16];
+    SystemRandom::new()
+        .fill(&mut octets)
+        .expect("the keys above were made from the same source of random octets");
+    let code = format!("{:032x}\n", u128::from_be_bytes(octets));
+    key::write_private(path, code.as_bytes()).map_err(|source| file_error(path, source))
+}
+
+/// A value that is written now.
+fn now(value: Value) -> Value {
+    Value {
+        timestamp: now_secs(),
+        ..value
+    }
 }
 
 fn now_secs() -> u32 {
@@ -279,6 +329,7 @@ fn next_steps(
     prefix: Option<&Handle>,
     admin_key: Option<&Path>,
     config: &Config,
+    roles: RoleGroups,
 ) -> Vec<String> {
     let file = file.display();
     let mut steps = vec![
@@ -297,6 +348,13 @@ fn next_steps(
             }
             false => "take over a prefix:            guantong prefix home PREFIX".to_owned(),
         });
+    }
+    if let (Some(prefix), RoleGroups::Made) = (prefix, roles) {
+        let prefix = prefix.borrow().suffix();
+        steps.push(format!(
+            "make an administrator:         guantong identity add-user {prefix}/User_NAME \
+             --role administrators --config {file}"
+        ));
     }
     if let Some(admin_key) = admin_key {
         steps.push(format!(

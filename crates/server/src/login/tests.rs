@@ -91,8 +91,12 @@ async fn signed_nonce_gives_a_token_for_keys_of_every_kind() {
     for kind in [Kind::Rsa(2_048), Kind::P256, Kind::Ed25519, Kind::Sm2] {
         let tried = tried(kind);
         let token = tried.log_in().await;
-        let identity = tried.node.login_checked(token.as_str()).await;
-        assert_eq!(identity, Some(app()), "{kind:?}");
+        let session = tried.node.login_session(token.as_str()).await.unwrap();
+        assert_eq!(
+            (session.identity, session.roles),
+            (app(), vec![]),
+            "{kind:?}"
+        );
         assert!(!format!("{token:?}").contains(token.as_str()));
     }
 }
@@ -127,7 +131,7 @@ async fn session_ends_when_the_key_is_renewed() {
     let token = tried.log_in().await;
     tried.put(&KeyPair::generate(Kind::Ed25519).unwrap());
     assert!(tried.node.login_of(token.as_str()).is_some());
-    assert_eq!(tried.node.login_checked(token.as_str()).await, None);
+    assert_eq!(tried.node.login_session(token.as_str()).await, None);
     assert_eq!(tried.node.login_of(token.as_str()), None);
 }
 
@@ -136,7 +140,7 @@ async fn session_ends_with_the_logout() {
     let tried = tried(Kind::Ed25519);
     let token = tried.log_in().await;
     tried.node.login_end(token.as_str());
-    assert_eq!(tried.node.login_checked(token.as_str()).await, None);
+    assert_eq!(tried.node.login_session(token.as_str()).await, None);
     assert_eq!(tried.node.login_of(""), None);
 }
 

@@ -6,6 +6,8 @@ mod change;
 mod enterprise;
 mod grant_matrix;
 mod grants;
+mod identity;
+mod identity_api;
 mod matrix;
 mod pages;
 mod proxy;
@@ -147,9 +149,14 @@ pub(super) async fn get_with(path: &str, headers: &[(&str, &str)]) -> Answer {
 }
 
 /// Any request from anybody.
-pub(super) async fn ask(mut request: Request<Body>, peer: Peer) -> Answer {
+pub(super) async fn ask(request: Request<Body>, peer: Peer) -> Answer {
+    ask_at(node(), request, peer).await
+}
+
+/// The same at a node of one test's own.
+pub(super) async fn ask_at(node: Arc<Node>, mut request: Request<Body>, peer: Peer) -> Answer {
     request.extensions_mut().insert(peer);
-    let response = super::router(node()).oneshot(request).await.unwrap();
+    let response = super::router(node).oneshot(request).await.unwrap();
     let (head, body) = response.into_parts();
     Answer {
         status: head.status,

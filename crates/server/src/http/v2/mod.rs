@@ -8,7 +8,9 @@
 //!  jobs           jobs       imports of any length, in the background
 //!  registrations/export  export   all of a template, as a stream
 //!  registrations/batch   bulk    many of them: JSON, JSON Lines, CSV
-//!  login          login      a signed nonce gives a token
+//!  login          login      a signed nonce or a password gives a token
+//!  identities     identity   app identities and users
+//!  groups         group      groups of them, and roles
 //!  enterprises    enterprise   who applies for a prefix below ours, and what comes of it
 //!  grants         grant      who else reads and writes what; what was granted to whom is in notice
 //! ```
@@ -23,6 +25,8 @@ mod counter;
 pub(in crate::http) mod enterprise;
 mod export;
 pub(in crate::http) mod grant;
+mod group;
+mod identity;
 mod jobs;
 pub(in crate::http) mod login;
 pub(in crate::http) mod notice;
@@ -85,6 +89,8 @@ async fn answered(node: &Arc<Node>, asked: &Asked, path: &str) -> Result<Respons
         ("registrations", "export") if asked.method.is_safe() => export::answer(node, asked).await,
         ("grants", rest) => grant::answer(node, asked, rest).await,
         ("registrations", rest) => registration::answer(node, asked, rest).await,
+        ("identities", rest) => identity::answer(node, asked, rest).await,
+        ("groups", rest) => group::answer(node, asked, rest).await,
         ("login", rest) => login::answer(node, asked, rest).await,
         _ => {
             let message = format!(

@@ -8,12 +8,14 @@ use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::response::Response;
 use guantong_api::v2::PageAnswer;
+use guantong_core::identity::Kind;
 use guantong_core::template::{
     CategoryFault, FieldFault, HANDLE_TYPE, KEY_TYPE, LINK_TYPE, categories_handle, link,
     prefix_key,
 };
 use guantong_proto::Handle;
 use guantong_proto::message::ResponseCode;
+use guantong_store::Scope;
 
 use super::super::answer::{Failure, json};
 use super::super::asked::Asked;
@@ -113,6 +115,61 @@ fn prefix_of(handle: &Handle) -> &str {
         .as_str()
         .split_once('/')
         .map_or("", |(_, prefix)| prefix)
+}
+
+/// The identities of a kind under a prefix, or their groups.
+pub(super) async fn identities(
+    node: &Node,
+    asked: &Asked,
+    kind: Kind,
+) -> Result<Response, Problem> {
+    let (handles, next) = named(node, asked, kind).await?;
+    Ok(answer(asked, &handles, next))
+}
+
+/// One page of the handles of a kind of identities: their names lie side by side.
+pub(super) async fn named(
+    node: &Node,
+    asked: &Asked,
+    kind: Kind,
+) -> Result<(Vec<Handle>, Option<String>), Problem> {
+    let prefix = asked.params.first("prefix").unwrap_or_default();
+    if prefix.is_empty() {
+        let message = "of which prefix? name it as `prefix=<prefix>`";
+        return Err(Failure::new(ResponseCode::PROTOCOL_ERROR, message).into());
+    }
+    may_list(node, asked, &Handle::of_prefix(prefix)?).await?;
+    let scope = Scope::of_prefix(prefix)?;
+    let rule = node.site().case_rule();
+    let begin = Handle::parse(&format!("{prefix}/{}", kind.lead()))?.key(rule);
+    let after = asked.params.first("after").map(Handle::parse).transpose()?;
+    let after = after.map(|after| after.key(rule));
+    // What is asked for lies behind the lead, whatever `after` says.
+    let from = after
+        .as_ref()
+        .filter(|after| **after > begin)
+        .unwrap_or(&begin);
+    let limit = limit(asked)?;
+    let mut handles = Vec::new();
+    for record in node
+        .store
+        .scan(&scope, Some(from.as_bytes()))
+        .take(limit + 1)
+    {
+        let (key, record) = record?;
+        if !key.starts_with(begin.as_bytes()) {
+            break;
+        }
+        handles.push(record.handle().to_owned());
+    }
+    let next = match handles.len() > limit {
+        true => {
+            handles.truncate(limit);
+            handles.last().map(ToString::to_string)
+        }
+        false => None,
+    };
+    Ok((handles, next))
 }
 
 /// Whether the caller may list the handles of a prefix, as for `/api/handles?prefix=`.

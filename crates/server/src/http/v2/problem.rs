@@ -3,6 +3,7 @@
 use axum::response::Response;
 use guantong_api::v2::FieldProblem;
 use guantong_core::grant;
+use guantong_core::identity::LoginFault;
 use guantong_core::template::{Fault, FieldFault, NotAmended, Why, WrongState};
 use guantong_proto::NameError;
 use guantong_proto::message::ResponseCode;
@@ -11,6 +12,7 @@ use guantong_store::StoreError;
 use super::super::answer::Failure;
 use super::super::asked::Asked;
 use super::super::params::ParamError;
+use crate::login::LoginError;
 
 /// Status of what is well formed and not right (RFC 9110, 15.5.21).
 const UNPROCESSABLE: u16 = 422;
@@ -53,6 +55,19 @@ impl Problem {
 
     pub(in crate::http) fn code(&self) -> ResponseCode {
         self.failure.code()
+    }
+
+    /// A failure that a field of the request would mend, or has caused.
+    pub(super) fn of_field(failure: Failure, field: &str) -> Self {
+        let errors = vec![FieldProblem {
+            field: field.to_owned(),
+            message: failure.message().to_owned(),
+        }];
+        Self {
+            failure,
+            errors,
+            about: About::Failure,
+        }
     }
 
     /// Whether it is that there is no such record.
@@ -101,6 +116,19 @@ impl From<Failure> for Problem {
             errors: Vec::new(),
             about: About::Failure,
         }
+    }
+}
+
+impl From<LoginError> for Problem {
+    fn from(error: LoginError) -> Self {
+        let field = match error {
+            LoginError::CodeNeeded => "code",
+            LoginError::MustChange => "newPassword",
+            LoginError::Unfit(LoginFault::Secret) => "secret",
+            LoginError::Unfit(_) => "newPassword",
+            other => return Failure::from(other).into(),
+        };
+        Self::of_field(Failure::from(error), field)
     }
 }
 

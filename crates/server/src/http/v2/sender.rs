@@ -1,7 +1,8 @@
 //! Who sends a change, and how it becomes a native request: as a batch of changes, one proof serves
 //! every request that comes of one over HTTP.
 
-use guantong_core::admin::{Expected, Presented};
+use guantong_core::admin::{Expected, Identity, Presented};
+use guantong_core::identity::Kind;
 use guantong_core::template::TEMPLATE_TYPE;
 use guantong_proto::data::{Admin, AdminPermissions};
 use guantong_proto::message::{OpCode, OpFlags};
@@ -19,6 +20,27 @@ use crate::node::Node;
 const ADMIN_INDEX: i32 = 100;
 /// Index of the key of a prefix, where `guantong init` puts it.
 const PREFIX_KEY_INDEX: i32 = 300;
+
+/// Who has the key of the prefix of a handle.
+fn prefix_key(handle: &Handle) -> Identity {
+    Identity {
+        handle: handle.borrow().prefix_handle(),
+        index: PREFIX_KEY_INDEX,
+    }
+}
+
+/// Whether an identity is a user under the prefix of a handle.
+fn is_user_of(identity: &Identity, handle: &Handle) -> bool {
+    let user = identity.handle.borrow();
+    Kind::of(user) == Some(Kind::User) && user.prefix() == handle.borrow().prefix()
+}
+
+/// The value that lets an identity do everything with a record.
+fn administers(index: i32, identity: &Identity) -> Value {
+    let name = identity.handle.as_str();
+    let admin = Admin::new(AdminPermissions::ALL, name, identity.index);
+    Value::new(index, "HS_ADMIN", admin.encode())
+}
 
 //----------- Sender ---------------------------------------------------------
 
@@ -94,16 +116,24 @@ impl Sender {
     }
 
     /// The value that makes him the administrator of what he makes; at a node that is open to all,
-    /// it is who has the key of the prefix.
+    /// it is who has the key of the prefix. So it is for users (用户) of the prefix, too: what they
+    /// may do is a matter of their roles, and must end with these.
     pub(in crate::http) fn administrator(&self, handle: &Handle) -> Value {
-        let (name, index) = match &self.by.0 {
-            Some(identity) => (identity.handle.to_string(), identity.index),
-            None => (
-                handle.borrow().prefix_handle().to_string(),
-                PREFIX_KEY_INDEX,
-            ),
-        };
-        let admin = Admin::new(AdminPermissions::ALL, name, index);
-        Value::new(ADMIN_INDEX, "HS_ADMIN", admin.encode())
+        match self.by.0.as_ref().filter(|by| !is_user_of(by, handle)) {
+            Some(identity) => administers(ADMIN_INDEX, identity),
+            None => administers(ADMIN_INDEX, &prefix_key(handle)),
+        }
+    }
+
+    /// The administrators of an identity or a group that he makes: who has the key of the prefix,
+    /// and he himself unless he has his right by a role.
+    pub(super) fn administrators(&self, handle: &Handle) -> Vec<Value> {
+        let owner = prefix_key(handle);
+        let by = self.by.0.as_ref();
+        let other = by.filter(|by| **by != owner && !is_user_of(by, handle));
+        let other = other.map(|by| administers(ADMIN_INDEX + 1, by));
+        let mut values = vec![administers(ADMIN_INDEX, &owner)];
+        values.extend(other);
+        values
     }
 }
