@@ -10,6 +10,7 @@ mod completions;
 mod demo;
 mod doctor;
 mod export;
+mod identity;
 mod import;
 mod init;
 mod key;
@@ -91,6 +92,7 @@ enum Command {
     Check(check::Args),
     Resolve(resolve::Args),
     Record(record::Args),
+    Identity(identity::Args),
     Prefix(prefix::Args),
     Mirror(mirror::Args),
     Import(import::Args),
@@ -121,6 +123,7 @@ impl Cli {
             Command::Check(args) => check::run(&args),
             Command::Resolve(args) => resolve::run(&args),
             Command::Record(args) => record::run(&args),
+            Command::Identity(args) => identity::run(&args),
             Command::Prefix(args) => prefix::run(&args),
             Command::Mirror(args) => mirror::run(&args),
             Command::Import(args) => import::run(&args),
