@@ -101,12 +101,13 @@ impl Login {
         Ok(login)
     }
 
-    /// The value that says so. Nobody reads it, administrators write it.
+    /// The value that says so. Administrators may write it; it is read by nobody, as is said by its
+    /// type: permissions that say so would keep them from the rest of the record, too.
     pub fn to_value(&self) -> Value {
         // A form of texts is always written.
         let data = serde_json::to_string(self).unwrap_or_default();
         Value {
-            permissions: Permissions(Permissions::ADMIN_WRITE),
+            permissions: Permissions(Permissions::ADMIN_READ | Permissions::ADMIN_WRITE),
             ..Value::new(LOGIN_INDEX, LOGIN_TYPE, data.as_str())
         }
     }
@@ -289,7 +290,7 @@ mod tests {
     #[test]
     fn login_is_read_back_and_knows_its_password() {
         let value = login().to_value();
-        assert_eq!(value.permissions.0, Permissions::ADMIN_WRITE);
+        assert!(!value.permissions.public_read());
         let read = Login::parse(&value.data).unwrap();
         assert_eq!(read, login());
         assert!(read.is_password(PASSWORD) && !read.is_password("correct horse"));

@@ -16,13 +16,30 @@ use crate::key::read_bounded;
 use crate::node::Node;
 use crate::publish::wire;
 
+/// Most prefixes that are looked at for an administrator; a new node has one.
+const PREFIXES_MAX: usize = 16;
 /// Name of the code while it is being used.
 const IN_USE: &str = "setup_code.used";
 
 impl Node {
     /// Whether the first administrator is yet to be made by the code.
     pub(crate) fn login_awaits_set_up(&self) -> bool {
+        let homed = self.store.homed();
+        let mut prefixes = homed.iter().take(PREFIXES_MAX);
         self.config().folder.join(SET_UP_CODE).exists()
+            && prefixes.any(|prefix| self.has_no_administrator(prefix))
+    }
+
+    fn has_no_administrator(&self, prefix: &Handle) -> bool {
+        let group = Role::Administrators.group(prefix.borrow());
+        let record = group.map(|group| self.store.record(group.borrow()));
+        let Some(Ok(Some(record))) = record else {
+            return false;
+        };
+        let mut values = record.values().iter();
+        let list = values.find(|value| value.index == MEMBERS_INDEX);
+        let list = list.and_then(|value| List::decode(value.data).ok());
+        list.is_some_and(|list| list.0.is_empty())
     }
 
     /// Makes the first administrator, and logs him in. The password is his own.

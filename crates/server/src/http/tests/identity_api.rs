@@ -150,6 +150,16 @@ async fn user_is_made_chooses_a_password_and_gets_and_loses_a_role() {
     assert_eq!(made.status, 201, "{}", made.text());
     assert_eq!(world.post(AREA, Some(&admin), &person).await.status, 409);
     let path = format!("{AREA}/{}", user("wang"));
+    // A user without a name is shown, too, to those who may read what is not public.
+    let nameless = world
+        .get(&format!("{AREA}/{}", user("none")), Some(&admin))
+        .await;
+    assert_eq!(
+        nameless.json()["login"]["secondFactor"],
+        false,
+        "{}",
+        nameless.text()
+    );
     // Names of persons, and how they log in, are not for everybody.
     let public = world.get(&path, None).await;
     assert!(!public.text().contains("王五"), "{}", public.text());

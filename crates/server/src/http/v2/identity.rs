@@ -515,7 +515,7 @@ impl Change<'_> {
 /// A login that nobody has, to try whether one may be written.
 fn probe() -> Value {
     Value {
-        permissions: Permissions(Permissions::ADMIN_WRITE),
+        permissions: FOR_ADMINISTRATORS,
         ..Value::new(
             guantong_core::identity::LOGIN_INDEX,
             guantong_core::identity::LOGIN_TYPE,
