@@ -75,9 +75,10 @@ impl Role {
             return None;
         }
         let group = HandleRef::parse(&reference.handle).ok()?;
-        // Letters of either case are the same in prefixes of this network, which are digits.
         let role = Self::of_group(group)?;
-        (group.prefix() == prefix.suffix()).then_some(role)
+        // Prefixes fold under every rule.
+        let is_own = group.prefix().eq_ignore_ascii_case(prefix.suffix());
+        is_own.then_some(role)
     }
 
     /// The role whose group has this handle.
@@ -184,6 +185,9 @@ mod tests {
             assert_eq!(Role::named(&admin, parse("0.NA/88.118.6").borrow()), None);
             assert_eq!(Role::named(&admin, parse("88.118.5/x").borrow()), None);
         }
+        let letters = Admin::new(AdminPermissions::ALL, "20.abc/Group_operators", 200);
+        let upper = parse("0.NA/20.ABC");
+        assert_eq!(Role::named(&letters, upper.borrow()), Some(Role::Operators));
         for (name, index) in [
             ("88.118.5/Group_operators", 300),
             ("88.118.5/Group_other", 200),

@@ -181,7 +181,8 @@ async fn nobody_and_the_wrong_secret_change_nothing() {
         (basic(USER, ""), 401),
         (basic("88.118.5/missing", SECRET), 401),
         ("Basic %%%".to_owned(), 403),
-        ("Bearer x".to_owned(), 403),
+        ("Bearer x".to_owned(), 401),
+        ("Digest x".to_owned(), 403),
     ] {
         let answer = send(Method::DELETE, path, &[("authorization", &credential)], "").await;
         assert_eq!(answer.status, status, "{credential}: {}", answer.text());

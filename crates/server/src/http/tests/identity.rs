@@ -407,3 +407,38 @@ async fn second_factor_is_set_up_asked_for_and_good_once() {
     let kind = Kind::of(Handle::parse(&user("operators")).unwrap().borrow());
     assert_eq!(kind, Some(Kind::User));
 }
+
+#[tokio::test]
+async fn cookie_is_a_token_at_the_console_only_and_not_for_pages_of_others() {
+    let world = world();
+    let token = world.log_in("operators").await;
+    let ask = async |peer: Peer, method: Method, path: &str, site: &str| {
+        let request = Request::builder().method(method).uri(path);
+        let cookie = format!("other=1; {}={token}", crate::login::COOKIE);
+        let request = request
+            .header("Cookie", cookie)
+            .header("Sec-Fetch-Site", site);
+        let request = request.header("Content-Type", "application/json");
+        let body = Body::from(r#"[{"index": 1, "type": "DESC", "data": "x"}]"#);
+        let request = request.body(body).unwrap();
+        ask_at(world.node.clone(), request, peer).await.status
+    };
+    let console = Peer {
+        console: true,
+        ..NEAR
+    };
+    let hidden = "/api/handles/88.118.5/SN1?index=5";
+    assert_eq!(ask(console, Method::GET, hidden, "same-origin").await, 200);
+    assert_ne!(ask(NEAR, Method::GET, hidden, "same-origin").await, 200);
+    let change = "/api/handles/88.118.5/SN1?index=1";
+    assert!(
+        ask(console, Method::PUT, change, "same-origin")
+            .await
+            .is_success()
+    );
+    assert!(
+        !ask(console, Method::PUT, change, "cross-site")
+            .await
+            .is_success()
+    );
+}

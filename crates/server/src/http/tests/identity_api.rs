@@ -151,8 +151,11 @@ async fn user_is_made_chooses_a_password_and_gets_and_loses_a_role() {
     assert_eq!(world.post(AREA, Some(&admin), &person).await.status, 409);
     let path = format!("{AREA}/{}", user("wang"));
     // A user without a name is shown, too, to those who may read what is not public.
+    let nameless = json!({"prefix": "88.118.5", "kind": "user", "code": "zhao",
+        "password": "a first password"});
+    assert_eq!(world.post(AREA, Some(&admin), &nameless).await.status, 201);
     let nameless = world
-        .get(&format!("{AREA}/{}", user("none")), Some(&admin))
+        .get(&format!("{AREA}/{}", user("zhao")), Some(&admin))
         .await;
     assert_eq!(
         nameless.json()["login"]["secondFactor"],
@@ -394,4 +397,23 @@ async fn first_administrator_is_made_by_the_code_once() {
     let again = set_up("0123456789abcdef0123456789abcdef", "88.118.5/User_li").await;
     assert_eq!(again.status, 403, "{}", again.text());
     assert!(!file.exists());
+}
+
+#[tokio::test]
+async fn user_with_a_key_has_his_roles_by_the_key() {
+    let world = world();
+    let admin = world.log_in("administrators").await;
+    let person = json!({"prefix": "88.118.5", "kind": "user", "code": "key",
+        "makeKey": {"kind": "ed25519"}});
+    let made = world.post(AREA, Some(&admin), &person).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let pem = made.json()["privateKey"].as_str().unwrap().to_owned();
+    let role = json!({"action": "addRole", "role": "operators"});
+    let path = format!("{AREA}/{}", user("key"));
+    assert_eq!(world.post(&path, Some(&admin), &role).await.status, 200);
+    let token = log_in_with(&world, &user("key"), &pem).await.unwrap();
+    let thing = json!([{"index": 1, "type": "DESC", "data": "a thing"}]);
+    let path = "/api/handles/88.118.5/T1";
+    let made = world.send(Method::PUT, path, Some(&token), &thing).await;
+    assert!(made.status.is_success(), "{}", made.text());
 }

@@ -32,7 +32,8 @@ fn prefix_key(handle: &Handle) -> Identity {
 /// Whether an identity is a user under the prefix of a handle.
 fn is_user_of(identity: &Identity, handle: &Handle) -> bool {
     let user = identity.handle.borrow();
-    Kind::of(user) == Some(Kind::User) && user.prefix() == handle.borrow().prefix()
+    let prefix = handle.borrow().prefix();
+    Kind::of(user) == Some(Kind::User) && user.prefix().eq_ignore_ascii_case(prefix)
 }
 
 /// The value that lets an identity do everything with a record.
