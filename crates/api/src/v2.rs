@@ -44,6 +44,17 @@ fn none<D>() -> Option<D> {
     None
 }
 
+/// A file that was taken.
+#[derive(Debug, Serialize)]
+pub struct FileAnswer {
+    /// What values call it.
+    pub name: String,
+    /// Its octets.
+    pub size: u64,
+    /// Their digest.
+    pub sha256: String,
+}
+
 /// What is to be done with a template.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "action", rename_all = "camelCase", deny_unknown_fields)]

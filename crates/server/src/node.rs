@@ -24,6 +24,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::config::Config;
 use crate::errand::Errands;
+use crate::files::Files;
 use crate::http::{Claims, Counters, Exports, Jobs, RequestIds};
 use crate::key::{KeyError, ServerKey};
 use crate::limit::{Connections, Meter};
@@ -110,6 +111,8 @@ pub struct Node {
     pub(crate) counters: Counters,
     /// The numbers by which the log knows requests over HTTP.
     pub(crate) request_ids: RequestIds,
+    /// Files that registrations name.
+    pub(crate) files: Files,
     config: ArcSwap<Config>,
     site: ArcSwap<Site>,
     remaking: Mutex<()>,
@@ -176,6 +179,7 @@ impl Node {
             exports: Exports::default(),
             jobs: Jobs::open(config.jobs_folder()),
             errands: Errands::new(config.administration.challenge_time.0),
+            files: Files::new(config.files.clone()),
             config: ArcSwap::from_pointee(config),
             site: ArcSwap::from_pointee(site),
             remaking: Mutex::new(()),

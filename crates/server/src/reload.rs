@@ -119,6 +119,7 @@ fn merge(old: &Config, new: Config) -> (Config, Reloaded) {
         ("node.control", old.control != new.control),
         ("node.case_sensitive", old.case_rule != new.case_rule),
         ("listen", old.listen != new.listen),
+        ("files", old.files != new.files),
         ("store", old.store != new.store),
         ("recurse", recurse != new.recurse),
         ("trust", old.trust != new.trust),

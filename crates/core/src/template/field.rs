@@ -217,7 +217,7 @@ impl Number {
 
 impl Kind {
     /// Ends of file names that the field takes; none if it holds no files.
-    pub(super) fn suffixes(&self) -> Vec<&str> {
+    pub fn suffixes(&self) -> Vec<&str> {
         let (files, usual): (_, &[&str]) = match self {
             Self::File(files) => (files, DOCUMENTS),
             Self::Audio(files) => (files, AUDIO),

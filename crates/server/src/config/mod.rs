@@ -54,6 +54,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// Interfaces of existing enterprise nodes.
     pub compatible: CompatibleConfig,
+    /// Files that registrations name.
+    pub files: FilesConfig,
     /// Memory and indexes of the store.
     pub store: StoreConfig,
     /// Resolving for others.
@@ -136,6 +138,17 @@ pub struct CompatibleConfig {
     pub snms: bool,
     /// Whether clients of these may log in by a digest of the day.
     pub day_digest: bool,
+}
+
+/// Files that registrations name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FilesConfig {
+    /// Where they are.
+    pub folder: PathBuf,
+    /// Octets of the largest.
+    pub file_max: u64,
+    /// Octets of all together.
+    pub total_max: u64,
 }
 
 /// Memory and indexes of the store.
@@ -355,11 +368,8 @@ impl Config {
                 proxy: http.proxy,
                 json_body_max: http.json_body_max.as_usize(),
             },
-            compatible: CompatibleConfig {
-                doip: spec.compatible.doip,
-                snms: spec.compatible.snms,
-                day_digest: spec.compatible.day_digest,
-            },
+            compatible: CompatibleConfig::of(&spec.compatible),
+            files: FilesConfig::of(spec.files, &folder),
             store: StoreConfig {
                 memory: spec.store.memory,
                 index: spec.store.index,
@@ -386,6 +396,26 @@ impl Config {
                 format: spec.log.format,
             },
             folder,
+        }
+    }
+}
+
+impl CompatibleConfig {
+    fn of(compatible: &v1::Compatible) -> Self {
+        Self {
+            doip: compatible.doip,
+            snms: compatible.snms,
+            day_digest: compatible.day_digest,
+        }
+    }
+}
+
+impl FilesConfig {
+    fn of(files: v1::Files, folder: &Path) -> Self {
+        Self {
+            folder: folder.join(files.folder),
+            file_max: files.file_max.0,
+            total_max: files.total_max.0,
         }
     }
 }

@@ -202,6 +202,15 @@ settings! {
         /// (`/identity/token/v1`). Whoever sees it logs in by it until midnight.
         day_digest: bool = false;
     }
+    /// Files that registrations name.
+    files: Files {
+        /// Folder of the files. They are not in backups of the store and not sent to mirrors.
+        folder: PathBuf = "files".into();
+        /// Largest file.
+        file_max: Size = Size::mib(64), Size(1) => Size(1 << 40);
+        /// Most octets of all files together.
+        total_max: Size = Size::mib(10_240), Size(0) => Size(1 << 50);
+    }
     /// Memory of the store and its extra indexes.
     store: Store {
         /// Memory for records that are asked for often, blocks read from disk, and writes not yet

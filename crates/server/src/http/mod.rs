@@ -21,6 +21,7 @@ mod batch;
 mod change;
 mod condition;
 mod cors;
+mod files;
 mod identity;
 pub(crate) mod inside;
 mod list;
@@ -41,6 +42,7 @@ mod verification;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use axum::http::header::WWW_AUTHENTICATE;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
@@ -97,10 +99,19 @@ async fn metrics(
 
 async fn answer(State(node): State<Arc<Node>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
+    // The octets of a file go to the disk as they come.
+    let is_upload = files::is_upload(&node.config(), &parts.method, parts.uri.path());
+    let (body, file) = match is_upload {
+        true => (Body::empty(), Some(body)),
+        false => (body, None),
+    };
     let asked = match Asked::read(&node, parts, body).await {
         Ok(asked) => asked,
         Err((asked, failure)) => return finish(&asked, failure.into_json(&asked)),
     };
+    if let Some(file) = file {
+        return finish(&asked, upload(&node, &asked, file).await);
+    }
     if native::is_native(&asked) {
         return finish(&asked, native::answer(&node, &asked).await);
     }
@@ -145,6 +156,20 @@ async fn answer(State(node): State<Arc<Node>>, request: Request) -> Response {
         Target::Robots => own::robots(),
     };
     finish(&asked, response)
+}
+
+/// Takes a file.
+async fn upload(node: &Node, asked: &Asked, body: Body) -> Response {
+    if v1::path(asked.path()).is_some() {
+        return v1::upload(node, asked, body).await;
+    }
+    v2::upload(node, asked, body)
+        .await
+        .unwrap_or_else(|failure| {
+            let error = failure.proof_error().map(str::to_owned);
+            let response = failure.into_problem(asked, Vec::new());
+            offer(node, asked, error.as_deref(), response)
+        })
 }
 
 /// A 401 offers the Handle scheme as well, with a session to prove something in (8.5).

@@ -1,5 +1,8 @@
 //! The interface of existing enterprise nodes: every call, refusals, garbage.
 
+mod files;
+mod login;
+
 use axum::http::Method;
 use guantong_core::template::{Categories, Category};
 use guantong_proto::data::{Admin, AdminPermissions};
@@ -16,31 +19,42 @@ const STRANGER: &str = "88.118.11/App_2";
 const SECRET: &str = "v1 secret";
 const PREFIX: &str = "88.118.11";
 
-/// An application that administers a prefix that only these tests use, and one that does not.
-fn prepare() -> (String, String) {
-    let put = |name: &str, values: &[Value]| Change::Put {
+fn put(name: &str, values: &[Value]) -> Change {
+    Change::Put {
         handle: Handle::parse(name).unwrap(),
         values: Writer::to_vec(|w| Values::encode(values, w)),
         expect: Expect::Anything,
+    }
+}
+
+fn submit(changes: Vec<Change>) {
+    let batch = Batch {
+        changes,
+        at_ms: 0,
+        origin: Origin::Operator,
+        trail: Trail::default(),
     };
+    node().store.submit(batch).wait().unwrap();
+}
+
+fn put_record(name: &str, values: &[Value]) {
+    submit(vec![put(name, values)]);
+}
+
+/// An application that administers a prefix that only these tests use, and one that does not.
+fn prepare() -> (String, String) {
     let key = Value {
         permissions: Permissions(Permissions::ADMIN_READ),
         ..Value::new(300, "HS_SECKEY", SECRET)
     };
     let admin = Admin::new(AdminPermissions::ALL, USER, 300).encode();
     let prefix = Handle::of_prefix(PREFIX).unwrap();
-    let batch = Batch {
-        changes: vec![
-            put(USER, std::slice::from_ref(&key)),
-            put(STRANGER, &[key]),
-            put(prefix.as_str(), &[Value::new(100, "HS_ADMIN", admin)]),
-            Change::Home { prefix },
-        ],
-        at_ms: 0,
-        origin: Origin::Operator,
-        trail: Trail::default(),
-    };
-    node().store.submit(batch).wait().unwrap();
+    submit(vec![
+        put(USER, std::slice::from_ref(&key)),
+        put(STRANGER, &[key]),
+        put(prefix.as_str(), &[Value::new(100, "HS_ADMIN", admin)]),
+        Change::Home { prefix },
+    ]);
     node().refresh_site().unwrap();
     let parts = Category {
         id: 0,
@@ -50,13 +64,7 @@ fn prepare() -> (String, String) {
         sort: 1,
     };
     let categories = Categories::default().add(parts).unwrap();
-    let batch = Batch {
-        changes: vec![put("88.118.11/CATEGORIES", &categories.to_values())],
-        at_ms: 0,
-        origin: Origin::Operator,
-        trail: Trail::default(),
-    };
-    node().store.submit(batch).wait().unwrap();
+    put_record("88.118.11/CATEGORIES", &categories.to_values());
     (basic(USER, SECRET), basic(STRANGER, SECRET))
 }
 
@@ -97,7 +105,8 @@ fn op(target: &str, operation: &str) -> String {
 
 fn new_template(code: &str, name: &str) -> Json {
     json!({
-        "classifyCode": "parts", "metaClassifyId": null, "metaHandle": format!("{PREFIX}/META_{code}"),
+        "classifyCode": "parts", "metaClassifyId": null,
+        "metaHandle": format!("{PREFIX}/META_{code}"),
         "metaName": name, "metaCode": code, "metaState": null, "industryCategory": "C",
         "industrySpecific": "38", "industryTrade": "384", "industrySubclass": "3841",
         "standard": "GB/T 1", "metaDesc": null, "isQuote": 0, "referenceMetaHandle": null,
@@ -506,7 +515,10 @@ async fn templates_and_identifiers_are_listed_by_pages() {
     check_refusal(&ask(Method::GET, &me, none, &Json::Null).await, 811);
     let none = "open/meta/page?classifyCode=unclassified";
     let page = done(Method::GET, &me, none, &Json::Null).await;
-    assert_eq!(page["totalCount"], 0);
+    assert!(
+        !page["content"].to_string().contains("META_list1"),
+        "{page}"
+    );
     let tree = done(Method::GET, &me, "open/meta/classify-query", &Json::Null).await;
     assert_eq!(tree[1]["classifyName"], "零部件");
     let mut new = new_template("nowhere", "a");

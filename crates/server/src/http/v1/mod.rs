@@ -3,15 +3,18 @@
 //! ```text
 //!  doip/public/…         login     a token for a signed nonce
 //!  doip                  object    create, update, delete, retrieve an identifier; Hello
-//!  open/meta/…           meta      templates; the tree of categories is in category; what an item says is in item, lists are in page
+//!  open/meta/…           meta      templates; categories in category, what an item
+//!                                   says in item, lists in page
+//!  doip/file-…           file      files of identifiers
 //!  open/handle/page      page      identifiers of a template
 //! ```
 //!
-//! Nothing is decided here: a request becomes what the one of `/api/v2` becomes that means the same.
-//! What came of it is told by a code within the answer; its HTTP status is 200, since the clients
+//! Nothing is decided here: a request becomes what the one of `/api/v2` becomes that means the
+//! same. What came of it is told by a code within the answer; its HTTP status is 200, since the clients
 //! read nothing of other answers.
 
 mod category;
+mod file;
 mod industry;
 mod item;
 mod login;
@@ -25,6 +28,7 @@ mod retrieve;
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::http::StatusCode;
 use axum::response::Response;
 use guantong_api::doip::{Code, Envelope};
@@ -51,9 +55,24 @@ pub(super) fn path(path: &str) -> Option<&str> {
         .strip_prefix(AREA)
 }
 
+/// Whether a file is sent to this path.
+pub(super) fn is_upload(whole: &str) -> bool {
+    path(whole).is_some_and(|path| path.trim_end_matches('/') == file::UPLOAD)
+}
+
+/// Takes a file.
+pub(super) async fn upload(node: &Node, asked: &Asked, body: Body) -> Response {
+    let said = file::upload(node, asked, body).await;
+    enveloped(asked, said)
+}
+
 /// Answers a request below `/api/v1/`, if the node is set to.
 pub(super) async fn answer(node: &Arc<Node>, asked: &Asked) -> Option<Response> {
     let path = path(asked.path()).filter(|_| node.config().compatible.doip)?;
+    if path == file::ACQUIRE && asked.method.is_safe() {
+        let given = file::acquire(node, asked).await;
+        return Some(given.unwrap_or_else(|refusal| enveloped(asked, Err(refusal))));
+    }
     let said = match asked.method.is_safe() {
         true => said(node, asked, path).await,
         false => {

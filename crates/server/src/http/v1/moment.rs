@@ -1,5 +1,5 @@
-//! Moments as existing enterprise nodes write them: `2026-03-01 08:00:00`, without a zone. It is that
-//! of Beijing, where their clients are.
+//! Moments as existing enterprise nodes write them: `2026-03-01 08:00:00`, without a zone. It is
+//! that of Beijing, where their clients are.
 
 use time::macros::{format_description, offset};
 use time::{Date, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset};

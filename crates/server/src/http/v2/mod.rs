@@ -24,6 +24,7 @@ pub(in crate::http) mod category;
 mod counter;
 pub(in crate::http) mod enterprise;
 mod export;
+mod file;
 pub(in crate::http) mod grant;
 mod group;
 mod identity;
@@ -46,6 +47,7 @@ use serde::de::DeserializeOwned;
 
 pub(crate) use self::counter::Counters;
 pub(crate) use self::export::Exports;
+pub(in crate::http) use self::file::upload;
 pub(crate) use self::jobs::Jobs;
 use self::problem::Problem;
 pub(crate) use self::sought::Claims;
@@ -82,6 +84,7 @@ async fn answered(node: &Arc<Node>, asked: &Asked, path: &str) -> Result<Respons
         ("categories", rest) => category::answer(node, asked, rest).await,
         ("jobs", rest) => jobs::answer(node, asked, rest).await,
         ("schemas", rest) => template::schema(node, asked, rest).await,
+        ("files", rest) => file::answer(node, asked, rest).await,
         ("registrations", "batch") if asked.method == Method::POST => {
             bulk::answer(node, asked).await
         }
