@@ -1,6 +1,7 @@
 //! The interface of existing enterprise nodes: every call, refusals, garbage.
 
 mod files;
+mod grants;
 mod login;
 
 use axum::http::Method;

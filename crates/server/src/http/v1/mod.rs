@@ -6,6 +6,8 @@
 //!  open/meta/…           meta      templates; categories in category, what an item
 //!                                   says in item, lists in page
 //!  doip/file-…           file      files of identifiers
+//!  …-grant, grant-info,  grant     who else reads and writes, and messages of it
+//!  authorization, …
 //!  open/handle/page      page      identifiers of a template
 //! ```
 //!
@@ -15,6 +17,7 @@
 
 mod category;
 mod file;
+mod grant;
 mod industry;
 mod item;
 mod login;
@@ -95,6 +98,18 @@ async fn said(node: &Node, asked: &Asked, path: &str) -> Said {
         "doip" => object::answer(node, asked).await,
         "doip/public/challenge" => login::challenge(node, asked),
         "doip/public/verify-response" => login::verify(node, asked).await,
+        "open/handle-user-group/list" => grant::grantees(node, asked).await,
+        "open/message/appMessage" => grant::messages(node, asked).await,
+        "open/meta/grant-info" | "open/meta/grant/info" => grant::template(node, asked).await,
+        "open/single-handle/authorization" | "single-handle/authorization" => {
+            grant::single(node, asked).await
+        }
+        "open/classes-grant/authorization" | "classes-grant/authorization" => {
+            grant::class(node, asked).await
+        }
+        "open/classes-grant/item/batch-public" | "classes-grant/item/batch-public" => {
+            grant::class_public(node, asked).await
+        }
         "open/handle/page" => page::handles(node, asked).await,
         path => match path.strip_prefix("open/meta/") {
             Some(rest) => meta::answer(node, asked, rest).await,

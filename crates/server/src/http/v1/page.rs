@@ -31,7 +31,7 @@ const SIZE_MAX: usize = 1_000;
 const AT_A_TIME: usize = 1_000;
 
 /// Which page is asked for, and from when to when.
-struct Wanted<'a> {
+pub(super) struct Wanted<'a> {
     page: usize,
     size: usize,
     from: Option<i64>,
@@ -41,7 +41,7 @@ struct Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    fn of(asked: &'a Asked, name: &str) -> Result<Self, Refusal> {
+    pub(super) fn of(asked: &'a Asked, name: &str) -> Result<Self, Refusal> {
         let number = |name: &'static str, usual: usize| match asked.params.first(name) {
             None | Some("" | "null") => Ok(usual),
             Some(text) => text.trim().parse().map_err(|_| {
@@ -84,7 +84,7 @@ impl<'a> Wanted<'a> {
             && self.to.is_none_or(|to| at.is_some_and(|at| at <= to))
     }
 
-    fn of_all(&self, mut all: Vec<(String, Json)>) -> Page {
+    pub(super) fn of_all(&self, mut all: Vec<(String, Json)>) -> Page {
         // Newest first, as people look for them.
         all.sort_by(|(a, _), (b, _)| Reverse(a).cmp(&Reverse(b)));
         let start = self.page.saturating_mul(self.size);

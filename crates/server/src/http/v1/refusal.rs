@@ -24,6 +24,8 @@ pub(super) enum Deed {
     Delete,
     /// Anything with a template.
     Template,
+    /// Saying who reads and writes an identifier.
+    Grant,
 }
 
 impl Refusal {
@@ -104,6 +106,7 @@ impl Deed {
             Self::Edit => Code::MayNotEdit,
             Self::Delete => Code::MayNotDelete,
             Self::Template => Code::MayNotManageTemplate,
+            Self::Grant => Code::MayNotManage,
         }
     }
 }
