@@ -25,7 +25,7 @@ fn text(output: &Output) -> String {
 fn tour_asks_in_every_way_and_ends_well() {
     let text = text(&demo(None));
     for words in [
-        "13 nodes, 404 records",
+        "16 nodes, 433 records",
         "code 303 (prefix referral)",
         "because: prefix record 0.NA/88.118.5",
         "udp://127.0.0.1:",
@@ -40,6 +40,11 @@ fn tour_asks_in_every_way_and_ends_well() {
         "\"responseCode\":100",
         "shanghai and wuhan are down",
         "they are back",
+        "酒瓶",
+        "供应商",
+        "消费者扫码",
+        "recipe: 基酒 72",
+        "price: 418",
         "as they should be",
     ] {
         assert!(text.contains(words), "{words} is missing in:\n{text}");

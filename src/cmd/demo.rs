@@ -5,7 +5,7 @@ mod tour;
 
 use std::path::{Path, PathBuf};
 
-use guantong_server::demo::{DemoError, Network, Ports, ROOT_INFO};
+use guantong_server::demo::{DemoError, Network, Ports, ROOT_INFO, trace};
 use guantong_server::running::Running;
 use indicatif::ProgressBar;
 
@@ -27,9 +27,10 @@ const SAMPLE: &str = "88.118.5/5g-base-stations";
 
 /// Run a whole network with real figures on this machine, to try everything on.
 ///
-/// A root, five top-level nodes with two more for disaster recovery, a second-level node, three
+/// A root, five top-level nodes with two more for disaster recovery, two second-level nodes, five
 /// enterprise nodes and a recursive node, each with a store and sockets of its own, on loopback
-/// only. The records are figures from press conferences in Chinese and English, and a few links.
+/// only. The records are figures from press conferences in Chinese and English, a few links, and
+/// the fourteen stages of a bottle that two of the enterprises trace.
 /// Stop it with Ctrl-C.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -39,7 +40,7 @@ pub(crate) struct Args {
     data: Option<PathBuf>,
 
     /// Take the tour: resolve hop by hop and through the recursive node, stop two top-level nodes
-    /// under load, print what is answered, and end
+    /// under load, follow a bottle to where it comes from, print what is answered, and end
     #[arg(long)]
     once: bool,
 
@@ -172,6 +173,7 @@ fn greeting(network: &Network, folder: &Path) -> Result<Vec<String>, DemoError> 
         ),
         // Some shells take a bare question mark for a pattern.
         format!("  curl 'http://{http}/api/handles/{SAMPLE}?pretty'"),
+        format!("  {} resolve {}{at}", program(), trace::BOTTLE),
         format!("  a browser at http://{http}/{SAMPLE}"),
     ]);
     if let Some(console) = front.addresses().console {

@@ -1,5 +1,8 @@
 //! The tour: hop by hop from the root, then every way to ask the recursive node once, then an
-//! outage; over real sockets, with the answers in readable form.
+//! outage, and the trace of a bottle; over real sockets, with the answers in readable form.
+
+#[path = "bottle.rs"]
+mod bottle;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -21,6 +24,7 @@ use tokio::net::TcpStream;
 use super::super::block_on;
 use super::super::resolve::walk::{courier, trace_lines};
 use super::{SAMPLE, outage};
+
 use crate::failed::{Exit, Failed, Report};
 use crate::output::Output;
 use crate::output::style::{FAINT, GOOD, STRONG};
@@ -62,6 +66,7 @@ pub(super) fn run(network: &mut Network, folder: &Path) -> Result<(), Failed> {
     })??;
     heading(&mut out, 9, "Outage: two top-level nodes stop under load")?;
     outage::run(&mut out, network, folder)?;
+    bottle::run(&mut out, network, folder, native)?;
     out.line(format_args!(
         "\n{GOOD}All answers are as they should be.{GOOD:#}"
     ))?;
@@ -205,16 +210,25 @@ async fn get(at: SocketAddr, path: &str) -> Result<(u16, Option<String>, Bytes),
 }
 
 async fn fetch(at: SocketAddr, path: &str) -> Result<Response<Bytes>, String> {
-    let stream = TcpStream::connect(at).await.map_err(|e| e.to_string())?;
-    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream));
-    let (mut sender, connection) = handshake.await.map_err(|e| e.to_string())?;
-    let driver = tokio::spawn(connection);
     let request = Request::get(path)
         .header(HOST, at.to_string())
         .header(ACCEPT, "text/html")
         .header(ACCEPT_LANGUAGE, "en")
         .body(Empty::<Bytes>::new())
         .map_err(|e| e.to_string())?;
+    ask(at, request).await
+}
+
+/// Sends a request over a connection of its own.
+async fn ask<B>(at: SocketAddr, request: Request<B>) -> Result<Response<Bytes>, String>
+where
+    B: hyper::body::Body<Data = Bytes> + Send + 'static,
+    B::Error: std::error::Error + Send + Sync,
+{
+    let stream = TcpStream::connect(at).await.map_err(|e| e.to_string())?;
+    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream));
+    let (mut sender, connection) = handshake.await.map_err(|e| e.to_string())?;
+    let driver = tokio::spawn(connection);
     let response = sender
         .send_request(request)
         .await

@@ -67,12 +67,14 @@ pub enum Topics {
     Some(&'static [&'static str]),
     /// All, and the records that lead somewhere.
     All,
+    /// The stages of a bottle in place of figures.
+    Trace,
 }
 
 impl Topics {
     fn includes(self, topic: &str) -> bool {
         match self {
-            Self::None => false,
+            Self::None | Self::Trace => false,
             Self::Some(topics) => topics.contains(&topic),
             Self::All => true,
         }
@@ -139,7 +141,7 @@ fn described(line: &Line, administrator: &Value) -> Vec<Value> {
     ]
 }
 
-fn administrator(prefix: &str) -> Value {
+pub(super) fn administrator(prefix: &str) -> Value {
     let admin = Admin::new(AdminPermissions::ALL, format!("0.NA/{prefix}"), KEY_INDEX);
     Value::new(ADMIN_INDEX, "HS_ADMIN", admin.encode())
 }

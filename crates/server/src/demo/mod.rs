@@ -5,21 +5,22 @@
 //!                        │ delegates 88
 //!   Beijing ─► Shanghai, Guangzhou, Wuhan, Chongqing   copies, in daily use
 //!      │    └► Nanjing, Guiyang                        copies, for disaster recovery
-//!      │ delegates 88.118
-//!   second-level node
-//!      │ delegates 88.118.5, .6, .7
-//!   three enterprise nodes                             recursive node ──► asks all of them
+//!      │ delegates 88.118, 88.608
+//!   two second-level nodes
+//!      │ delegate 88.118.5, .6, .7; 88.608.24061301, .5288
+//!   five enterprise nodes                              recursive node ──► asks all of them
 //! ```
 //!
 //! Every node is an ordinary one with a folder, a store and sockets of its own, made by
 //! [`init`](crate::init()) and started by [`start`](crate::start); they know of each other only
 //! what the protocol tells them. [`plan`] says who takes part, [`figures`] what the enterprises
-//! register, [`network`] makes and starts it all.
+//! register, [`trace`] the stages of a bottle, [`network`] makes and starts it all.
 
 pub mod figures;
 pub mod network;
 pub mod plan;
 mod port;
+pub mod trace;
 
 use std::path::PathBuf;
 
@@ -88,6 +89,12 @@ pub enum DemoError {
         /// What is wrong with it.
         source: serde_json::Error,
     },
+    /// A template, or a registration, of the stages that are built in is not right.
+    #[error("the stages that are built in: {0}")]
+    Template(String),
+    /// The key of an application cannot be made.
+    #[error("the key of an application cannot be made: {0}")]
+    Key(#[from] crate::key::form::FormError),
     /// A name in the figures that are built in is no handle.
     #[error("the figures that are built in: {0}")]
     Name(#[from] guantong_proto::NameError),

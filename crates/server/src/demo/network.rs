@@ -13,11 +13,10 @@ use guantong_proto::{Handle, Value};
 use guantong_store::{Batch, Change, Expect, Origin, Trail};
 
 use super::DemoError;
-use super::figures::records;
-use super::plan::{
-    FIGURES, PLACES, Place, RECURSIVE, ROOT, SECOND_LEVEL, SECOND_PREFIX, TOP_PREFIX, TOP_PRIMARY,
-};
+use super::figures::{Topics, records};
+use super::plan::{DISTILLERY, FIGURES, PLACES, Place, RECURSIVE, ROOT, TOP_PREFIX, TOP_PRIMARY};
 use super::port::{Ports, loopback};
+use super::trace;
 use crate::config::{self, Config, FILE_NAME, PresetRecurse, Root, Size};
 use crate::init::{ADMIN_KEY, InitOptions, Role, init};
 use crate::node::Node;
@@ -204,8 +203,8 @@ impl Network {
         config.listen.udp = vec![loopback(ports.native)];
         config.listen.tcp = vec![loopback(ports.native)];
         config.listen.http = vec![loopback(ports.http)];
-        let resolves = [FIGURES, RECURSIVE].contains(&place.name);
-        config.listen.console = resolves.then(|| loopback(ports.console));
+        let is_front = [FIGURES, RECURSIVE].contains(&place.name);
+        config.listen.console = is_front.then(|| loopback(ports.console));
         config.listen.udp_threads = 1;
         config.listen.worker_threads = 1;
         config.store.memory = MEMORY;
@@ -226,8 +225,12 @@ impl Network {
             let address = primary.tcp.first().map(ToString::to_string);
             config.mirror.of = address;
         }
-        // The front answers for its own names and resolves all others: a node may do both.
-        if resolves {
+        // The front answers for its own names and resolves all others: a node may do both. So do
+        // those of the trace: they let applications in whose keys the other has, and answer the
+        // programs of existing enterprise nodes.
+        let is_traced = place.topics == Topics::Trace;
+        config.compatible.doip = is_traced;
+        if is_front || is_traced {
             let file = dir.join(ROOT_INFO);
             self.write_root_info(&file)?;
             config.recurse.root = Some(Root::File(file));
@@ -258,16 +261,29 @@ impl Network {
         let top = self.sites(Place::is_top)?;
         let primary = self.top_primary()?;
         self.delegate_to(TOP_PREFIX, primary, self.member(ROOT)?, top, Derived::Too)?;
-        let second = self.member(SECOND_LEVEL)?;
-        let site = vec![second.site()?];
-        self.delegate_to(SECOND_PREFIX, second, primary, site, Derived::Too)?;
         for member in &self.members {
-            if let Some(prefix) = member.enterprise_prefix() {
-                let site = vec![member.site()?];
-                self.delegate_to(prefix, member, second, site, Derived::Apart)?;
+            let site = vec![member.site()?];
+            match (member.place.role, member.place.prefix) {
+                (Role::SecondLevel, Some(prefix)) => {
+                    self.delegate_to(prefix, member, primary, site, Derived::Too)?;
+                }
+                (Role::Enterprise, Some(prefix)) => {
+                    let parent = self.parent(prefix)?;
+                    self.delegate_to(prefix, member, parent, site, Derived::Apart)?;
+                }
+                _ => {}
             }
         }
         Ok(())
+    }
+
+    /// The second-level node whose prefix is above this one.
+    fn parent(&self, prefix: &'static str) -> Result<&Member, DemoError> {
+        let above = prefix.rsplit_once('.').map(|(above, _)| above);
+        let mut all = self.members.iter();
+        let parent = all
+            .find(|member| member.place.role == Role::SecondLevel && member.place.prefix == above);
+        parent.ok_or(DemoError::Stopped(prefix))
     }
 
     /// The top-level node that takes changes: another one, if somebody made it the primary.
@@ -345,7 +361,14 @@ impl Network {
             };
             let node = member.node()?;
             let mut missing = Vec::new();
-            for (handle, values) in records(prefix, member.place.topics, node.now_secs())? {
+            let mut records = records(prefix, member.place.topics, node.now_secs())?;
+            if member.place.topics == Topics::Trace {
+                records.extend(trace::records(prefix, node.now_secs())?);
+            }
+            if member.place.name == DISTILLERY {
+                records.push(trace::application(member.folder(), node.now_secs())?);
+            }
+            for (handle, values) in records {
                 if node.store.record(handle.borrow())?.is_none() {
                     missing.push(Change::Put {
                         handle,
@@ -363,7 +386,7 @@ impl Network {
 
 impl Member {
     fn enterprise_prefix(&self) -> Option<&'static str> {
-        let is_enterprise = self.place.topics != super::figures::Topics::None;
+        let is_enterprise = self.place.topics != Topics::None;
         self.place.prefix.filter(|_| is_enterprise)
     }
 }

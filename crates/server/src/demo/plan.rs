@@ -76,6 +76,12 @@ pub const ROOT: &str = "root";
 pub const TOP_PRIMARY: &str = "beijing";
 /// The second-level node.
 pub const SECOND_LEVEL: &str = "industry";
+/// The second-level node of the wine trade.
+pub const TRADE: &str = "trade";
+/// The enterprise node that fills bottles.
+pub const DISTILLERY: &str = "distillery";
+/// The enterprise node that sells them.
+pub const DISTRIBUTOR: &str = "distributor";
 /// The enterprise node with all figures.
 pub const FIGURES: &str = "figures";
 /// The node that resolves for others.
@@ -86,11 +92,14 @@ pub const TOP_PREFIX: &str = "88";
 /// The prefix of the second level.
 pub const SECOND_PREFIX: &str = "88.118";
 
+/// The prefix of the wine trade.
+const TRADE_PREFIX: &str = "88.608";
+
 /// All nodes, parents before their children and primaries before their mirrors.
 ///
 /// Five top-level nodes are in daily use, two more stand by for disaster recovery ("5+2"). All
 /// seven answer; changes are made at one and followed by the others.
-pub const PLACES: [Place; 13] = [
+pub const PLACES: [Place; 16] = [
     Place::primary(ROOT, "root 根节点", Role::Root, "0.NA"),
     Place::primary(TOP_PRIMARY, "Beijing 北京", Role::TopLevel, TOP_PREFIX),
     Place::mirror("shanghai", "Shanghai 上海"),
@@ -122,6 +131,24 @@ pub const PLACES: [Place; 13] = [
         "enterprise: compute and networks 企业节点：算力与网络",
         "88.118.7",
         Topics::Some(&["compute", "telecom", "industrial-internet"]),
+    ),
+    Place::primary(
+        TRADE,
+        "second-level node of the wine trade 酒类二级节点",
+        Role::SecondLevel,
+        TRADE_PREFIX,
+    ),
+    Place::enterprise(
+        DISTILLERY,
+        "enterprise: a distillery 企业节点：酒厂",
+        "88.608.24061301",
+        Topics::Trace,
+    ),
+    Place::enterprise(
+        DISTRIBUTOR,
+        "enterprise: a distributor 企业节点：经销商",
+        "88.608.5288",
+        Topics::Trace,
     ),
     Place {
         name: RECURSIVE,
