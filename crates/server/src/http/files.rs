@@ -20,13 +20,14 @@ use tokio::io::AsyncReadExt;
 use super::answer::Failure;
 use super::asked::Asked;
 use super::change::builder;
+use super::snms;
 use super::v1;
 use super::v2::problem::Problem;
 use super::v2::registration::{by_which, published};
 use super::v2::sender::{Sender, Terms};
 use super::v2::sought;
 use crate::config::Config;
-use crate::files::{FileError, FileName, Incoming, Purpose, Upload};
+use crate::files::{FileError, FileName, Purpose, Upload};
 use crate::node::Node;
 
 /// Where files are sent, besides the interface of existing enterprise nodes.
@@ -40,7 +41,11 @@ const AROUND_MAX: u64 = 64 * 1024;
 
 /// Whether a request brings a file.
 pub(super) fn is_upload(config: &Config, method: &Method, path: &str) -> bool {
-    *method == Method::POST && (path == PATH || (config.compatible.doip && v1::is_upload(path)))
+    let compatible = &config.compatible;
+    *method == Method::POST
+        && (path == PATH
+            || (compatible.doip && v1::is_upload(path))
+            || (compatible.snms && path == snms::UPLOAD))
 }
 
 //----------- Receiving ------------------------------------------------------
@@ -71,35 +76,37 @@ pub(super) async fn receive(
         ))
     })?;
     may_send(node, asked, &sender, &template, field, wanted.handle).await?;
-    let mut parts = parts(node, asked, body)?;
-    while let Some(mut part) = parts.next_field().await.map_err(unreadable)? {
-        if part.name() != Some(PART) {
-            continue;
-        }
-        let name = name_of(node, field, part.file_name().unwrap_or_default())?;
-        let mut incoming = node.files.receive(name).await?;
-        while let Some(octets) = part.chunk().await.map_err(unreadable)? {
-            incoming.write(&octets).await?;
-        }
-        return keep(node, &sender, incoming, &template, field).await;
-    }
-    Err(refused(format!("the body has no part `{PART}`")))
-}
-
-async fn keep(
-    node: &Node,
-    sender: &Sender,
-    incoming: Incoming<'_>,
-    template: &Template,
-    field: &Field,
-) -> Result<(FileName, Upload), Problem> {
     let purpose = Purpose {
         template: template.handle().to_string(),
         field: field.name.clone(),
         by: sender.by.0.as_ref().map(ToString::to_string),
         at: node.now_secs(),
     };
-    Ok(incoming.keep(purpose).await?)
+    let known = field.kind.suffixes();
+    take(node, asked, body, &known, purpose).await
+}
+
+/// Takes the file of a body, whose name must end in one of these.
+pub(super) async fn take(
+    node: &Node,
+    asked: &Asked,
+    body: Body,
+    known: &[&str],
+    purpose: Purpose,
+) -> Result<(FileName, Upload), Problem> {
+    let mut parts = parts(node, asked, body)?;
+    while let Some(mut part) = parts.next_field().await.map_err(unreadable)? {
+        if part.name() != Some(PART) {
+            continue;
+        }
+        let name = name_of(node, known, part.file_name().unwrap_or_default())?;
+        let mut incoming = node.files.receive(name).await?;
+        while let Some(octets) = part.chunk().await.map_err(unreadable)? {
+            incoming.write(&octets).await?;
+        }
+        return Ok(incoming.keep(purpose).await?);
+    }
+    Err(refused(format!("the body has no part `{PART}`")))
 }
 
 /// Whether the sender may make a registration that names the file, or change the one that does.
@@ -155,9 +162,8 @@ fn parts(node: &Node, asked: &Asked, body: Body) -> Result<Multipart<'static>, P
 
 /// A new name, with the suffix that the client's name for the file has. Nothing else of that is
 /// kept.
-fn name_of(node: &Node, field: &Field, named: &str) -> Result<FileName, Problem> {
+fn name_of(node: &Node, known: &[&str], named: &str) -> Result<FileName, Problem> {
     let suffix = named.rsplit_once('.').map(|(_, suffix)| suffix);
-    let known = field.kind.suffixes();
     let is_known = |suffix: &&str| known.iter().any(|known| suffix.eq_ignore_ascii_case(known));
     let suffix = suffix.filter(is_known).ok_or_else(|| {
         refused(format!(

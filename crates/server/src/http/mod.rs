@@ -163,6 +163,9 @@ async fn upload(node: &Node, asked: &Asked, body: Body) -> Response {
     if v1::path(asked.path()).is_some() {
         return v1::upload(node, asked, body).await;
     }
+    if snms::owns(node, asked.path()) {
+        return snms::upload(node, asked, body).await;
+    }
     v2::upload(node, asked, body)
         .await
         .unwrap_or_else(|failure| {

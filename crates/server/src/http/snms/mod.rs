@@ -6,6 +6,7 @@
 //!  /identityv2/data/detail, /identityv2/data, …/batchCreate, …   data      registrations
 //!  /snms/api/{v3,v5}/template                                    template  templates
 //!  /snms/api/v3/ent/…, /snms/api/ent/config                      enterprise   who applies
+//!  /snms/api/file/upload, /snms/api/file/download                file      papers of who applies
 //! ```
 //!
 //! Only the forms are here: templates and registrations, rights and rules are those of `/api/v2`.
@@ -14,11 +15,13 @@
 
 mod data;
 mod enterprise;
+mod file;
 mod login;
 mod template;
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use guantong_api::snms::{DONE, Envelope, FAILED, NOT_ALLOWED, NOT_LOGGED_IN, REFUSED};
@@ -26,6 +29,7 @@ use guantong_proto::message::ResponseCode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub(super) use self::file::UPLOAD;
 use super::answer::{Failure, json};
 use super::asked::Asked;
 use super::v2::problem::Problem;
@@ -62,6 +66,7 @@ async fn answered(node: &Node, asked: &Asked) -> Response {
         (_, path) if path.starts_with("/identityv2/data") => data::change(node, asked, path).await,
         (&Method::POST, "/identity/token") => login::plain(node, asked).await,
         (&Method::POST, "/identity/token/v1") => login::digest(node, asked).await,
+        (&Method::GET, file::DOWNLOAD) => file::download(node, asked).await,
         (_, path) if path.starts_with("/snms/api/") && path.contains("/ent/") => {
             enterprise::answer(node, asked, path).await
         }
@@ -70,6 +75,12 @@ async fn answered(node: &Node, asked: &Asked) -> Response {
         _ => Err(no_such(asked)),
     };
     answered.unwrap_or_else(|problem| refusal(asked, problem))
+}
+
+/// Takes a file.
+pub(super) async fn upload(node: &Node, asked: &Asked, file: Body) -> Response {
+    let uploaded = file::upload(node, asked, file).await;
+    uploaded.unwrap_or_else(|problem| refusal(asked, problem))
 }
 
 fn no_such(asked: &Asked) -> Problem {

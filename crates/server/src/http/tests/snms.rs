@@ -1,6 +1,7 @@
 //! The interface of second-level nodes: templates, registrations, envelopes.
 
-use axum::http::Method;
+use axum::body::Body;
+use axum::http::{Method, Request};
 use guantong_proto::wire::Writer;
 use guantong_proto::{Handle, Permissions, Value, Values};
 use guantong_store::{Batch, Change, Expect, Origin, Trail};
@@ -318,8 +319,6 @@ async fn rows_of_a_batch_each_have_their_result() {
 
 #[tokio::test]
 async fn interface_that_is_not_wanted_is_not_there() {
-    use axum::body::Body;
-    use axum::http::Request;
     use tower::ServiceExt;
 
     use crate::init::{InitOptions, init};
@@ -419,9 +418,6 @@ async fn token_is_given_for_a_password_and_is_worth_its_key() {
 
 #[tokio::test]
 async fn password_over_plain_http_from_far_away_is_not_taken() {
-    use axum::body::Body;
-    use axum::http::Request;
-
     programs();
     let body = json!({"username": PROGRAM, "password": API_SECRET}).to_string();
     let request = Request::post("/identity/token").body(Body::from(body));
@@ -595,4 +591,52 @@ async fn form_of_an_enterprise_that_is_not_right_is_refused_with_its_reason() {
     ] {
         check_refusal(&apply(&portal, &form).await, -2, part);
     }
+}
+
+async fn send_file(who: &str, name: &str, octets: &[u8]) -> Answer {
+    let head = format!(
+        "--xyz\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n"
+    );
+    let body = [head.as_bytes(), octets, b"\r\n--xyz--\r\n"].concat();
+    let request = Request::post("/snms/api/file/upload")
+        .header("content-type", "multipart/form-data; boundary=xyz");
+    let request = match who.is_empty() {
+        true => request,
+        false => request.header("authorization", who),
+    };
+    super::ask(request.body(Body::from(body)).unwrap(), super::secure()).await
+}
+
+#[tokio::test]
+async fn papers_are_sent_by_who_may_apply_and_had_by_who_reviews() {
+    let (reviewer, portal) = super::enterprise::prepare();
+    let (_, stranger) = prepare();
+    let sent = send_file(&portal, "../licence.JPG", b"picture").await;
+    let (status, data) = opened(&sent);
+    assert_eq!(status, 1, "{}", sent.text());
+    assert!(data["id"].as_i64().is_some_and(|id| id >= 0), "{data}");
+    let path = data["path"].as_str().unwrap();
+    assert!(path.ends_with(".jpg") && path.len() == 40, "{path}");
+    let path = format!("/snms/api/file/download?path={path}");
+    for who in [&reviewer, &portal] {
+        let given = get_as(who, &path).await;
+        assert_eq!(given.body, b"picture", "{}", given.text());
+        assert!(
+            given
+                .header("content-disposition")
+                .starts_with("attachment")
+        );
+    }
+    check_refusal(&get_as(&stranger, &path).await, -2, "may not have it");
+    check_refusal(&get(&path).await, -1, "");
+    check_refusal(
+        &get_as(&portal, "/snms/api/file/download?path=../x").await,
+        -2,
+        "",
+    );
+    check_refusal(&send_file("", "a.pdf", b"x").await, -1, "");
+    check_refusal(&send_file(&portal, "a.exe", b"x").await, -2, "must end in");
+    let garbage = [("authorization", portal.as_str())];
+    let garbage = send(Method::POST, "/snms/api/file/upload", &garbage, "x").await;
+    check_refusal(&garbage, -2, "multipart");
 }
