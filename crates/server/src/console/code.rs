@@ -65,7 +65,7 @@ fn matrix(text: &str, label: &str) -> Option<Markup> {
     if text.is_empty() || text.len() > TEXT_LEN_MAX {
         return None;
     }
-    let code = DataMatrix::encode(text.as_bytes(), SymbolList::default()).ok()?;
+    let code = DataMatrix::encode(text.as_bytes(), SymbolList::default().enforce_square()).ok()?;
     let bitmap = code.bitmap();
     let (width, height) = (
         bitmap.width() + 2 * QUIET_ZONE,
