@@ -152,3 +152,46 @@ document.querySelectorAll("[data-kind-choice]").forEach((choice) => {
   choice.addEventListener("change", show);
   show();
 });
+
+// --- Import: send the chosen file as it is, and look again while a job is under way.
+(() => {
+  const form = document.getElementById("import");
+  if (form) {
+    const file = form.querySelector("input[type=file]");
+    const fault = form.querySelector(".fault");
+    const button = form.querySelector("button[type=submit]");
+    file.closest("label").hidden = false;
+    file.addEventListener("change", () => {
+      const isLines = /\.(jsonl|ndjson)$/i.test(file.files[0]?.name ?? "");
+      form.elements.format.value = isLines ? "jsonl" : "csv";
+    });
+    form.addEventListener("submit", async (event) => {
+      const chosen = file.files[0];
+      if (!chosen) return;
+      event.preventDefault();
+      const begin = button.textContent;
+      button.disabled = true;
+      button.textContent = form.dataset.sending;
+      fault.textContent = "";
+      const said = new URLSearchParams();
+      for (const name of ["template", "mode", "format", "token"]) {
+        said.set(name, form.elements[name].value);
+      }
+      if (form.elements.dryRun.checked) said.set("dryRun", "true");
+      try {
+        const headers = { "Content-Type": "application/octet-stream" };
+        const answer = await fetch(`/import?${said}`, { method: "POST", headers, body: chosen });
+        const isJson = answer.headers.get("content-type")?.includes("json");
+        const told = isJson ? await answer.json() : { message: await answer.text() };
+        if (answer.ok) location.assign(told.place);
+        else fault.textContent = told.message;
+      } catch (error) {
+        fault.textContent = String(error);
+      }
+      button.disabled = false;
+      button.textContent = begin;
+    });
+  }
+  const waiting = document.querySelector("[data-again]");
+  if (waiting) setTimeout(() => location.replace(waiting.dataset.again), 1500);
+})();

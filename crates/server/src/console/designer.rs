@@ -482,12 +482,6 @@ fn block(visit: &Visit<'_>, draft: &Draft, at: usize, trouble: Option<&Trouble>)
             .filter(|(field, _)| field.starts_with(&place))
             .collect()
     });
-    let flags = [
-        ("required", words.required),
-        ("unique", words.unique),
-        ("searchable", words.searchable),
-        ("disabled", words.disabled),
-    ];
     html! {
         fieldset class="card block" id={ "field-" (at) } data-kind=(kind) {
             legend { (words.field) " " (at + 1) }
@@ -523,20 +517,33 @@ fn block(visit: &Visit<'_>, draft: &Draft, at: usize, trouble: Option<&Trouble>)
                     }
                 }
             }
-            div class="actions" {
-                @for (name, word) in flags {
-                    label class="check" {
-                        input type="checkbox" name={ (name) "." (at) } value="true"
-                            checked[of(name) == "true"];
-                        span { (word) }
-                    }
-                }
-            }
+            (flags(row, at, words))
             details open[limits_of(&kind).iter().any(|name| !of(name).is_empty())] {
                 summary { (words.limits) }
                 (limits(row, at, visit.lang))
             }
             (moves(at, draft.rows.len(), words))
+        }
+    }
+}
+
+/// What a field is besides its type.
+fn flags(row: &Row, at: usize, words: &Words) -> Markup {
+    let flags = [
+        ("required", words.required),
+        ("unique", words.unique),
+        ("searchable", words.searchable),
+        ("disabled", words.disabled),
+    ];
+    html! {
+        div class="actions" {
+            @for (name, word) in flags {
+                label class="check" {
+                    input type="checkbox" name={ (name) "." (at) } value="true"
+                        checked[row.get(name).is_some_and(|flag| text(flag) == "true")];
+                    span { (word) }
+                }
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
 
-use super::visit::{TOKEN, Theme, Trouble, Visit, place};
+use super::visit::{TOKEN, Theme, Trouble, Viewer, Visit, place};
 
 const STYLE: &str = concat!("/-/console.css?v=", env!("CARGO_PKG_VERSION"));
 const SCRIPT: &str = concat!("/-/console.js?v=", env!("CARGO_PKG_VERSION"));
@@ -27,7 +27,10 @@ super::words::words! {
     home: "Overview", "概览";
     resolve: "Resolve", "解析";
     templates: "Templates", "模板";
+    import: "Import", "导入";
     labels: "Labels", "标签";
+    grants: "Grants", "授权";
+    identities: "Identities", "身份";
     prefixes: "Prefixes", "前缀";
     audit: "Audit", "审计";
     settings: "Settings", "设置";
@@ -51,7 +54,10 @@ pub(super) enum Tab {
     Home,
     Resolve,
     Templates,
+    Import,
     Labels,
+    Grants,
+    Identities,
     Prefixes,
     Audit,
     Settings,
@@ -64,7 +70,10 @@ impl Tab {
         Self::Home,
         Self::Resolve,
         Self::Templates,
+        Self::Import,
         Self::Labels,
+        Self::Grants,
+        Self::Identities,
         Self::Prefixes,
         Self::Audit,
         Self::Settings,
@@ -76,7 +85,10 @@ impl Tab {
             Self::Home | Self::None => ("/", words.home, HOME),
             Self::Resolve => ("/resolve", words.resolve, LENS),
             Self::Templates => ("/templates", words.templates, SHEETS),
+            Self::Import => ("/import", words.import, ARROW),
             Self::Labels => ("/labels", words.labels, CODE),
+            Self::Grants => ("/grants", words.grants, KEYS),
+            Self::Identities => ("/identities", words.identities, PERSON),
             Self::Prefixes => ("/prefixes", words.prefixes, TREE),
             Self::Audit => ("/audit", words.audit, CLOCK),
             Self::Settings => ("/settings", words.settings, SLIDERS),
@@ -85,7 +97,10 @@ impl Tab {
 }
 
 const HOME: &str = "M3 9.5 10 4l7 5.5V16a1 1 0 0 1-1 1h-4v-4H8v4H4a1 1 0 0 1-1-1z";
+const ARROW: &str = "M10 3v9M6.5 8.5 10 12l3.5-3.5M3 13v3a1 1 0 0 0 1 1h12a1 1 0 0 0 1-1v-3";
 const CODE: &str = "M3 3h5v5H3zM12 3h5v5h-5zM3 12h5v5H3zM12 12h2v2M17 12v5h-5";
+const KEYS: &str = "M11 9a4 4 0 1 1-8 0a4 4 0 0 1 8 0M10.5 11l6 5M14 13.5l-1.8 1.8";
+const PERSON: &str = "M13 7a3 3 0 1 1-6 0a3 3 0 0 1 6 0M4 17a6 6 0 0 1 12 0z";
 const TREE: &str = "M7 3h6v4H7zM2 13h6v4H2zM12 13h6v4h-6zM10 7v3M5 13v-3h10v3";
 const CLOCK: &str = "M17 10a7 7 0 1 1-14 0a7 7 0 0 1 14 0M10 6v4l3 2";
 const SLIDERS: &str = "M3 6h8M15 6h2M3 14h2M9 14h8M13 4v4M7 12v4";
@@ -156,7 +171,7 @@ fn bar(visit: &Visit<'_>) -> Markup {
                 (preferences(visit))
                 @match &visit.viewer {
                     Some(viewer) => {
-                        span class="who" title={ (words.signed_in_as) " " (viewer.identity) } {
+                        a class="who" href="/account" title=(whole_name(viewer, words)) {
                             span class="hidden" { (words.signed_in_as) " " }
                             (viewer.handle())
                         }
@@ -170,6 +185,14 @@ fn bar(visit: &Visit<'_>) -> Markup {
             }
         }
     }
+}
+
+/// Who is signed in, with his roles.
+fn whole_name(viewer: &Viewer, words: &Words) -> String {
+    let roles = viewer.roles.join(", ");
+    format!("{} {} {roles}", words.signed_in_as, viewer.identity)
+        .trim()
+        .to_owned()
 }
 
 fn sign_in_place(visit: &Visit<'_>) -> String {

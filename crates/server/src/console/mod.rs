@@ -8,7 +8,9 @@
 //!  sign    signing in and out, preferences        home     what the node is and does now
 //!  resolve what an identifier stands for, and the way to it
 //!  record  one record, and all about it: history, links (its graph), code
+//!  grants, identities, account   who may what, who proves it how, one's own password
 //!  prefixes, audit, settings   what the node answers for, who changed what, how it is set up
+//!  import  many registrations from a file, in the background
 //!  labels  a sheet of codes for the printer       setup   from a fresh node to the first record
 //!  templates, designer   templates, and the form that makes them; examples to begin with
 //!  registrations, registration   what is registered by a template, and the form of one
@@ -19,14 +21,18 @@
 //! the credential of whoever looks. So the console can do nothing that the API refuses, and there
 //! is no second set of rules.
 
+mod account;
 mod audit;
 mod chart;
 mod code;
 mod designer;
 mod examples;
 mod frame;
+mod grants;
 mod history;
 mod home;
+mod identities;
+mod import;
 mod labels;
 mod links;
 mod prefixes;
@@ -110,6 +116,15 @@ async fn page(visit: &Visit<'_>) -> Response {
         ("/prefixes", true) => prefixes::act(visit).await,
         ("/audit", false) => audit::show(visit).await,
         ("/settings", false) => settings::show(visit).await,
+        ("/import", false) => import::show(visit).await,
+        ("/import", true) => import::act(visit).await,
+        ("/import/errors", false) => import::errors(visit).await,
+        ("/account", false) => account::show(visit),
+        ("/account", true) => account::act(visit).await,
+        ("/grants", false) => grants::show(visit).await,
+        ("/grants", true) => grants::act(visit).await,
+        ("/identities", false) => identities::show(visit).await,
+        ("/identities", true) => identities::act(visit).await,
         ("/labels", false) => labels::show(visit).await,
         ("/setup", false) => setup::show(visit).await,
         ("/setup", true) => setup::choose(visit).await,

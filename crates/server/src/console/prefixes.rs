@@ -102,6 +102,7 @@ async fn page(visit: &Visit<'_>, trouble: Option<&Trouble>) -> Response {
 
 fn row(prefix: &str, count: Option<u64>, words: &Words) -> Markup {
     let handle = format!("0.NA/{prefix}");
+    let changes = place("/audit", &[("handle", &format!("{prefix}/"))]);
     html! {
         li {
             span class="list-title handle" { (prefix) }
@@ -115,9 +116,7 @@ fn row(prefix: &str, count: Option<u64>, words: &Words) -> Markup {
                 a class="button small" href=(place("/templates", &[("prefix", prefix)])) {
                     (words.templates)
                 }
-                a class="button small" href=(place("/audit", &[("handle", &format!("{prefix}/"))])) {
-                    (words.audit)
-                }
+                a class="button small" href=(changes) { (words.audit) }
             }
         }
     }
@@ -168,7 +167,11 @@ fn home(visit: &Visit<'_>, homed: &[String]) -> Markup {
                     span { (words.prefix) }
                     input name="prefix" required spellcheck="false" placeholder="88.118.5";
                 }
-                p { button type="submit" class="button strong" name="do" value="home" { (words.home) } }
+                p {
+                    button type="submit" class="button strong" name="do" value="home" {
+                        (words.home)
+                    }
+                }
             }
             @if !homed.is_empty() {
                 form class="fields" method="post" action="/prefixes" {

@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 
 use super::examples::{self, EXAMPLES};
 use super::frame::{self, Tab, head};
+use super::sign;
 use super::templates::{prefix_choice, prefixes};
 use super::visit::{Trouble, Visit, lead, of_template, place};
 
@@ -18,6 +19,13 @@ super::words::words! {
     who: "Who you are", "证明身份";
     who_text: "Sign in with an identity that may register below the prefix.",
         "使用有权在该前缀下注册的身份登录。";
+    first_user: "Nobody administers this node yet. Whoever can read its folder makes the first \
+        administrator, with the code that lies there:",
+        "本节点尚无管理员。能读取节点目录者可凭其中的设置码创建首位管理员：";
+    code: "Set-up code", "设置码";
+    user: "User name", "用户名";
+    password: "Password", "密码";
+    make: "Make the administrator", "创建管理员";
     who_help: "No identity yet? On the machine of the node, with the handle that you like:",
         "还没有身份？在节点所在的机器上执行（标识可自定）：";
     sign_in: "Sign in", "登录";
@@ -38,12 +46,14 @@ super::words::words! {
 
 /// The page.
 pub(super) async fn show(visit: &Visit<'_>) -> Response {
-    page(visit, None)
+    page(visit, None).await
 }
 
-fn page(visit: &Visit<'_>, trouble: Option<&Trouble>) -> Response {
+async fn page(visit: &Visit<'_>, trouble: Option<&Trouble>) -> Response {
     let words = words(visit.lang);
     let is_known = visit.viewer.is_some();
+    let awaited = visit.get("/api/v2/login/set-up").await;
+    let is_open = awaited.is_ok_and(|told| told.json["open"] == true) && visit.may_sign_in();
     let content = html! {
         (head(words.title, words.lead, None))
         @if let Some(trouble) = trouble { (frame::trouble(visit, trouble)) }
@@ -52,6 +62,7 @@ fn page(visit: &Visit<'_>, trouble: Option<&Trouble>) -> Response {
                 h2 { (words.who) }
                 @match &visit.viewer {
                     Some(viewer) => p { code { (viewer.identity) } },
+                    None if is_open => (administrator(visit)),
                     None => (who(visit)),
                 }
             }
@@ -65,6 +76,37 @@ fn page(visit: &Visit<'_>, trouble: Option<&Trouble>) -> Response {
         }
     };
     frame::page(visit, Tab::None, words.title, &content)
+}
+
+/// The form that makes the first administrator.
+fn administrator(visit: &Visit<'_>) -> Markup {
+    let words = words(visit.lang);
+    let code = visit.node.config().folder.join("setup_code");
+    html! {
+        p { (words.first_user) }
+        pre tabindex="0" { "cat " (code.display()) }
+        form class="fields" method="post" action="/setup" {
+            label {
+                span { (words.code) }
+                input name="setupCode" required autocomplete="off" spellcheck="false";
+            }
+            div class="side" {
+                label { span { (words.prefix) } (prefix_choice(&prefixes(visit), "")) }
+                label {
+                    span { (words.user) }
+                    input name="user" required autocomplete="username" spellcheck="false"
+                        autocapitalize="off" pattern="[A-Za-z0-9_\\-]+"
+                        value=(visit.field("user").unwrap_or_default());
+                }
+            }
+            label {
+                span { (words.password) }
+                input type="password" name="password" required autocomplete="new-password"
+                    minlength="12";
+            }
+            p { button type="submit" class="button strong" { (words.make) } }
+        }
+    }
 }
 
 fn who(visit: &Visit<'_>) -> Markup {
@@ -133,14 +175,27 @@ fn labels(definition: &Json) -> String {
 /// Makes and publishes the template of an example, and leads on to its form. One that is there
 /// already is taken as it is.
 pub(super) async fn choose(visit: &Visit<'_>) -> Response {
+    if visit.field("setupCode").is_some() {
+        return match sign::set_up(visit).await {
+            Ok(response) => response,
+            Err(message) => {
+                let trouble = Trouble {
+                    status: 422,
+                    message,
+                    fields: Vec::new(),
+                };
+                page(visit, Some(&trouble)).await
+            }
+        };
+    }
     let name = visit.field("example").unwrap_or_default();
     let Some(definition) = examples::definition(name, visit.lang) else {
-        return page(visit, None);
+        return page(visit, None).await;
     };
     let prefix = visit.field("prefix").unwrap_or_default();
     match published(visit, prefix, name, &definition).await {
         Ok(handle) => lead(&place("/registration/edit", &[("template", &handle)])),
-        Err(trouble) => page(visit, Some(&trouble)),
+        Err(trouble) => page(visit, Some(&trouble)).await,
     }
 }
 

@@ -2,17 +2,18 @@
 
 use std::str::FromStr;
 
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use guantong_core::admin::Identity;
 use maud::{Markup, html};
+use serde_json::{Value as Json, json};
 
 use super::frame::{self, Tab, head};
 use super::visit::{LANG, THEME, Theme, Visit, lead, lead_with_cookie, own_place};
 use crate::http::inside;
-use crate::login::{COOKIE, KEY_INDEX, Token};
+use crate::login::{COOKIE, KEY_INDEX};
 
 /// How long a browser remembers what was chosen: a year.
 const REMEMBERED: &str = "SameSite=Lax; Max-Age=31536000";
@@ -28,6 +29,12 @@ super::words::words! {
         "密钥所在的索引与标识，例如 300:88.118.5/clerk";
     secret: "Secret key", "密钥";
     submit: "Sign in", "登录";
+    by_password: "With a password", "使用密码";
+    user: "User", "用户";
+    user_hint: "Handle of the user, for example 88.118.5/User_li", "用户标识，例如 88.118.5/User_li";
+    password: "Password", "密码";
+    second: "Code of the second factor, if there is one", "双因素验证码（如已启用）";
+    others: "Other ways: a secret key, or a private key", "其他方式：密钥口令或私钥签名";
     by_secret: "With a secret key", "使用密钥口令";
     by_key: "With a private key", "使用私钥签名";
     by_key_text: "The key stays where it is: you sign a number that the node has drawn.",
@@ -65,33 +72,10 @@ fn form(visit: &Visit<'_>, failed: Option<&str>) -> Markup {
                 }
             }
             @if visit.may_sign_in() {
-                form class="card fields" method="post" action="/sign-in" {
-                    h2 { (words.by_secret) }
-                    input type="hidden" name="back" value=(back);
-                    label {
-                        span { (words.identity) }
-                        input name="identity" required autocomplete="username" spellcheck="false"
-                            autocapitalize="off" aria-describedby="identity-hint"
-                            value=(visit.field("identity").unwrap_or_default());
-                        span class="hint" id="identity-hint" { (words.identity_hint) }
-                    }
-                    label {
-                        span { (words.secret) }
-                        input type="password" name="secret" required
-                            autocomplete="current-password";
-                    }
-                    p { button type="submit" class="button strong" { (words.submit) } }
-                }
-                form class="card fields" method="post" action="/sign-in" {
-                    h2 { (words.by_key) }
-                    p class="hint" { (words.by_key_text) }
-                    input type="hidden" name="back" value=(back);
-                    label {
-                        span { (words.identity) }
-                        input name="identity" required spellcheck="false" autocapitalize="off"
-                            value=(visit.field("identity").unwrap_or_default());
-                    }
-                    p { button type="submit" class="button" { (words.draw) } }
+                (password_form(visit, back))
+                details open[visit.field("identity").is_some()] {
+                    summary { (words.others) }
+                    div class="stack" { (key_forms(visit, back)) }
                 }
             } @else {
                 div class="notice bad" {
@@ -103,6 +87,64 @@ fn form(visit: &Visit<'_>, failed: Option<&str>) -> Markup {
     }
 }
 
+fn password_form(visit: &Visit<'_>, back: &str) -> Markup {
+    let words = words(visit.lang);
+    html! {
+        form class="card fields" method="post" action="/sign-in" {
+            h2 { (words.by_password) }
+            input type="hidden" name="back" value=(back);
+            label {
+                span { (words.user) }
+                input name="user" required autocomplete="username" spellcheck="false"
+                    autocapitalize="off" value=(visit.field("user").unwrap_or_default());
+                span class="hint" { (words.user_hint) }
+            }
+            label {
+                span { (words.password) }
+                input type="password" name="password" required autocomplete="current-password";
+            }
+            label {
+                span { (words.second) }
+                input name="code" inputmode="numeric" autocomplete="one-time-code" maxlength="10";
+            }
+            p { button type="submit" class="button strong" { (words.submit) } }
+        }
+    }
+}
+
+fn key_forms(visit: &Visit<'_>, back: &str) -> Markup {
+    let words = words(visit.lang);
+    let identity = visit.field("identity").unwrap_or_default();
+    html! {
+        form class="card fields" method="post" action="/sign-in" {
+            h2 { (words.by_secret) }
+            input type="hidden" name="back" value=(back);
+            label {
+                span { (words.identity) }
+                input name="identity" required spellcheck="false" autocapitalize="off"
+                    value=(identity);
+                span class="hint" { (words.identity_hint) }
+            }
+            label {
+                span { (words.secret) }
+                input type="password" name="secret" required autocomplete="off";
+            }
+            p { button type="submit" class="button" { (words.submit) } }
+        }
+        form class="card fields" method="post" action="/sign-in" {
+            h2 { (words.by_key) }
+            p class="hint" { (words.by_key_text) }
+            input type="hidden" name="back" value=(back);
+            label {
+                span { (words.identity) }
+                input name="identity" required spellcheck="false" autocapitalize="off"
+                    value=(identity);
+            }
+            p { button type="submit" class="button" { (words.draw) } }
+        }
+    }
+}
+
 /// Has somebody prove who he is: by a secret, or by signing a number, which comes in two steps.
 pub(super) async fn sign_in(visit: &Visit<'_>) -> Response {
     if !visit.may_sign_in() {
@@ -110,7 +152,11 @@ pub(super) async fn sign_in(visit: &Visit<'_>) -> Response {
     }
     let identity = visit.field("identity").unwrap_or_default();
     let begun = match (visit.form.first("secret"), visit.field("signature")) {
-        (Some(secret), _) => inside::sign_in(visit.node, visit.peer, identity, secret).await,
+        _ if visit.field("user").is_some() => by_password(visit).await,
+        (Some(secret), _) => {
+            let token = inside::sign_in(visit.node, visit.peer, identity, secret).await;
+            token.map(|token| token.as_str().to_owned())
+        }
         (None, Some(signature)) => by_signature(visit, identity, signature).await,
         (None, None) => match key_of(identity) {
             Ok(key) => {
@@ -124,7 +170,7 @@ pub(super) async fn sign_in(visit: &Visit<'_>) -> Response {
     match begun {
         Ok(token) => {
             let back = own_place(visit.field("back"));
-            lead_with_cookie(back, COOKIE, token.as_str(), GUARDED)
+            lead_with_cookie(back, COOKIE, &token, GUARDED)
         }
         Err(why) => {
             let content = form(visit, Some(&why));
@@ -134,13 +180,47 @@ pub(super) async fn sign_in(visit: &Visit<'_>) -> Response {
     }
 }
 
-async fn by_signature(visit: &Visit<'_>, identity: &str, text: &str) -> Result<Token, String> {
+/// By the password of a user, with the code of his second factor if he has one.
+async fn by_password(visit: &Visit<'_>) -> Result<String, String> {
+    let mut body = json!({
+        "user": visit.field("user"),
+        "password": visit.form.first("password"),
+    });
+    if let Some(code) = visit.field("code") {
+        body["code"] = Json::from(code);
+    }
+    token(visit, "/api/v2/login/password", &body).await
+}
+
+/// The token that a login at the API gives.
+async fn token(visit: &Visit<'_>, target: &str, body: &Json) -> Result<String, String> {
+    let told = visit.send(Method::POST, target, body).await;
+    let told = told.map_err(|trouble| trouble.message)?;
+    let token = told.json["token"].as_str().map(str::to_owned);
+    token.ok_or_else(|| "the node gave no token".to_owned())
+}
+
+/// Makes the first administrator of a new node by the code in its folder, and signs him in.
+pub(super) async fn set_up(visit: &Visit<'_>) -> Result<Response, String> {
+    let prefix = visit.field("prefix").unwrap_or_default();
+    let name = visit.field("user").unwrap_or_default();
+    let body = json!({
+        "setupCode": visit.field("setupCode"),
+        "user": format!("{prefix}/User_{name}"),
+        "password": visit.form.first("password"),
+    });
+    let token = token(visit, "/api/v2/login/set-up", &body).await?;
+    Ok(lead_with_cookie("/setup", COOKIE, &token, GUARDED))
+}
+
+async fn by_signature(visit: &Visit<'_>, identity: &str, text: &str) -> Result<String, String> {
     let key = key_of(identity)?;
     let bare: String = text.split_whitespace().collect();
     let signature = STANDARD.decode(bare);
     let signature = signature.map_err(|_| "the signature is not base64".to_owned())?;
     let answered = visit.node.login_answer(&key, &signature, visit.peer.ip());
-    answered.await.map_err(|error| error.to_string())
+    let token = answered.await.map_err(|error| error.to_string())?;
+    Ok(token.as_str().to_owned())
 }
 
 /// The identity that somebody names; without an index, its usual key.

@@ -1,5 +1,7 @@
 //! The console as a browser without script sees it, against a node of each test's own.
 
+mod admin;
+mod import;
 mod sign;
 mod template;
 
@@ -23,6 +25,19 @@ const HOST: &str = "127.0.0.1:8080";
 /// Who may do everything below 88.118.5.
 const CLERK: &str = "300:88.118.5/clerk";
 const SECRET: &str = "opensesame";
+
+/// The form of a template with one field, as the designer sends it.
+const DRAFT: [(&str, &str); 9] = [
+    ("title", "Battery"),
+    ("prefix", "88.118.5"),
+    ("code", "battery"),
+    ("row", "0"),
+    ("name.0", "serial"),
+    ("type.0", "text"),
+    ("lengthMin.0", "4"),
+    ("required.0", "true"),
+    ("readers.0", "everybody"),
+];
 
 //----------- Desk -----------------------------------------------------------
 
@@ -145,5 +160,28 @@ impl Desk {
         assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
         let cookie = page.header("set-cookie").split(';').next().unwrap();
         self.cookie = Some(cookie.to_owned());
+    }
+}
+
+//----------- Templates ------------------------------------------------------
+
+impl Desk {
+    /// Sends a form as a page of the console does.
+    async fn post(&self, target: &str, form: &[(&str, &str)]) -> Page {
+        let token = self.get("/").await.token();
+        let mut form = form.to_vec();
+        form.push(("token", &token));
+        self.post_bare(target, &form).await
+    }
+
+    async fn publish(&self) {
+        let mut form = DRAFT.to_vec();
+        form.extend([("unique.0", "true"), ("do", "save-publish")]);
+        let page = self.post("/template/edit", &form).await;
+        assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
+        assert_eq!(
+            page.header("location"),
+            "/template?handle=88.118.5/META_battery"
+        );
     }
 }

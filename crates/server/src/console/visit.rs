@@ -21,7 +21,7 @@ use crate::node::Node;
 /// Octets of a form. A template with every field that it may have takes less.
 const FORM_LEN_MAX: usize = 1024 * 1024;
 /// Octets of a file that is uploaded for import.
-pub(super) const UPLOAD_LEN_MAX: usize = 8 * 1024 * 1024;
+pub(super) const UPLOAD_LEN_MAX: usize = 16 * 1024 * 1024;
 /// Index of a value that is never written, to find out whether it could be.
 const PROBE_INDEX: i32 = 2_147_000_000;
 /// The cookie of the language that was chosen.
@@ -40,16 +40,29 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 pub(super) struct Viewer {
     /// `index:handle`.
     pub(super) identity: String,
+    /// His roles under the prefix of his own handle.
+    pub(super) roles: Vec<String>,
     credential: HeaderValue,
 }
 
 impl Viewer {
     /// Who is logged in under a token.
-    async fn of(node: &Node, token: &str) -> Option<Self> {
-        let identity = node.login_checked(token).await?;
+    async fn of(node: &Arc<Node>, token: &str, address: SocketAddr) -> Option<Self> {
         let credential = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
+        let call = Call {
+            method: Method::GET,
+            target: "/api/v2/login",
+            peer: address,
+            credential: Some(&credential),
+            kind: "",
+            body: Vec::new(),
+        };
+        let told = told(inside::ask(node, call).await).ok()?;
+        let roles = told.json["roles"].as_array().map_or(&[][..], Vec::as_slice);
+        let roles = roles.iter().filter_map(Json::as_str).map(str::to_owned);
         Some(Self {
-            identity: identity.to_string(),
+            identity: told.json["identity"].as_str()?.to_owned(),
+            roles: roles.collect(),
             credential,
         })
     }
@@ -127,7 +140,7 @@ impl<'a> Visit<'a> {
         let headers = &parts.headers;
         let session = cookie(headers, login::COOKIE).map(str::to_owned);
         let viewer = match session.as_deref() {
-            Some(token) => Viewer::of(node, token).await,
+            Some(token) => Viewer::of(node, token, address).await,
             None => None,
         };
         let query = Params::parse(parts.uri.query().unwrap_or_default());

@@ -2,40 +2,6 @@
 
 use super::*;
 
-/// The form of a template with one field, as the designer sends it.
-const DRAFT: [(&str, &str); 9] = [
-    ("title", "Battery"),
-    ("prefix", "88.118.5"),
-    ("code", "battery"),
-    ("row", "0"),
-    ("name.0", "serial"),
-    ("type.0", "text"),
-    ("lengthMin.0", "4"),
-    ("required.0", "true"),
-    ("readers.0", "everybody"),
-];
-
-impl Desk {
-    /// Sends a form as a page of the console does.
-    async fn post(&self, target: &str, form: &[(&str, &str)]) -> Page {
-        let token = self.get("/").await.token();
-        let mut form = form.to_vec();
-        form.push(("token", &token));
-        self.post_bare(target, &form).await
-    }
-
-    async fn publish(&self) {
-        let mut form = DRAFT.to_vec();
-        form.extend([("unique.0", "true"), ("do", "save-publish")]);
-        let page = self.post("/template/edit", &form).await;
-        assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
-        assert_eq!(
-            page.header("location"),
-            "/template?handle=88.118.5/META_battery"
-        );
-    }
-}
-
 #[tokio::test]
 async fn a_template_is_designed_published_and_registered_by() {
     let mut desk = Desk::new();
