@@ -41,6 +41,7 @@ export const open = async (browser, { width = 1280, lang = "en", theme = "light"
 
 export const signIn = async (page) => {
   await page.goto(`${base}/sign-in`);
+  await page.locator("main summary").click();
   const form = page.locator("form:has(input[name=secret])");
   await form.locator("input[name=identity]").fill("300:88.118.5/clerk");
   await form.locator("input[name=secret]").fill("opensesame");

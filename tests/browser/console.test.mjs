@@ -16,6 +16,7 @@ test("the first steps lead to an identifier that resolves", async () => {
   const page = await open(browser);
   await page.goto(`${base}/setup`);
   await page.locator("main a.button", { hasText: "Sign in" }).click();
+  await page.locator("main summary").click();
   const form = page.locator("form:has(input[name=secret])");
   await form.locator("input[name=identity]").fill("300:88.118.5/clerk");
   await form.locator("input[name=secret]").fill("opensesame");
@@ -69,6 +70,21 @@ test("a template is designed, published, and refuses what does not fit", async (
   await page.context().close();
 });
 
+test("a file is imported, and the refused rows are listed", async () => {
+  const page = await open(browser);
+  await signIn(page);
+  await page.goto(`${base}/import?template=${TEMPLATE}`);
+  const lines = ["handle,serial,maker", "88.118.5/SN2,AB-2222,甲", "88.118.5/SN3,A,乙"];
+  const buffer = Buffer.from(lines.join("\n"));
+  await page.setInputFiles("input[type=file]", { name: "b.csv", mimeType: "text/csv", buffer });
+  await page.locator("#import button[type=submit]").click();
+  await page.waitForURL(/\/import\?job=/);
+  await page.locator("a[download]").first().waitFor();
+  assert.match(await page.locator("main").innerText(), /1 made or changed · 1 refused/);
+  await judge(page, "the import");
+  await page.context().close();
+});
+
 test("every page is sound in both languages, light and dark, wide and narrow", async () => {
   const pages = [
     "/", "/sign-in", "/setup", "/resolve", "/resolve?handle=88.118.5/SN20260001",
@@ -77,7 +93,8 @@ test("every page is sound in both languages, light and dark, wide and narrow", a
     "/template/edit?example=batch", `/registrations?template=${TEMPLATE}`,
     `/registration/edit?template=${TEMPLATE}`,
     "/registration/edit?handle=88.118.5/SN20260001", "/labels",
-    `/labels?template=${TEMPLATE}&code=datamatrix&columns=4`,
+    `/labels?template=${TEMPLATE}&code=datamatrix&columns=4`, `/import?template=${TEMPLATE}`,
+    `/grants?handle=${TEMPLATE}`, "/identities", "/account", "/prefixes", "/audit", "/settings",
   ];
   const dresses = [
     { width: 1280, lang: "en", theme: "light" },

@@ -163,7 +163,7 @@ settings! {
         tcp: Vec<SocketAddr> = vec![loopback(2641)];
         /// Addresses for HTTP and HTTPS; each port takes both.
         http: Vec<SocketAddr> = vec![loopback(8000)];
-        /// Address for metrics and health checks. Keep it private. Empty for none.
+        /// Address of the console, with metrics and health checks. Keep it private. Empty for none.
         console: Option<SocketAddr> = Some(loopback(8080));
         /// Threads for each UDP address; 0 means one per core.
         udp_threads: u32 = 0, 0 => 1_024;
