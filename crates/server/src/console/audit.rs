@@ -34,6 +34,7 @@ super::words::words! {
     handle: "Identifier begins with", "标识以此开头";
     by: "Who", "操作者";
     by_hint: "part of the identity", "身份标识的一部分";
+    from_hint: "part of the address or way, such as https or 192.0.2.", "地址或方式的一部分，如 https、192.0.2.";
     what: "What", "操作";
     everything: "everything", "全部";
     search: "Show", "查询";
@@ -57,6 +58,7 @@ struct Filter {
     handle: String,
     by: String,
     action: String,
+    from: String,
 }
 
 impl Filter {
@@ -66,6 +68,7 @@ impl Filter {
             handle: lower("handle"),
             by: lower("by"),
             action: lower("what"),
+            from: lower("from"),
         }
     }
 
@@ -74,7 +77,14 @@ impl Filter {
         handle.starts_with(&self.handle)
             && change.origin.to_ascii_lowercase().contains(&self.by)
             && (self.action.is_empty() || change.action == self.action)
+            && (self.from.is_empty() || from(change).contains(&self.from))
     }
+}
+
+/// The way by which a change came, and from which address.
+fn from(change: &ChangeEntry) -> String {
+    let address = change.from.address.as_deref().unwrap_or_default();
+    format!("{} {address}", change.from.way).to_ascii_lowercase()
 }
 
 /// The changes in front of number `before`, newest first: at most a chunk.
@@ -188,6 +198,11 @@ fn form(visit: &Visit<'_>) -> Markup {
                     value=(visit.asked("by").unwrap_or_default());
             }
             label {
+                span { (words.from) }
+                input type="search" name="from" spellcheck="false" placeholder=(words.from_hint)
+                    value=(visit.asked("from").unwrap_or_default());
+            }
+            label {
                 span { (words.what) }
                 select name="what" {
                     option value="" { (words.everything) }
@@ -207,7 +222,7 @@ fn table(visit: &Visit<'_>, found: &Found) -> Markup {
     let words = words(visit.lang);
     let before = found.next.map(|next| next.to_string());
     let more = before.as_deref().map(|before| {
-        let kept = ["handle", "by", "what"].map(|name| (name, visit.asked(name)));
+        let kept = ["handle", "by", "from", "what"].map(|name| (name, visit.asked(name)));
         let kept = kept
             .into_iter()
             .filter_map(|(name, value)| Some((name, value?)));
