@@ -305,6 +305,16 @@ impl Tables for TablesOf<'_> {
     }
 }
 
+fn errand_of(task: Task, chance: Chance) -> Errand {
+    let request = Kept::new(&task.packet).expect("the packet was written by us");
+    let errand = Errand::of(request, chance, task.presented);
+    let errand = errand.on_condition(task.condition);
+    match task.is_rehearsal {
+        true => errand.rehearsal(),
+        false => errand,
+    }
+}
+
 //----------- Node -----------------------------------------------------------
 
 impl Node {
@@ -387,20 +397,10 @@ impl Node {
         let tables = TablesOf::over_http(self, via);
         // Never closed, as above.
         let _place = self.errands.places.acquire().await;
-        let mut errand = self.errand_of(task);
+        let mut errand = errand_of(task, self.chance());
         let mut reply = Vec::new();
         let rest = self.run(&mut errand, &tables, &mut reply).await;
         Carried::of(&errand, reply, rest)
-    }
-
-    fn errand_of(&self, task: Task) -> Errand {
-        let request = Kept::new(&task.packet).expect("the packet was written by us");
-        let errand = Errand::of(request, self.chance(), task.presented);
-        let errand = errand.on_condition(task.condition);
-        match task.is_rehearsal {
-            true => errand.rehearsal(),
-            false => errand,
-        }
     }
 
     async fn run(&self, errand: &mut Errand, tables: &TablesOf<'_>, out: &mut Vec<u8>) -> Rest {
@@ -457,6 +457,22 @@ impl Node {
 
     fn chance(&self) -> Chance {
         Chance::of(self.random())
+    }
+
+    /// One for each of several requests over HTTP of a sender who is proven: such need nothing
+    /// random but the suffixes that they choose. These are drawn together, since asking the system
+    /// costs more than drawing.
+    pub(crate) fn chances(&self, count: usize) -> impl Iterator<Item = Chance> + use<> {
+        let common = self.chance();
+        let mut octets = vec![0; count * 16];
+        self.fill_random(&mut octets);
+        (0..count).map(move |at| {
+            let (suffixes, _) = octets.as_chunks::<16>();
+            Chance {
+                suffix: suffixes[at],
+                ..common.clone()
+            }
+        })
     }
 
     fn refuse(&self, refusal: &Refusal, out: &mut Vec<u8>) {

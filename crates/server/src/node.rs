@@ -278,10 +278,15 @@ impl Node {
     /// Random octets from the system. A system without them is no place for a server.
     pub fn random<const N: usize>(&self) -> [u8; N] {
         let mut octets = [0; N];
-        self.random
-            .fill(&mut octets)
-            .expect("the system's source of random octets works once it has worked at start");
+        self.fill_random(&mut octets);
         octets
+    }
+
+    /// The same, as many as there is room for.
+    pub(crate) fn fill_random(&self, octets: &mut [u8]) {
+        self.random
+            .fill(octets)
+            .expect("the system's source of random octets works once it has worked at start");
     }
 
     //--- Changing

@@ -8,7 +8,7 @@ use guantong_core::admin::{Errand, Order, Written};
 use guantong_proto::limits::{ENVELOPE_LEN, HEADER_LEN};
 use guantong_proto::message::{Message, ResponseCode};
 
-use super::{Carried, Decided, Rest, TablesOf, Task};
+use super::{Carried, Decided, Rest, TablesOf, Task, errand_of};
 use crate::node::{Node, Via};
 
 /// Requests after which others get their turn: a thousand decisions take some milliseconds.
@@ -57,10 +57,12 @@ impl Node {
         let tables = TablesOf::over_http(self, via);
         // Never closed, as in `run_errand`.
         let _place = self.errands.places.acquire().await;
+        let chances = self.chances(tasks.len());
         let mut members: Vec<Member> = tasks
             .into_iter()
-            .map(|task| Member {
-                errand: self.errand_of(task),
+            .zip(chances)
+            .map(|(task, chance)| Member {
+                errand: errand_of(task, chance),
                 reply: Vec::new(),
                 order: None,
                 rest: None,
