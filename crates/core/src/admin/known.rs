@@ -162,8 +162,8 @@ impl Known {
         *self = Self::default();
     }
 
-    /// Takes over what another errand has been shown, but for the record that it was about; nothing,
-    /// if that is much. What is shared is held once, so it counts as held by the other one.
+    /// Takes over what another errand has been shown, but for the record that it was about;
+    /// nothing, if that is much. What is shared is held once, so it counts as held by the other.
     pub(super) fn adopt(&mut self, other: &Self, but: Option<&Key>) {
         let shared = || {
             let found = other.found.iter();

@@ -1,4 +1,5 @@
-//! Records that are shown to an errand before its first step change nothing but its number of steps.
+//! Records that are shown to an errand before its first step change nothing but how many steps it
+//! has.
 
 use guantong_core::admin::Presented;
 
