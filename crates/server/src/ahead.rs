@@ -178,7 +178,7 @@ impl Node {
     /// A panic would be a mistake of ours; it ends the round, and is reported as the error.
     pub(crate) fn answer_ahead<M: Fn(usize) -> bool>(
         &self,
-        asked: Asked<'_, M>,
+        asked: &Asked<'_, M>,
         keys: &mut Vec<u8>,
         mut each: impl FnMut(usize, Ready<'_>) -> bool,
     ) -> Result<(), Panicked> {
@@ -190,7 +190,7 @@ impl Node {
         let mut counts = Counts::default();
         let round = catch_unwind(AssertUnwindSafe(|| {
             let memory = Memory::of(self);
-            let all = memory.plan(&asked, keys);
+            let all = memory.plan(asked, keys);
             memory.touch(&all);
             for (n, planned) in all.iter().enumerate() {
                 let Some(planned) = planned else { continue };

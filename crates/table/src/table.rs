@@ -85,7 +85,7 @@ impl Place {
 
 /// Items in memory, bounded in octets.
 pub struct Table<T: Item> {
-    segments: Box<[Option<Box<[Bucket<T>]>>]>,
+    segments: Box<[Option<Segment<T>>]>,
     rule: T::Rule,
     /// Drawn anew for each table, so that nobody knows names that share a bucket.
     seed: u64,
@@ -103,6 +103,8 @@ struct Bucket<T> {
     used: AtomicU8,
     items: [Option<T>; WAYS],
 }
+
+type Segment<T> = Box<[Bucket<T>]>;
 
 /// What a table counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

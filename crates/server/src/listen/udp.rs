@@ -422,7 +422,7 @@ impl Answer {
             packets,
             may_recurse,
         };
-        let round = node.answer_ahead(asked, &mut keys, each);
+        let round = node.answer_ahead(&asked, &mut keys, each);
         if round.is_err() {
             send.forget_unsealed();
             tracing::error!("a datagram made the node panic; please report it");

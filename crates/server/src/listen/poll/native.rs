@@ -113,7 +113,7 @@ fn answer_ahead(octets: &[u8], via: Via, moment: &Moment<'_>, buffers: &mut Buff
         packets,
         may_recurse: |_| node.recursion_for(via.peer.ip()) == Recursion::Granted,
     };
-    let round = node.answer_ahead(asked, keys, each);
+    let round = node.answer_ahead(&asked, keys, each);
     if round.is_err() {
         out.truncate(written);
         tracing::error!("a packet made the node panic; please report it");
