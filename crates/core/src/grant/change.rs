@@ -45,6 +45,18 @@ impl Fault {
     }
 }
 
+/// What is wrong if the record has something else where a rule is to stand.
+fn taken(record: Values<'_>, index: i32) -> Option<Fault> {
+    let value = record.iter().find(|value| value.index == index)?;
+    let kind = String::from_utf8_lossy(value.kind);
+    let is_rule = is_of_type(value.kind, GRANT_TYPE.as_bytes());
+    (!is_rule).then(|| {
+        let why =
+            format!("stands at index {index}, where there is a value of type {kind}: move it");
+        Fault::new("rule", why)
+    })
+}
+
 //----------- Class rules ----------------------------------------------------
 
 /// A change of the class rule of a field.
@@ -87,6 +99,8 @@ pub fn revise_class(
             Err(error) => faults.push(Fault::new(name, error.to_string())),
         }
     }
+    let places = new.keys().map(|field| class_index(*field));
+    faults.extend(places.filter_map(|index| taken(record, index)));
     if !faults.is_empty() {
         return Err(faults);
     }
@@ -117,6 +131,9 @@ pub fn revise_own(
     revision: &Revision,
     case: CaseRule,
 ) -> Result<Amendment, Vec<Fault>> {
+    if let Some(taken) = taken(record, RULE_INDEX) {
+        return Err(vec![taken]);
+    }
     let old = own_rule(record);
     let new = old.clone().unwrap_or_default().revise(revision, case);
     let new = new.map_err(|error| vec![Fault::new("rule", error.to_string())])?;
@@ -156,6 +173,9 @@ pub fn revise_sharing(
     if revision.writers != Default::default() {
         let why = "a template is changed by its administrators alone: name readers";
         return Err(vec![Fault::new("writers", why)]);
+    }
+    if let Some(taken) = taken(record, RULE_INDEX) {
+        return Err(vec![taken]);
     }
     let old = own_rule(record).unwrap_or_default();
     let mut new = old

@@ -137,6 +137,27 @@ fn record_gets_a_rule_of_its_own_and_gives_it_up() {
 }
 
 #[test]
+fn what_stands_where_a_rule_goes_is_not_written_over() {
+    let mut values = template().to_values(CASE);
+    values.push(Value::new(RULE_INDEX, "NOTE", "mine"));
+    values.push(Value::new(20_000, "NOTE", "mine"));
+    let publish = Revision::publish();
+    let of_a = [FieldRevision {
+        field: "a".to_owned(),
+        revision: publish.clone(),
+    }];
+    let class = with(&values, |record| {
+        revise_class(&template(), record, &of_a, CASE)
+    });
+    let own = with(&values, |record| revise_own(record, &publish, CASE));
+    let sharing = with(&values, |record| revise_sharing(record, &publish, CASE));
+    for (refused, index) in [(class, "20000"), (own, "1003"), (sharing, "1003")] {
+        let faults = refused.unwrap_err();
+        assert!(faults[0].why.contains(index), "{faults:?}");
+    }
+}
+
+#[test]
 fn template_is_shown_to_all_by_its_permissions_and_to_others_by_its_rule() {
     let values = template().to_values(CASE);
     assert!(with(&values, is_shared_with_all));

@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn what_was_granted_or_taken_is_told_and_nothing_else() {
         let me: &[&str] = &["300:88.1/APP_A"];
-        let other: &[&str] = &["300:88.1/App_b", "everybody", "200:88.1/Group_g"];
+        let other: &[&str] = &["300:88.1/App_b", "200:88.1/Group_g"];
         let thing = [rule(1_003, me, other)];
         assert_eq!(told(None, Some(&thing)), ["Registration Read true"]);
         assert_eq!(told(Some(&thing), None), ["Registration Read false"]);

@@ -24,6 +24,10 @@ use crate::node::Node;
 
 /// Most changes that one request looks at; most are about no grant, and cost little.
 pub(in crate::http) const CHANGES_MAX: usize = 2_000;
+/// Changes that are read at once; each has up to one MiB.
+const CHANGES_AT_ONCE: usize = 16;
+/// Octets of changes that one request holds, about: each has what it replaced.
+const OCTETS_MAX: usize = 16 * 1024 * 1024;
 /// Most later changes of one record that are looked at to know what a change made of it.
 const LATER_MAX: usize = 1_000;
 /// Index of the key of an identity, by custom.
@@ -65,12 +69,15 @@ pub(in crate::http) fn told(
 ) -> Result<NoticesAnswer, Problem> {
     let case = node.site().case_rule();
     let mut entries: Vec<Entry> = Vec::new();
-    let mut next = after;
-    while entries.len() < CHANGES_MAX {
+    let (mut next, mut looked_at, mut octets) = (after, 0, 0);
+    while looked_at < CHANGES_MAX && octets < OCTETS_MAX {
         // An answer may hold fewer entries than were asked for.
-        let more = node.store.changes(next, CHANGES_MAX - entries.len())?;
+        let count = CHANGES_AT_ONCE.min(CHANGES_MAX - looked_at);
+        let more = node.store.changes(next, count)?;
         let Some(last) = more.last() else { break };
         next = last.number;
+        looked_at += more.len();
+        octets += more.iter().map(Entry::size).sum::<usize>();
         entries.extend(more.into_iter().filter(is_of_record));
     }
     let mut found: Vec<NoticeAnswer> = Vec::new();
