@@ -4,6 +4,7 @@
 use guantong_api::control::{
     AdminValue, Ask, ChangeEntry, Mode, Outcome, Past, Reply, Right, Source, Undone,
 };
+use guantong_core::grant::{GRANT_TYPE, is_rule_index};
 use guantong_proto::{Handle, Value};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -182,8 +183,12 @@ fn admin_value(value: &AdminValue) -> String {
         true => String::new(),
         false => format!(" through {}{more}", value.through.join(", ")),
     };
+    let kind = match is_rule_index(value.index) {
+        true => GRANT_TYPE,
+        false => "HS_ADMIN",
+    };
     format!(
-        "HS_ADMIN value {} of {}{through} ({})",
+        "{kind} value {} of {}{through} ({})",
         value.index,
         value.record,
         value.permissions.join(", ")

@@ -152,8 +152,8 @@ impl Errand {
     }
 }
 
-/// Whether the value stays what it is and everybody knows it. Of one that is hidden it would be told
-/// whether it was guessed.
+/// Whether the value stays what it is and everybody knows it. Of one that is hidden it would be
+/// told whether it was guessed.
 fn is_kept(old: &ValueRef<'_>, new: &Value) -> bool {
     let same = |old: Value| old.is_same_but_for_time(new);
     old.is_public() && old.to_value().is_ok_and(same)

@@ -310,8 +310,8 @@ impl Rules {
     }
 }
 
-/// Reads the record for a caller who has not proven any identity (5.8). The rules are asked for only
-/// if a value is wanted that is not public by itself.
+/// Reads the record for a caller who has not proven any identity (5.8). The rules are asked for
+/// only if a value is wanted that is not public by itself.
 fn read<'a>(query: &Query<'a>, record: RecordView<'a>, rules: impl FnOnce() -> Rules) -> Read<'a> {
     let empty = record.values.starts_with(&[0; 4]);
     if record.all_public && query.selection.is_all() && !empty {

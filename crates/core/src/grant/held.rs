@@ -21,6 +21,12 @@ pub fn class_index(field: i32) -> i32 {
     CLASS_INDEX_FIRST + (field - FIELD_INDEX_FIRST)
 }
 
+/// Whether rules stand at this index: the own rule, or that of a field.
+pub fn is_rule_index(index: i32) -> bool {
+    let fields = class_index(FIELD_INDEX_FIRST)..=class_index(FIELD_INDEX_LAST);
+    index == RULE_INDEX || fields.contains(&index)
+}
+
 //----------- field_of -------------------------------------------------------
 
 /// The field that a value belongs to, by its index: the value itself, or one by which the

@@ -34,9 +34,9 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// The first of the subjects that names him, those without groups before others. Records of groups are asked of `lookup`; what it says
-    /// if one is not at hand is given back, and the caller fetches it and asks again. A group that
-    /// is not there has no members.
+    /// The first of the subjects that names him, those without groups before others. Records of
+    /// groups are asked of `lookup`; what it says if one is not at hand is given back, and the
+    /// caller fetches it and asks again. A group that is not there has no members.
     ///
     /// Of the members of a group, those with the index of a group are groups; all others are keys,
     /// so that a long list of keys costs no record each.

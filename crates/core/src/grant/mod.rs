@@ -33,6 +33,7 @@ pub use change::{
 };
 pub use held::{
     Access, CLASS_INDEX_FIRST, Held, Origin, RULE_INDEX, class_index, class_of, field_of,
+    is_rule_index,
 };
 pub use member::{Caller, GROUPS_MAX};
 pub use notice::{Notice, Object, notices};

@@ -201,7 +201,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_read_is_written_so_that_it_is_read_again(text in "\\PC{0,24}|[0-9]{1,4}:\\PC{1,9}/\\PC{0,9}") {
+        fn what_is_read_is_written_so_that_it_is_read_again(
+            text in "\\PC{0,24}|[0-9]{1,4}:\\PC{1,9}/\\PC{0,9}",
+        ) {
             if let Ok(subject) = text.parse::<Subject>() {
                 prop_assert_eq!(subject.to_string().parse::<Subject>(), Ok(subject));
             }

@@ -1,8 +1,8 @@
 //! The grant matrix: who sees and writes which fields of a registration, by every protocol alike.
 //!
-//! Templates, rules and callers are random. What each protocol shows and lets write is compared with
-//! a small oracle that knows nothing of the engine. A protocol is one row of [`READING`], and one of
-//! [`WRITING`] if fields are changed one by one there.
+//! Templates, rules and callers are random. What each protocol shows and lets write is compared
+//! with a small oracle that knows nothing of the engine. A protocol is one row of [`READING`], and
+//! one of [`WRITING`] if fields are changed one by one there.
 
 use std::collections::BTreeSet;
 use std::future::Future;
