@@ -23,7 +23,7 @@ use super::change::builder;
 use super::snms;
 use super::v1;
 use super::v2::problem::Problem;
-use super::v2::registration::{by_which, published};
+use super::v2::registration::{by_which, published_for};
 use super::v2::sender::{Sender, Terms};
 use super::v2::sought;
 use crate::config::Config;
@@ -66,7 +66,7 @@ pub(super) async fn receive(
     wanted: &Wanted<'_>,
 ) -> Result<(FileName, Upload), Problem> {
     let sender = Sender::of(node, asked).await?;
-    let template = published(node, wanted.template)?;
+    let template = published_for(node, asked, wanted.template).await?;
     let field = template.definition().field(wanted.field);
     let field = field.filter(|field| field.takes_values() && !field.kind.suffixes().is_empty());
     let field = field.ok_or_else(|| {

@@ -387,6 +387,8 @@ async fn identifier_is_changed_and_deleted(me: &str, stranger: &str, template: &
         .collect();
     assert_eq!(texts, ["AB1", "8", "2026-03-01 08:00:00", thing]);
 
+    let other = said("88.118.11/META_other", json!({"mass": 8}));
+    check_refusal(&ask(Method::POST, me, &merge, &other).await, 106);
     let update = op(thing, "0.DOIP/Op.Update");
     let body = said(template, json!({"serial": "AB2"}));
     done(Method::POST, me, &update, &body).await;

@@ -12,8 +12,8 @@
 //! ```
 //!
 //! Nothing is decided here: a request becomes what the one of `/api/v2` becomes that means the
-//! same. What came of it is told by a code within the answer; its HTTP status is 200, since the clients
-//! read nothing of other answers.
+//! same. What came of it is told by a code within the answer; its HTTP status is 200, since the
+//! clients read nothing of other answers.
 
 mod category;
 mod file;

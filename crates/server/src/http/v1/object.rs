@@ -3,12 +3,12 @@
 use axum::http::Method;
 use guantong_api::doip::{Code, Operation};
 use guantong_api::v2::Mode;
-use guantong_core::template::{Field, Kind, State, Template};
+use guantong_core::template::{Field, Kind, Template};
 use guantong_proto::Handle;
 use serde_json::{Map, Value as Json, json};
 
 use super::super::asked::Asked;
-use super::super::v2::registration::{Writing, published_for, remove};
+use super::super::v2::registration::{Writing, by_which, published_for, remove};
 use super::super::v2::sender::{Sender, Terms};
 use super::super::v2::sought;
 use super::refusal::{Deed, Refusal};
@@ -153,7 +153,7 @@ async fn change(node: &Node, asked: &Asked, target: &Handle, said: &Operation, m
     let deed = Deed::Edit;
     let (kind, content) = parts(said)?;
     let sender = sender(node, asked).await?;
-    let template = of_registration(node, target, &kind)?;
+    let template = of_registration(node, asked, target, &kind).await?;
     let writing = Writing::new(node, asked, &sender, Terms::default());
     let values = match &template {
         Some(template) => lenient(template, content),
@@ -164,22 +164,29 @@ async fn change(node: &Node, asked: &Asked, target: &Handle, said: &Operation, m
     Ok(Some(echo(&kind, said)))
 }
 
-/// The template by which an identifier is registered, which must be the one that is named. What is
-/// not there is left to the change itself: whether it is, is told to those only who may make it.
-fn of_registration(node: &Node, target: &Handle, kind: &str) -> Result<Option<Template>, Refusal> {
-    let record = sought::record(node, target).map_err(|problem| Deed::Edit.refused(problem))?;
-    let by = record.and_then(|record| guantong_core::template::template_of(record.values()));
-    let named = handle(kind)?;
-    let rule = node.site().case_rule();
-    match by.filter(|by| by.key(rule) == named.key(rule)) {
-        None => Ok(None),
-        Some(by) => {
-            let found = sought::template(node, &by);
-            let (template, _) = found.map_err(|problem| Deed::Template.refused(problem))?;
-            let is_gone = template.state() == State::Disabled;
-            Ok(Some(template).filter(|_| !is_gone))
-        }
+/// The template by which an identifier is registered, which must be the one that is named. What the
+/// caller does not see is left to the change itself: what it is, is told to those only who may make
+/// it.
+async fn of_registration(
+    node: &Node,
+    asked: &Asked,
+    target: &Handle,
+    kind: &str,
+) -> Result<Option<Template>, Refusal> {
+    let Ok((values, _)) = retrieve::readable(node, asked, target).await else {
+        return Ok(None);
+    };
+    let Some(by) = by_which(&values) else {
+        return Ok(None);
+    };
+    let (named, rule) = (handle(kind)?, node.site().case_rule());
+    if by.key(rule) != named.key(rule) {
+        let message = format!("`type` is `{kind}`, and `{target}` is registered by `{by}`");
+        return Err(Refusal::parameter(message));
     }
+    let found = sought::template(node, &by);
+    let (template, _) = found.map_err(|problem| Deed::Template.refused(problem))?;
+    Ok(Some(template))
 }
 
 async fn delete(node: &Node, asked: &Asked, target: &Handle) -> Said {
