@@ -1,5 +1,5 @@
-//! `/snms/api/v3/ent/…` and `/snms/api/ent/config`: enterprises that apply for a prefix, as forms of
-//! second-level nodes say it.
+//! `/snms/api/v3/ent/…` and `/snms/api/ent/config`: enterprises that apply for a prefix, as forms
+//! of second-level nodes say it.
 //!
 //! What our applications have a word for is taken out of the form; the whole of it, without the
 //! password, is kept as it came and shown again.

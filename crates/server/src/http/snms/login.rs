@@ -1,5 +1,5 @@
-//! `/identity/token` and `/identity/token/v1`: a token for a name and a password, or for a digest of
-//! the day in its place.
+//! `/identity/token` and `/identity/token/v1`: a token for a name and a password, or for a digest
+//! of the day in its place.
 //!
 //! The name is that of an identity, and the password its secret key. What the record holds may be
 //! the digest of the password instead, so that the node does not know the password itself.

@@ -456,8 +456,9 @@ fn application(code: &str) -> Json {
         "sysUser": {"userName": format!("u{code}"), "password": "8d969eef", "email": "a@b",
                     "mobile": "139"},
         "entBasicInfo": {
-            "orgName": format!("单位 {code}"), "orgNature": 2, "orgAddr": "路", "orgAddrProvince": "520000",
-            "orgAddrCity": "520300", "orgCrtType": "1", "orgCrtCode": format!("9152{code}"),
+            "orgName": format!("单位 {code}"), "orgNature": 2, "orgAddr": "路",
+            "orgAddrProvince": "520000", "orgAddrCity": "520300", "orgCrtType": "1",
+            "orgCrtCode": format!("9152{code}"),
             "orgCrtImgRid": 7, "industryCategory": "C", "industrySpecific": "15",
             "contactName": "李", "contactCrtType": 1, "contactCrtNo": "520300",
             "contactEmail": "li@example.org", "contactPhone": "139", "legalName": "王",
@@ -475,7 +476,7 @@ async fn get_as(credential: &str, path: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn enterprise_applies_is_listed_shown_and_gets_its_route() {
+async fn enterprise_applies_and_is_listed_and_shown() {
     let (reviewer, portal) = super::enterprise::prepare();
     check_refusal(&apply("", &application("201")).await, -1, "");
     let applied = apply(&portal, &application("201")).await;
@@ -503,9 +504,15 @@ async fn enterprise_applies_is_listed_shown_and_gets_its_route() {
     assert_eq!(shown["sysUser"]["password"], Json::Null);
     let stranger = get(&path).await;
     assert_ne!(opened(&stranger).0, 1);
+}
 
+#[tokio::test]
+async fn approved_enterprise_gets_its_route() {
+    let (reviewer, portal) = super::enterprise::prepare();
+    let applied = apply(&portal, &application("203")).await;
+    assert_eq!(opened(&applied).0, 1, "{}", applied.text());
     let config = |port: &str| {
-        json!({"entPrefixConfig": {"entPrefix": format!("{PARENT}.201"), "hdlType": "HS_SITE",
+        json!({"entPrefixConfig": {"entPrefix": format!("{PARENT}.203"), "hdlType": "HS_SITE",
                "ipType": 6, "ip": "2001:db8::1", "tcpPort": port, "udpPort": "", "httpPort": null}})
     };
     let route =
@@ -518,7 +525,7 @@ async fn enterprise_applies_is_listed_shown_and_gets_its_route() {
     let list = format!("/api/v2/enterprises?prefix={PARENT}&limit=100");
     let listed = get_as(&reviewer, &list).await.json();
     let mut all = listed["enterprises"].as_array().unwrap().iter();
-    let found = all.find(|e| e["form"]["userName"] == "u201").unwrap();
+    let found = all.find(|e| e["form"]["userName"] == "u203").unwrap();
     let handle = found["handle"].as_str().unwrap();
     let path = format!("/api/v2/enterprises/{handle}");
     let approved = ask(
@@ -542,7 +549,7 @@ async fn enterprise_applies_is_listed_shown_and_gets_its_route() {
     }
     let routed = route(&reviewer, config("2643")).await;
     assert_eq!(opened(&routed), (1, json!(true)), "{}", routed.text());
-    let prefix = Handle::of_prefix(&format!("{PARENT}.201")).unwrap();
+    let prefix = Handle::of_prefix(&format!("{PARENT}.203")).unwrap();
     let record = node().store.record(prefix.borrow()).unwrap().unwrap();
     assert!(
         record
