@@ -1,8 +1,9 @@
 //! `/identity/token` and `/identity/token/v1`: a token for a name and a password, or for a digest
 //! of the day in its place.
 //!
-//! The name is that of an identity, and the password its secret key. What the record holds may be
-//! the digest of the password instead, so that the node does not know the password itself.
+//! The name is that of a user with a password, or of an identity whose secret key is the password.
+//! Its record may hold the digest of the password instead, so that the node does not know the
+//! password itself.
 
 use axum::response::Response;
 use guantong_api::snms::{Login, TokenAnswer};
@@ -20,7 +21,7 @@ use super::super::identity::{Offered, identity};
 use super::super::v2::problem::Problem;
 use super::super::v2::sought;
 use super::{body, done, refuse, required};
-use crate::login::KEY_INDEX;
+use crate::login::{Credentials, KEY_INDEX, Token};
 use crate::node::Node;
 
 /// Longest name and password, in characters.
@@ -35,6 +36,15 @@ const PREFIXES_MAX: usize = 64;
 pub(super) async fn plain(node: &Node, asked: &Asked) -> Result<Response, Problem> {
     let (identity, login) = read(node, asked)?;
     let kept = secret_of(node, &identity)?;
+    if kept.is_none() && is_ours(node, &identity) {
+        let credentials = Credentials {
+            user: &identity.handle,
+            password: &login.password,
+            code: None,
+        };
+        let token = node.login_password(credentials, asked.peer.address.ip());
+        return Ok(given(asked, &token.await.map_err(Failure::from)?));
+    }
     let digest = api_digest(login.password.as_bytes());
     let is_digest = kept.is_some_and(|kept| is_same(&kept, &digest));
     let secret = match is_digest {
@@ -127,6 +137,17 @@ fn secret_of(node: &Node, identity: &Identity) -> Result<Option<Vec<u8>>, Proble
     }))
 }
 
+fn given(asked: &Asked, token: &Token) -> Response {
+    let token = token.as_str().to_owned();
+    done(asked, TokenAnswer { token })
+}
+
+/// Whether the record of an identity is kept here, if there is one.
+fn is_ours(node: &Node, identity: &Identity) -> bool {
+    let prefix = identity.handle.borrow().prefix_handle();
+    node.store.is_homed(prefix.borrow())
+}
+
 /// In constant time.
 fn is_same(octets: &[u8], text: &str) -> bool {
     SecretKey::new(octets) == SecretKey::new(text.as_bytes())
@@ -151,8 +172,7 @@ async fn begin(
     match &reply.0.proven {
         Some(proven) => {
             let token = node.login_begin(proven.clone());
-            let token = token.as_str().to_owned();
-            Ok(done(asked, TokenAnswer { token }))
+            Ok(given(asked, &token))
         }
         None => Err(reply.failure().into()),
     }

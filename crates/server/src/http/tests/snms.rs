@@ -339,11 +339,13 @@ async fn interface_that_is_not_wanted_is_not_there() {
 const PROGRAM: &str = "88.118.5/App_snms";
 /// Known to its owner only; the node keeps its digest.
 const API_SECRET: &str = "5f0c2a9d7b1e4863a1c07e52d9f4b6a8";
+const PERSON: &str = "88.118.5/User_snms-person";
+const PASSWORD: &str = "seven green bottles";
 const WEAK: &str = "88.118.5/User_weak";
 
 /// Somebody with an API secret, and somebody with a password that can be guessed.
 fn programs() {
-    use guantong_core::identity::api_digest;
+    use guantong_core::identity::{Chosen, Login, SALT_LEN, api_digest};
     let put = |name: &str, secret: &str| Change::Put {
         handle: Handle::parse(name).unwrap(),
         values: Writer::to_vec(|w| {
@@ -355,8 +357,15 @@ fn programs() {
         }),
         expect: Expect::Anything,
     };
+    let login = Login::new(PASSWORD, [7; SALT_LEN], Chosen::ByOwner).unwrap();
+    let person = Change::Put {
+        handle: Handle::parse(PERSON).unwrap(),
+        values: Writer::to_vec(|w| Values::encode(&[login.to_value()], w)),
+        expect: Expect::Anything,
+    };
     let batch = Batch {
         changes: vec![
+            person,
             put(PROGRAM, &api_digest(API_SECRET.as_bytes())),
             put(WEAK, "123456"),
         ],
@@ -392,6 +401,8 @@ async fn token_is_given_for_a_password_and_is_worth_its_key() {
         ("300:88.118.5/App_snms", API_SECRET),
         (WEAK, "123456"),
         ("weak", "123456"),
+        (PERSON, PASSWORD),
+        ("snms-person", PASSWORD),
     ] {
         let answer = login("/identity/token", name, password).await;
         let (status, data) = opened(&answer);
@@ -401,6 +412,7 @@ async fn token_is_given_for_a_password_and_is_worth_its_key() {
     assert_eq!(who("no token").await, 1);
     for (name, password, part) in [
         (PROGRAM, "wrong", ""),
+        (PERSON, "wrong", ""),
         ("88.118.5/App_none", API_SECRET, ""),
         ("nobody", API_SECRET, ""),
     ] {
