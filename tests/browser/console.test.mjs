@@ -1,6 +1,8 @@
 // The console in Chromium: the first steps, templates, registrations, every page in every dress.
 
 import assert from "node:assert/strict";
+import fs from "node:fs";
+import path from "node:path";
 import { after, before, test } from "node:test";
 import { base, judge, launch, open, signIn } from "./browser.mjs";
 
@@ -15,13 +17,13 @@ const TEMPLATE = "88.118.5/META_battery";
 test("the first steps lead to an identifier that resolves", async () => {
   const page = await open(browser);
   await page.goto(`${base}/setup`);
-  await page.locator("main a.button", { hasText: "Sign in" }).click();
-  await page.locator("main summary").click();
-  const form = page.locator("form:has(input[name=secret])");
-  await form.locator("input[name=identity]").fill("300:88.118.5/clerk");
-  await form.locator("input[name=secret]").fill("opensesame");
-  await form.locator("button[type=submit]").click();
-  await page.waitForURL(`${base}/setup`);
+  await judge(page, "the very first step");
+  const code = fs.readFileSync(path.join(path.dirname(process.env.GUANTONG_CONFIG), "setup_code"));
+  await page.fill("[name=setupCode]", code.toString().trim());
+  await page.fill("main [name=user]", "li");
+  await page.fill("main [name=password]", "correct horse battery");
+  await page.locator("main button[type=submit]").click();
+  await page.locator("button[value=battery]").waitFor();
   await judge(page, "the first steps");
   await page.locator("button[value=battery]").click();
   await page.waitForURL(/\/registration\/edit/);
@@ -83,6 +85,42 @@ test("a file is imported, and the refused rows are listed", async () => {
   assert.match(await page.locator("main").innerText(), /1 made or changed · 1 refused/);
   await judge(page, "the import");
   await page.context().close();
+});
+
+test("a program gets a key that is shown once, and a user chooses his own password", async () => {
+  const page = await open(browser);
+  await signIn(page);
+  await page.goto(`${base}/identities`);
+  await page.locator("summary", { hasText: "New program" }).click();
+  await page.locator("form:has(button[value=app]) [name=code]").fill("line-3");
+  await page.locator("button[value=app]").click();
+  await page.locator("#secret").waitFor();
+  assert.match(await page.locator("main pre").innerText(), /BEGIN PRIVATE KEY/);
+  await judge(page, "the private key");
+  await page.goto(`${base}/identities`);
+  await page.locator("summary", { hasText: "New person" }).click();
+  const form = page.locator("form:has(button[value=user])");
+  await form.locator("[name=code]").fill("wang");
+  await form.locator("[name=password]").fill("given by another");
+  await page.locator("button[value=user]").click();
+  await page.waitForURL(/User_wang/);
+  await page.locator("button[value=addRole]").click();
+  await judge(page, "the user");
+  await page.context().close();
+
+  const other = await open(browser);
+  await other.goto(`${base}/sign-in`);
+  await other.fill("main [name=user]", "88.118.5/User_wang");
+  await other.fill("form:has([name=user]) [name=password]", "given by another");
+  await other.locator("form:has([name=user]) button[type=submit]").click();
+  await other.fill("form:has([name=user]) [name=password]", "given by another");
+  await other.fill("[name=newPassword]", "known to himself alone");
+  // That the first try was refused is no fault.
+  other.faults.length = 0;
+  await other.locator("form:has([name=user]) button[type=submit]").click();
+  await other.waitForURL(`${base}/`);
+  await judge(other, "the user's own overview");
+  await other.context().close();
 });
 
 test("every page is sound in both languages, light and dark, wide and narrow", async () => {

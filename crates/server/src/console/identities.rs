@@ -38,6 +38,9 @@ super::words::words! {
         "未填写则生成密钥对，私钥仅显示一次。";
     password: "First password", "初始密码";
     password_hint: "He chooses his own with it.", "首次登录须自行修改。";
+    set_password: "Give this password", "重设密码";
+    no_second: "Take the second factor away", "移除双因素";
+    import: "Or a group of another enterprise, by its handle", "或引入其他企业的身份组（填写其标识）";
     members: "Members", "成员";
     members_hint: "one in each line", "每行一个";
     make: "Make", "新建";
@@ -214,6 +217,7 @@ fn forms(visit: &Visit<'_>, prefix: &str) -> Markup {
                 textarea class="code" name="members" rows="3" spellcheck="false" {}
                 span class="hint" { (words.members_hint) }
             }
+            (text("import", words.import, ""))
         }))
     }
 }
@@ -232,6 +236,7 @@ pub(super) async fn act(visit: &Visit<'_>) -> Response {
     let body = match order {
         "add" | "remove" => json!({"action": order, "members": lines(visit)}),
         "addRole" | "removeRole" => json!({"action": order, "role": visit.field("role")}),
+        "setPassword" => json!({"action": order, "password": visit.form.first("password")}),
         "renewKey" => match visit.field("publicKey") {
             Some(key) => json!({"action": order, "publicKey": key}),
             None => json!({"action": order, "makeKey": {}}),
@@ -259,6 +264,10 @@ async fn make(visit: &Visit<'_>, kind: &str) -> Result<Told, Trouble> {
         if let Some(text) = visit.field(name) {
             body.insert(name.to_owned(), Json::from(text));
         }
+    }
+    if let (Some(group), "group") = (visit.field("import"), kind) {
+        let body = json!({"prefix": visit.field("prefix"), "import": group});
+        return visit.send(Method::POST, GROUPS, &body).await;
     }
     if kind == "group" {
         body.insert("members".to_owned(), Json::from(lines(visit)));
@@ -341,18 +350,8 @@ fn identity(visit: &Visit<'_>, handle: &str, json: &Json) -> Markup {
         form class="card fields" method="post" action="/identities" {
             (frame::token(visit))
             input type="hidden" name="handle" value=(handle);
-            @if is_user {
-                label {
-                    span { (words.role) }
-                    select name="role" { @for role in ROLES { option value=(role) { (role) } } }
-                }
-                div class="actions" {
-                    button type="submit" class="button" name="do" value="addRole" { (words.give) }
-                    button type="submit" class="button" name="do" value="removeRole" {
-                        (words.take)
-                    }
-                }
-            } @else {
+            @if is_user { (of_user(words)) }
+            @else {
                 p class="hint" { (words.renew_text) " " (words.public_hint) }
                 label {
                     span { (words.public) }
@@ -372,6 +371,35 @@ fn identity(visit: &Visit<'_>, handle: &str, json: &Json) -> Markup {
                         (words.disable)
                     }
                 }
+            }
+        }
+    }
+}
+
+/// What is done with a user.
+fn of_user(words: &Words) -> Markup {
+    html! {
+        label {
+            span { (words.role) }
+            select name="role" { @for role in ROLES { option value=(role) { (role) } } }
+        }
+        div class="actions" {
+            button type="submit" class="button" name="do" value="addRole" { (words.give) }
+            button type="submit" class="button" name="do" value="removeRole" {
+                (words.take)
+            }
+        }
+        label {
+            span { (words.password) }
+            input type="password" name="password" autocomplete="new-password";
+            span class="hint" { (words.password_hint) }
+        }
+        div class="actions" {
+            button type="submit" class="button" name="do" value="setPassword" {
+                (words.set_password)
+            }
+            button type="submit" class="button" name="do" value="removeSecondFactor" {
+                (words.no_second)
             }
         }
     }

@@ -112,12 +112,7 @@ async fn begin(
     rows: Vec<u8>,
 ) -> Result<Told, Trouble> {
     if rows.iter().all(u8::is_ascii_whitespace) {
-        let message = words(visit.lang).nothing.to_owned();
-        return Err(Trouble {
-            status: 400,
-            message,
-            fields: Vec::new(),
-        });
+        return Err(Trouble::new(words(visit.lang).nothing));
     }
     let of = |name: &str| said.first(name).unwrap_or_default().trim();
     let kind = match of("format") {

@@ -102,7 +102,7 @@ fn administrator(visit: &Visit<'_>) -> Markup {
             label {
                 span { (words.password) }
                 input type="password" name="password" required autocomplete="new-password"
-                    minlength="12";
+                    minlength="10";
             }
             p { button type="submit" class="button strong" { (words.make) } }
         }
@@ -178,14 +178,7 @@ pub(super) async fn choose(visit: &Visit<'_>) -> Response {
     if visit.field("setupCode").is_some() {
         return match sign::set_up(visit).await {
             Ok(response) => response,
-            Err(message) => {
-                let trouble = Trouble {
-                    status: 422,
-                    message,
-                    fields: Vec::new(),
-                };
-                page(visit, Some(&trouble)).await
-            }
+            Err(trouble) => page(visit, Some(&trouble)).await,
         };
     }
     let name = visit.field("example").unwrap_or_default();

@@ -11,7 +11,7 @@ use maud::{Markup, html};
 use serde_json::{Value as Json, json};
 
 use super::frame::{self, Tab, head};
-use super::visit::{LANG, THEME, Theme, Visit, lead, lead_with_cookie, own_place};
+use super::visit::{LANG, THEME, Theme, Trouble, Visit, lead, lead_with_cookie, own_place};
 use crate::http::inside;
 use crate::login::{COOKIE, KEY_INDEX};
 
@@ -33,6 +33,9 @@ super::words::words! {
     user: "User", "用户";
     user_hint: "Handle of the user, for example 88.118.5/User_li", "用户标识，例如 88.118.5/User_li";
     password: "Password", "密码";
+    own_password: "A password of your own", "您自己的新密码";
+    own_password_hint: "The first one was given by somebody else: choose another, of at least ten \
+        characters.", "初始密码由他人设置，请另设至少十个字符的新密码。";
     second: "Code of the second factor, if there is one", "双因素验证码（如已启用）";
     others: "Other ways: a secret key, or a private key", "其他方式：密钥口令或私钥签名";
     by_secret: "With a secret key", "使用密钥口令";
@@ -55,11 +58,19 @@ super::words::words! {
 
 /// The page to sign in.
 pub(super) fn show(visit: &Visit<'_>) -> Response {
-    let content = form(visit, None);
+    let content = form(visit, None, Wants::Nothing);
     frame::page(visit, Tab::None, words(visit.lang).title, &content)
 }
 
-fn form(visit: &Visit<'_>, failed: Option<&str>) -> Markup {
+/// What a user has to add to his password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wants {
+    Nothing,
+    /// Another password, since somebody else has chosen the one he has.
+    Password,
+}
+
+fn form(visit: &Visit<'_>, failed: Option<&str>, wants: Wants) -> Markup {
     let words = words(visit.lang);
     let back = own_place(visit.field("back").or_else(|| visit.asked("back")));
     html! {
@@ -72,7 +83,7 @@ fn form(visit: &Visit<'_>, failed: Option<&str>) -> Markup {
                 }
             }
             @if visit.may_sign_in() {
-                (password_form(visit, back))
+                (password_form(visit, back, wants))
                 details open[visit.field("identity").is_some()] {
                     summary { (words.others) }
                     div class="stack" { (key_forms(visit, back)) }
@@ -87,7 +98,7 @@ fn form(visit: &Visit<'_>, failed: Option<&str>) -> Markup {
     }
 }
 
-fn password_form(visit: &Visit<'_>, back: &str) -> Markup {
+fn password_form(visit: &Visit<'_>, back: &str, wants: Wants) -> Markup {
     let words = words(visit.lang);
     html! {
         form class="card fields" method="post" action="/sign-in" {
@@ -102,6 +113,14 @@ fn password_form(visit: &Visit<'_>, back: &str) -> Markup {
             label {
                 span { (words.password) }
                 input type="password" name="password" required autocomplete="current-password";
+            }
+            @if wants == Wants::Password {
+                label {
+                    span { (words.own_password) }
+                    input type="password" name="newPassword" required minlength="10"
+                        autocomplete="new-password";
+                    span class="hint" { (words.own_password_hint) }
+                }
             }
             label {
                 span { (words.second) }
@@ -155,16 +174,21 @@ pub(super) async fn sign_in(visit: &Visit<'_>) -> Response {
         _ if visit.field("user").is_some() => by_password(visit).await,
         (Some(secret), _) => {
             let token = inside::sign_in(visit.node, visit.peer, identity, secret).await;
-            token.map(|token| token.as_str().to_owned())
+            token
+                .map(|token| token.as_str().to_owned())
+                .map_err(Trouble::new)
         }
-        (None, Some(signature)) => by_signature(visit, identity, signature).await,
+        (None, Some(signature)) => {
+            let token = by_signature(visit, identity, signature).await;
+            token.map_err(Trouble::new)
+        }
         (None, None) => match key_of(identity) {
             Ok(key) => {
                 let nonce = visit.node.login_challenge(&key, visit.peer.ip());
                 let content = answer_form(visit, identity, &nonce);
                 return frame::page(visit, Tab::None, words(visit.lang).title, &content);
             }
-            Err(why) => Err(why),
+            Err(why) => Err(Trouble::new(why)),
         },
     };
     match begun {
@@ -173,15 +197,16 @@ pub(super) async fn sign_in(visit: &Visit<'_>) -> Response {
             lead_with_cookie(back, COOKIE, &token, GUARDED)
         }
         Err(why) => {
-            let content = form(visit, Some(&why));
+            let content = form(visit, Some(&why.message), why.wants());
             let status = StatusCode::UNAUTHORIZED;
             frame::page_with(visit, status, Tab::None, words(visit.lang).title, &content)
         }
     }
 }
 
-/// By the password of a user, with the code of his second factor if he has one.
-async fn by_password(visit: &Visit<'_>) -> Result<String, String> {
+/// By the password of a user, with the code of his second factor if he has one. If he has chosen
+/// another password with it, by that one.
+async fn by_password(visit: &Visit<'_>) -> Result<String, Trouble> {
     let mut body = json!({
         "user": visit.field("user"),
         "password": visit.form.first("password"),
@@ -189,19 +214,35 @@ async fn by_password(visit: &Visit<'_>) -> Result<String, String> {
     if let Some(code) = visit.field("code") {
         body["code"] = Json::from(code);
     }
+    if let Some(new) = visit.form.first("newPassword") {
+        body["newPassword"] = Json::from(new);
+        visit
+            .send(Method::POST, "/api/v2/login/own-password", &body)
+            .await?;
+        body = json!({"user": visit.field("user"), "password": new});
+    }
     token(visit, "/api/v2/login/password", &body).await
 }
 
 /// The token that a login at the API gives.
-async fn token(visit: &Visit<'_>, target: &str, body: &Json) -> Result<String, String> {
-    let told = visit.send(Method::POST, target, body).await;
-    let told = told.map_err(|trouble| trouble.message)?;
+async fn token(visit: &Visit<'_>, target: &str, body: &Json) -> Result<String, Trouble> {
+    let told = visit.send(Method::POST, target, body).await?;
     let token = told.json["token"].as_str().map(str::to_owned);
-    token.ok_or_else(|| "the node gave no token".to_owned())
+    token.ok_or_else(|| Trouble::new("the node gave no token"))
+}
+
+impl Trouble {
+    /// What somebody who gave his password has to add to it.
+    fn wants(&self) -> Wants {
+        match self.of("newPassword") {
+            Some(_) => Wants::Password,
+            None => Wants::Nothing,
+        }
+    }
 }
 
 /// Makes the first administrator of a new node by the code in its folder, and signs him in.
-pub(super) async fn set_up(visit: &Visit<'_>) -> Result<Response, String> {
+pub(super) async fn set_up(visit: &Visit<'_>) -> Result<Response, Trouble> {
     let prefix = visit.field("prefix").unwrap_or_default();
     let name = visit.field("user").unwrap_or_default();
     let body = json!({

@@ -328,6 +328,15 @@ pub(super) struct Trouble {
 }
 
 impl Trouble {
+    /// What went wrong before the API was asked.
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self {
+            status: 422,
+            message: message.into(),
+            fields: Vec::new(),
+        }
+    }
+
     /// What is wrong with this field.
     pub(super) fn of(&self, field: &str) -> Option<&str> {
         let found = self.fields.iter().find(|(name, _)| name == field);
