@@ -141,18 +141,14 @@ async fn content(visit: &Visit<'_>, handle: &str, shown: &Shown) -> Markup {
     html! {
         (head(handle, "", Some(actions)))
         @if visit.asked("done").is_some() { p class="notice" role="status" { (words.done) } }
-        div class="two wide-left" {
-            div class="stack" {
-                @if let Some(it) = &registered { (says(it, words)) }
-                section class="card" aria-labelledby="values" {
-                    h2 id="values" { (words.values) }
-                    (values(visit, handle, shown))
-                }
-            }
-            div class="stack" {
-                (codes(visit, handle, words))
-                @if let Some(handle) = &parsed { (seal(visit, handle, shown).await) }
-            }
+        div class={ "two" (if registered.is_some() { " wide-left" } else { "" }) } {
+            @if let Some(it) = &registered { (says(it, words)) }
+            (codes(visit, handle, words))
+            @if let Some(handle) = &parsed { (seal(visit, handle, shown).await) }
+        }
+        section class="card" aria-labelledby="values" {
+            h2 id="values" { (words.values) }
+            (values(visit, handle, shown))
         }
         @if let Some(graph) = graph {
             section class="card" aria-labelledby="links" { h2 id="links" { (words.links) } (graph) }
@@ -180,11 +176,22 @@ fn says(it: &Registered, words: &Words) -> Markup {
             dl class="facts" {
                 @for field in fields(&it.definition) {
                     @let value = &it.values[field["name"].as_str().unwrap_or_default()];
-                    @if !value.is_null() { div { dt { (label(field)) } dd { (said(value)) } } }
+                    @if field["kind"]["type"] == "reference" {
+                        @let targets = said(value);
+                        @for target in targets.split("; ").filter(|target| !target.is_empty()) {
+                            div { dt { (label(field)) } dd { (link(target)) } }
+                        }
+                    } @else if !value.is_null() {
+                        div { dt { (label(field)) } dd { (said(value)) } }
+                    }
                 }
             }
         }
     }
+}
+
+fn link(handle: &str) -> Markup {
+    html! { a class="handle" href=(place("/record", &[("handle", handle)])) { (handle) } }
 }
 
 fn codes(visit: &Visit<'_>, handle: &str, words: &Words) -> Markup {
