@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A nonce is wanted for this identity.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ChallengeRequest {
     /// `index:handle` of the key, or the handle alone for index 300.
@@ -12,6 +13,7 @@ pub struct ChallengeRequest {
 
 /// A nonce.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ChallengeAnswer {
     /// What is to be signed, in UTF-8.
     pub nonce: String,
@@ -19,6 +21,7 @@ pub struct ChallengeAnswer {
 
 /// A nonce that was signed.
 #[derive(Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SignatureRequest {
     /// As in the challenge.
@@ -29,6 +32,7 @@ pub struct SignatureRequest {
 
 /// A login.
 #[derive(Clone, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TokenAnswer {
     /// Who has logged in: `index:handle` of the key that proved it.
     pub identity: String,
@@ -38,6 +42,7 @@ pub struct TokenAnswer {
 
 /// Who is logged in.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct WhoAnswer {
     /// `index:handle` of the key that proved it.
     pub identity: String,

@@ -3,7 +3,10 @@
 //! What a template says has the form in which it is stored, and is a parameter here.
 
 pub mod categories;
+pub mod changes;
+pub mod graph;
 pub mod jobs;
+pub mod statistics;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
@@ -12,6 +15,11 @@ use serde_json::{Map, Value as Json};
 
 /// A template that is to be made.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(rename = "NewTemplate")
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewTemplate<D> {
     /// The prefix under which it stands.
@@ -20,7 +28,7 @@ pub struct NewTemplate<D> {
     #[serde(default)]
     pub code: Option<String>,
     /// What it says: this, or `schema`.
-    #[serde(default = "none")]
+    #[serde(default = "none::<D>")]
     pub definition: Option<D>,
     /// What it says, as JSON Schema.
     #[serde(default)]
@@ -29,10 +37,15 @@ pub struct NewTemplate<D> {
 
 /// What a template is to say from now on.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(rename = "ChangedTemplate")
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChangedTemplate<D> {
     /// What it says: this, or `schema`.
-    #[serde(default = "none")]
+    #[serde(default = "none::<D>")]
     pub definition: Option<D>,
     /// What it says, as JSON Schema.
     #[serde(default)]
@@ -57,6 +70,7 @@ pub struct FileAnswer {
 
 /// What is to be done with a template.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "action", rename_all = "camelCase", deny_unknown_fields)]
 pub enum TemplateAction {
     /// Have it registered by.
@@ -77,6 +91,11 @@ pub enum TemplateAction {
 
 /// A template.
 #[derive(Debug, Serialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(rename = "TemplateAnswer")
+)]
 #[serde(rename_all = "camelCase")]
 pub struct TemplateAnswer<D, S> {
     /// Its handle.
@@ -94,6 +113,7 @@ pub struct TemplateAnswer<D, S> {
 
 /// Handles of templates or registrations.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PageAnswer {
     /// The handles.
@@ -107,6 +127,7 @@ pub struct PageAnswer {
 
 /// A registration that is to be made.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewRegistration {
     /// The template.
@@ -119,11 +140,12 @@ pub struct NewRegistration {
 }
 
 /// What is said of a thing.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Row {
     /// Its handle; made by the rule of the template if it is missing.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handle: Option<String>,
     /// The values of the fields by their names.
     pub fields: Map<String, Json>,
@@ -131,6 +153,7 @@ pub struct Row {
 
 /// What is changed of a registration.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChangedRegistration {
     /// The values of the fields by their names.
@@ -139,6 +162,7 @@ pub struct ChangedRegistration {
 
 /// A registration.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RegistrationAnswer<'a> {
     /// Its handle.
@@ -154,6 +178,7 @@ pub struct RegistrationAnswer<'a> {
 
 /// That a change was made, or would have been.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DoneAnswer {
     /// What was changed.
@@ -167,6 +192,7 @@ pub struct DoneAnswer {
 
 /// What came of a change.
 #[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
     /// The record was, or would be, created.
@@ -186,6 +212,7 @@ pub const ROWS_MAX: usize = 2_000;
 
 /// Many registrations by one template.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Bulk {
     /// The template.
@@ -202,6 +229,7 @@ pub struct Bulk {
 
 /// What a registration in bulk does.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum Mode {
     /// Makes it; refused if it is there.
@@ -215,6 +243,7 @@ pub enum Mode {
 
 /// What came of a registration in bulk.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct BulkAnswer {
     /// Whether nothing was to be made.
@@ -229,6 +258,7 @@ pub struct BulkAnswer {
 
 /// What came of one row.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RowAnswer {
     /// The number of the row, counted from 1. In CSV the head is no row.
@@ -423,6 +453,7 @@ pub enum NoticeAccess {
 
 /// Why a request was not answered with what it asked for (RFC 9457).
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Problem<'a> {
     /// The kind of problem; `about:blank`, since the status says it.
@@ -446,6 +477,7 @@ pub struct Problem<'a> {
 
 /// What was wrong with a field, of a registration or of a template.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct FieldProblem {
     /// The field.

@@ -25,7 +25,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use crate::config::Config;
 use crate::errand::Errands;
 use crate::files::Files;
-use crate::http::{Claims, Counters, Exports, Jobs, RequestIds};
+use crate::http::{Claims, RequestIds, V2};
 use crate::key::{KeyError, ServerKey};
 use crate::limit::{Connections, Meter};
 use crate::log::Throttle;
@@ -103,12 +103,8 @@ pub struct Node {
     pub(crate) claims: Claims,
     /// Who is logged in.
     pub(crate) logins: Logins,
-    /// Imports that were sent over HTTP.
-    pub(crate) jobs: Jobs,
-    /// Exports over HTTP that are under way.
-    pub(crate) exports: Exports,
-    /// Numbers that are reserved for suffixes.
-    pub(crate) counters: Counters,
+    /// What `/api/v2` keeps between requests.
+    pub(crate) v2: V2,
     /// The numbers by which the log knows requests over HTTP.
     pub(crate) request_ids: RequestIds,
     /// Files that registrations name.
@@ -175,9 +171,7 @@ impl Node {
             request_ids: RequestIds::from(u64::from_be_bytes(run)),
             claims: Claims::default(),
             logins: Logins::default(),
-            counters: Counters::default(),
-            exports: Exports::default(),
-            jobs: Jobs::open(config.jobs_folder()),
+            v2: V2::open(&config),
             errands: Errands::new(config.administration.challenge_time.0),
             files: Files::new(config.files.clone()),
             config: ArcSwap::from_pointee(config),

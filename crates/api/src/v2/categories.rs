@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The categories of a prefix.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CategoriesAnswer {
     /// The prefix.
@@ -14,6 +15,7 @@ pub struct CategoriesAnswer {
 
 /// A category.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CategoryAnswer {
     /// Its number, which stays.
@@ -33,6 +35,7 @@ pub struct CategoryAnswer {
 
 /// A category that is to be made.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewCategory {
     /// The prefix whose templates it is for.
@@ -51,6 +54,7 @@ pub struct NewCategory {
 
 /// What is changed of a category; what is not named stays.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChangedCategory {
     /// How people call it.

@@ -6,6 +6,7 @@ use super::{FieldProblem, Mode};
 
 /// Where a job is in its life.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum JobState {
     /// Others are before it.
@@ -24,6 +25,7 @@ pub enum JobState {
 
 /// A job.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct JobAnswer {
     /// Its name.
@@ -60,6 +62,7 @@ pub struct JobAnswer {
 
 /// Jobs.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct JobsAnswer {
     /// Those of the caller, the latest first.
@@ -68,6 +71,7 @@ pub struct JobsAnswer {
 
 /// What is to be done with a job.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "action", rename_all = "camelCase", deny_unknown_fields)]
 pub enum JobAction {
     /// Stop it for good. What was made stays.
@@ -78,6 +82,7 @@ pub enum JobAction {
 
 /// A row that was refused.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct JobFault {
     /// The number of the row, counted from 1.

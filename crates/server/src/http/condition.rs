@@ -5,9 +5,9 @@
 //! checked in the same step as the change, so of two clients that have read the same version one
 //! succeeds.
 
-use axum::http::HeaderValue;
 use axum::http::header::{ETAG, IF_MATCH, IF_NONE_MATCH};
-use axum::response::Response;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
 use guantong_core::admin::Expected;
 use guantong_proto::HandleRef;
 use guantong_proto::message::ResponseCode;
@@ -61,6 +61,30 @@ pub(super) fn version(node: &Node, handle: &str) -> Option<u64> {
     let handle = HandleRef::parse(handle).ok()?;
     let record = node.store.record(handle).ok()??;
     Some(record.version())
+}
+
+/// The answer with the tag of the version, or that it is what the caller knows by that tag (RFC
+/// 9110, 13.1.2). For what everybody sees alike as long as the record is what it is.
+pub(super) fn known(asked: &Asked, answer: Response, version: Option<u64>) -> Response {
+    let tagged = tagged(answer, version);
+    let tag = tagged.headers().get(ETAG).and_then(|tag| tag.to_str().ok());
+    let known = asked.header(IF_NONE_MATCH).unwrap_or_default();
+    let is_known = tag.is_some_and(|tag| {
+        let mut known = known
+            .split(',')
+            .map(|known| known.trim().trim_start_matches("W/"));
+        known.any(|known| known == tag)
+    });
+    match is_known {
+        true => {
+            let mut answer = StatusCode::NOT_MODIFIED.into_response();
+            answer
+                .headers_mut()
+                .extend(tagged.headers().get(ETAG).cloned().map(|tag| (ETAG, tag)));
+            answer
+        }
+        false => tagged,
+    }
 }
 
 /// The answer with the tag of the version.

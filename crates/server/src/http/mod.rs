@@ -57,7 +57,7 @@ pub(crate) use self::once::Answers;
 pub(crate) use self::params::Params;
 use self::path::Target;
 pub(crate) use self::quick::{RequestIds, answer as quick_answer, write as write_quick_answer};
-pub(crate) use self::v2::{Claims, Counters, Exports, Jobs};
+pub(crate) use self::v2::{Claims, V2};
 use crate::listen::{Peer, console, host};
 use crate::node::Node;
 
@@ -107,7 +107,7 @@ async fn answer(State(node): State<Arc<Node>>, request: Request) -> Response {
     };
     let asked = match Asked::read(&node, parts, body).await {
         Ok(asked) => asked,
-        Err((asked, failure)) => return finish(&asked, failure.into_json(&asked)),
+        Err((asked, failure)) => return finish(&asked, refusal(&asked, failure)),
     };
     if let Some(file) = file {
         return finish(&asked, upload(&node, &asked, file).await);
@@ -125,8 +125,8 @@ async fn answer(State(node): State<Arc<Node>>, request: Request) -> Response {
     let known = match asked.method {
         Method::GET | Method::HEAD | Method::POST => true,
         Method::PUT | Method::DELETE => matches!(target, Target::Api(_)),
-        Method::PATCH => matches!(target, Target::Api(path) if path.starts_with(v2::AREA)),
-        _ => false,
+        // It says itself which methods there are.
+        _ => is_v2(&asked),
     };
     if !known {
         let message = format!("the method {} is not supported here", asked.method);
@@ -138,10 +138,7 @@ async fn answer(State(node): State<Arc<Node>>, request: Request) -> Response {
             Ok(response) => response,
             Err(failure) => {
                 let error = failure.proof_error().map(str::to_owned);
-                let response = match path.starts_with(v2::AREA) {
-                    true => failure.into_problem(&asked, Vec::new()),
-                    false => failure.into_json(&asked),
-                };
+                let response = refusal(&asked, failure);
                 offer(&node, &asked, error.as_deref(), response)
             }
         },
@@ -173,6 +170,18 @@ async fn upload(node: &Node, asked: &Asked, body: Body) -> Response {
             let response = failure.into_problem(asked, Vec::new());
             offer(node, asked, error.as_deref(), response)
         })
+}
+
+fn is_v2(asked: &Asked) -> bool {
+    matches!(Target::of(asked.path()), Target::Api(path) if path.starts_with(v2::AREA))
+}
+
+/// A failure of the API, in the form of the version that was asked.
+fn refusal(asked: &Asked, failure: Failure) -> Response {
+    match is_v2(asked) {
+        true => failure.into_problem(asked, Vec::new()),
+        false => failure.into_json(asked),
+    }
 }
 
 /// A 401 offers the Handle scheme as well, with a session to prove something in (8.5).

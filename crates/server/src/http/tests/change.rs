@@ -58,7 +58,7 @@ pub(super) fn basic(user: &str, secret: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{secret}")))
 }
 
-pub(super) async fn send(
+pub(in crate::http) async fn send(
     method: Method,
     path: &str,
     headers: &[(&str, &str)],

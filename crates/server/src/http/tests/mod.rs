@@ -2,7 +2,7 @@
 
 mod api;
 mod batch;
-mod change;
+pub(super) mod change;
 mod enterprise;
 mod grant_matrix;
 mod grants;

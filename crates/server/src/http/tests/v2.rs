@@ -3,6 +3,7 @@
 mod categories;
 mod counters;
 mod jobs;
+mod views;
 
 use axum::http::Method;
 use guantong_proto::data::{Admin, AdminPermissions};

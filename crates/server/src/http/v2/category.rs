@@ -57,7 +57,7 @@ async fn show(node: &Node, asked: &Asked) -> Result<Response, Problem> {
         categories: forms(&categories),
     };
     let answer = json(asked, StatusCode::OK, &form);
-    Ok(condition::tagged(answer, version))
+    Ok(condition::known(asked, answer, version))
 }
 
 /// The categories that the caller may see.

@@ -11,10 +11,11 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
+use guantong_api::v2::Row;
 use guantong_core::template::{HANDLE_COLUMN, HANDLE_TYPE, Template, safe_cell};
 use guantong_proto::Handle;
 use guantong_proto::message::ResponseCode;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Map, Value as Json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
@@ -68,7 +69,7 @@ pub(super) async fn answer(node: &Arc<Node>, asked: &Asked) -> Result<Response, 
     page::may_list(node, asked, &named.borrow().prefix_handle()).await?;
     let (template, _) = sought::template(node, &named)?;
     sought::have_indexes(node).await?;
-    let place = node.exports.0.clone().try_acquire_owned().map_err(|_| {
+    let place = node.v2.exports.0.clone().try_acquire_owned().map_err(|_| {
         let message = format!("{EXPORTS_MAX} exports are under way; try again later");
         Failure::new(ResponseCode::SERVER_TOO_BUSY, message)
     })?;
@@ -168,8 +169,12 @@ impl Walk {
         let fields = self.template.read(&values);
         match self.form {
             Form::Lines => {
-                let line = json!({"handle": handle.as_str(), "fields": fields});
-                into.extend(line.to_string().into_bytes());
+                let row = Row {
+                    handle: Some(handle.to_string()),
+                    fields,
+                };
+                // Texts, numbers and lists of them are always written.
+                into.extend(serde_json::to_vec(&row).unwrap_or_default());
                 into.push(b'\n');
             }
             Form::Table => {

@@ -6,6 +6,9 @@
 //!  schemas        template   a template as JSON Schema
 //!  registrations  registration   create, show, change, delete; list and search are in page
 //!  jobs           jobs       imports of any length, in the background
+//!  changes        changes    what happens, as server-sent events
+//!  graph          graph      what refers to what
+//!  statistics     statistics   numbers
 //!  registrations/export  export   all of a template, as a stream
 //!  registrations/batch   bulk    many of them: JSON, JSON Lines, CSV
 //!  login          login      a signed nonce or a password gives a token
@@ -21,39 +24,73 @@
 
 mod bulk;
 pub(in crate::http) mod category;
+mod changes;
 mod counter;
+mod describe;
 pub(in crate::http) mod enterprise;
 mod export;
 mod file;
 pub(in crate::http) mod grant;
+mod graph;
 mod group;
 mod identity;
 mod jobs;
 pub(in crate::http) mod login;
 pub(in crate::http) mod notice;
+#[cfg(test)]
+mod openapi_tests;
 pub(in crate::http) mod page;
 pub(in crate::http) mod problem;
 pub(in crate::http) mod registration;
+mod routes;
 pub(in crate::http) mod sender;
 pub(in crate::http) mod sought;
+mod statistics;
 pub(in crate::http) mod template;
 
 use std::sync::Arc;
 
 use axum::http::Method;
+use axum::http::header::{ALLOW, HeaderValue};
 use axum::response::Response;
 use guantong_proto::message::ResponseCode;
 use serde::de::DeserializeOwned;
 
-pub(crate) use self::counter::Counters;
-pub(crate) use self::export::Exports;
+use self::changes::Streams;
+use self::counter::Counters;
+use self::export::Exports;
 pub(in crate::http) use self::file::upload;
-pub(crate) use self::jobs::Jobs;
+use self::jobs::Jobs;
 use self::problem::Problem;
+use self::routes::Found;
 pub(crate) use self::sought::Claims;
+use self::statistics::Figures;
 use super::answer::Failure;
 use super::asked::Asked;
+use crate::config::Config;
 use crate::node::Node;
+
+/// What is kept between requests.
+#[derive(Debug)]
+pub(crate) struct V2 {
+    counters: Counters,
+    exports: Exports,
+    figures: Figures,
+    jobs: Jobs,
+    streams: Streams,
+}
+
+impl V2 {
+    pub(crate) fn open(config: &Config) -> Self {
+        Self {
+            counters: Counters::default(),
+            exports: Exports::default(),
+            figures: Figures::default(),
+            jobs: Jobs::open(config.jobs_folder()),
+            streams: Streams::default(),
+        }
+    }
+}
 
 /// What paths below `/api/` begin with that belong here.
 pub(super) const AREA: &str = "v2/";
@@ -64,6 +101,15 @@ pub(super) async fn answer(
     asked: &Asked,
     path: &str,
 ) -> Result<Response, Failure> {
+    match routes::find(&asked.method, path) {
+        Found::Route => {}
+        Found::Methods(methods) => return Ok(wrong_method(asked, &methods)),
+        Found::Nothing => {
+            let message = format!("there is no `/api/v2/{path}`; see `/api/v2/`");
+            let failure = Failure::new(ResponseCode::PROTOCOL_ERROR, message);
+            return Err(failure.with_status(404));
+        }
+    }
     if asked.method.is_safe() {
         return answered(node, asked, path).await;
     }
@@ -82,6 +128,9 @@ async fn answered(node: &Arc<Node>, asked: &Asked, path: &str) -> Result<Respons
     let answered = match path.split_once('/').unwrap_or((path, "")) {
         ("templates", rest) => template::answer(node, asked, rest).await,
         ("categories", rest) => category::answer(node, asked, rest).await,
+        ("changes", "") if asked.method.is_safe() => changes::answer(node, asked).await,
+        ("graph", rest) if asked.method.is_safe() => graph::answer(node, asked, rest).await,
+        ("statistics", "") if asked.method.is_safe() => statistics::answer(node, asked).await,
         ("jobs", rest) => jobs::answer(node, asked, rest).await,
         ("schemas", rest) => template::schema(node, asked, rest).await,
         ("files", rest) => file::answer(node, asked, rest).await,
@@ -95,17 +144,22 @@ async fn answered(node: &Arc<Node>, asked: &Asked, path: &str) -> Result<Respons
         ("identities", rest) => identity::answer(node, asked, rest).await,
         ("groups", rest) => group::answer(node, asked, rest).await,
         ("login", rest) => login::answer(node, asked, rest).await,
-        _ => {
-            let message = format!(
-                "there is no `/api/v2/{path}`; see `/api/v2/templates`, `/api/v2/schemas/`, \
-                 `/api/v2/categories`, `/api/v2/registrations`, \
-                 `/api/v2/grants`, `/api/v2/jobs`"
-            );
-            let failure = Failure::new(ResponseCode::PROTOCOL_ERROR, message);
-            Err(failure.with_status(404).into())
-        }
+        ("openapi.json", _) => Ok(describe::openapi(asked)),
+        _ => Ok(describe::list()),
     };
     answered.or_else(|problem| problem.into_answer(asked))
+}
+
+/// The refusal of a method that does nothing at a path (RFC 9110, 15.5.6).
+fn wrong_method(asked: &Asked, methods: &[&str]) -> Response {
+    let methods = methods.join(", ");
+    let message = format!("{} is not done here; there are {methods}", asked.method);
+    let failure = Failure::new(ResponseCode::OPERATION_NOT_SUPPORTED, message);
+    let mut response = failure.with_status(405).into_problem(asked, Vec::new());
+    if let Ok(methods) = HeaderValue::from_str(&methods) {
+        response.headers_mut().insert(ALLOW, methods);
+    }
+    response
 }
 
 /// The body as JSON of a known form.

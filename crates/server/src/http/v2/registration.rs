@@ -504,7 +504,7 @@ impl<'a> Writing<'a> {
                 self.may_mint
                     .get_or_try_init(|| self.may_create(prefix))
                     .await?;
-                node.counters.next(node, template, digits).await?
+                node.v2.counters.next(node, template, digits).await?
             }
         };
         let seed = Seed {

@@ -83,10 +83,8 @@ async fn show(node: &Node, asked: &Asked, rest: &str) -> Result<Response, Proble
         based_on: template.based_on().map(Handle::to_string),
         definition: template.definition(),
     };
-    Ok(condition::tagged(
-        json(asked, StatusCode::OK, &form),
-        version,
-    ))
+    let answer = json(asked, StatusCode::OK, &form);
+    Ok(condition::known(asked, answer, version))
 }
 
 //----------- Writing --------------------------------------------------------

@@ -115,7 +115,10 @@ async fn rows_of_other_forms_and_modes_are_taken() {
     let template = publish(&me, "modes").await;
     let query = format!("template={template}");
     let rows: Vec<_> = (0..5)
-        .map(|at| json!({"handle": format!("{PREFIX}/modes-{at}"), "fields": {"serial": format!("mo{at}")}}))
+        .map(|at| {
+            let fields = json!({"serial": format!("mo{at}")});
+            json!({"handle": format!("{PREFIX}/modes-{at}"), "fields": fields})
+        })
         .collect();
     let array = Json::from(rows.clone()).to_string();
     let tried = import(&me, &format!("{query}&dryRun"), "application/json", &array).await;

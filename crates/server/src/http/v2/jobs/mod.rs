@@ -67,7 +67,7 @@ fn owner(sender: &Sender) -> Option<String> {
 async fn list(node: &Arc<Node>, asked: &Asked) -> Result<Response, Problem> {
     let sender = Sender::of(node, asked).await?;
     let form = JobsAnswer {
-        jobs: node.jobs.of(owner(&sender).as_deref()),
+        jobs: node.v2.jobs.of(owner(&sender).as_deref()),
     };
     Ok(json(asked, StatusCode::OK, &form))
 }
@@ -75,7 +75,7 @@ async fn list(node: &Arc<Node>, asked: &Asked) -> Result<Response, Problem> {
 /// The job of this number, if it belongs to who asks. One of others is not there.
 async fn own(node: &Arc<Node>, asked: &Asked, id: &str) -> Result<(Sender, Arc<Job>), Problem> {
     let sender = Sender::of(node, asked).await?;
-    let job = node.jobs.find(id, owner(&sender).as_deref());
+    let job = node.v2.jobs.find(id, owner(&sender).as_deref());
     let job = job.ok_or_else(|| {
         let failure = Failure::new(
             ResponseCode::PROTOCOL_ERROR,
@@ -153,8 +153,8 @@ async fn import(node: &Arc<Node>, asked: &Asked) -> Result<Response, Problem> {
     let probe = Writing::new(node, asked, &sender, terms);
     probe.may_create(prefix).await?;
     sought::have_indexes(node).await?;
-    let begun = node.jobs.begin(node.random()).map_err(refused)?;
-    let octets = spool::take(asked, &begun, &node.jobs).await?;
+    let begun = node.v2.jobs.begin(node.random()).map_err(refused)?;
+    let octets = spool::take(asked, &begun, &node.v2.jobs).await?;
     let form = JobAnswer {
         id: begun.id.clone(),
         state: JobState::Waiting,
@@ -171,6 +171,7 @@ async fn import(node: &Arc<Node>, asked: &Asked) -> Result<Response, Problem> {
         detail: None,
     };
     let job = node
+        .v2
         .jobs
         .add(begun, form, format)
         .map_err(|error| disk(&error))?;
@@ -210,7 +211,7 @@ async fn act(node: &Arc<Node>, asked: &Asked, id: &str) -> Result<Response, Prob
 
 async fn forget(node: &Arc<Node>, asked: &Asked, id: &str) -> Result<Response, Problem> {
     let (_, job) = own(node, asked, id).await?;
-    node.jobs.forget(&job).map_err(refused)?;
+    node.v2.jobs.forget(&job).map_err(refused)?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

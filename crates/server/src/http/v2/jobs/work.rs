@@ -74,7 +74,7 @@ pub(super) fn start(
 ) {
     tokio::spawn(async move {
         // The semaphore is never closed; if it were, there would be one bound less.
-        let _place = node.jobs.places.acquire().await;
+        let _place = node.v2.jobs.places.acquire().await;
         let form = job.form();
         let terms = Terms {
             condition: None,
@@ -105,7 +105,7 @@ pub(super) fn start(
             }
         };
         tracing::info!(job = form.id, ?state, detail, "a job has come to its end");
-        node.jobs.end(&job, state, detail, node.now_ms());
+        node.v2.jobs.end(&job, state, detail, node.now_ms());
     });
 }
 
