@@ -27,6 +27,8 @@ pub(super) async fn answer(
         Method::POST => path == "batch" || path.starts_with(v2::AREA),
         _ => !asked.method.is_safe() && !path.starts_with("sessions"),
     };
+    // A method that does nothing at a path is refused as such, whatever else is said.
+    let is_change = is_change && v2::is_done(asked, path);
     match is_change && asked.headers.contains_key(once::KEY) {
         true => once::answer(node, asked, path).await,
         false => answer_now(node, asked, path).await,

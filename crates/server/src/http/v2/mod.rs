@@ -95,6 +95,15 @@ impl V2 {
 /// What paths below `/api/` begin with that belong here.
 pub(super) const AREA: &str = "v2/";
 
+/// Whether something is done at a path below `/api/` by the method of the request; paths of others
+/// are not known here.
+pub(super) fn is_done(asked: &Asked, path: &str) -> bool {
+    match path.strip_prefix(AREA) {
+        Some(path) => routes::find(&asked.method, path) == Found::Route,
+        None => true,
+    }
+}
+
 /// Answers a request below `/api/v2/`.
 pub(super) async fn answer(
     node: &Arc<Node>,

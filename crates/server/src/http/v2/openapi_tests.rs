@@ -468,6 +468,9 @@ async fn everything_that_is_described_answers() {
     let other = send(Method::DELETE, "/api/v2/templates", &[], "").await;
     assert_eq!(other.status, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(other.header("allow"), "GET, HEAD, POST");
+    let keyed = [("idempotency-key", "")];
+    let keyed = send(Method::PUT, "/api/v2/registrations", &keyed, "").await;
+    assert_eq!(keyed.status, StatusCode::METHOD_NOT_ALLOWED);
 }
 
 #[track_caller]

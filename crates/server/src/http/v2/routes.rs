@@ -166,7 +166,8 @@ pub(super) const ROUTES: &[Route] = &[
 
     route(("GET", "identities"), ("identities", "The identities of a prefix"),
         &["prefix", "after", "limit"], Nothing, (200, Any("application/json"))),
-    route(("POST", "identities"), ("identities", "Make an identity"), NEW, Object, (201, Any("application/json"))),
+    route(("POST", "identities"), ("identities", "Make an identity"),
+        NEW, Object, (201, Any("application/json"))),
     route(("GET", "identities/{handle}"), ("identities", "An identity"),
         &[], Nothing, (200, Any("application/json"))),
     route(("POST", "identities/{handle}"), ("identities", "Change an identity"),
@@ -176,7 +177,8 @@ pub(super) const ROUTES: &[Route] = &[
 
     route(("GET", "groups"), ("groups", "The groups of a prefix"),
         &["prefix", "after", "limit"], Nothing, (200, Any("application/json"))),
-    route(("POST", "groups"), ("groups", "Make a group"), NEW, Object, (201, Any("application/json"))),
+    route(("POST", "groups"), ("groups", "Make a group"),
+        NEW, Object, (201, Any("application/json"))),
     route(("GET", "groups/{handle}"), ("groups", "A group"),
         &[], Nothing, (200, Any("application/json"))),
     route(("POST", "groups/{handle}"), ("groups", "Change a group"),
