@@ -32,6 +32,7 @@ super::words::words! {
     grants: "Grants", "授权";
     identities: "Identities", "身份";
     prefixes: "Prefixes", "前缀";
+    enterprises: "Enterprises", "企业";
     audit: "Audit", "审计";
     settings: "Settings", "设置";
     missing: "There is no such page", "没有这个页面";
@@ -59,6 +60,7 @@ pub(super) enum Tab {
     Grants,
     Identities,
     Prefixes,
+    Enterprises,
     Audit,
     Settings,
     /// Pages that are no entry of the navigation.
@@ -75,6 +77,7 @@ impl Tab {
         Self::Grants,
         Self::Identities,
         Self::Prefixes,
+        Self::Enterprises,
         Self::Audit,
         Self::Settings,
     ];
@@ -90,6 +93,7 @@ impl Tab {
             Self::Grants => ("/grants", words.grants, KEYS),
             Self::Identities => ("/identities", words.identities, PERSON),
             Self::Prefixes => ("/prefixes", words.prefixes, TREE),
+            Self::Enterprises => ("/enterprises", words.enterprises, HOUSE),
             Self::Audit => ("/audit", words.audit, CLOCK),
             Self::Settings => ("/settings", words.settings, SLIDERS),
         }
@@ -102,6 +106,7 @@ const CODE: &str = "M3 3h5v5H3zM12 3h5v5h-5zM3 12h5v5H3zM12 12h2v2M17 12v5h-5";
 const KEYS: &str = "M11 9a4 4 0 1 1-8 0a4 4 0 0 1 8 0M10.5 11l6 5M14 13.5l-1.8 1.8";
 const PERSON: &str = "M13 7a3 3 0 1 1-6 0a3 3 0 0 1 6 0M4 17a6 6 0 0 1 12 0z";
 const TREE: &str = "M7 3h6v4H7zM2 13h6v4H2zM12 13h6v4h-6zM10 7v3M5 13v-3h10v3";
+const HOUSE: &str = "M4 17V4h7v13M11 8h5v9M2.5 17h15M6.5 7h2M6.5 10h2M6.5 13h2M13 11h1M13 14h1";
 const CLOCK: &str = "M17 10a7 7 0 1 1-14 0a7 7 0 0 1 14 0M10 6v4l3 2";
 const SLIDERS: &str = "M3 6h8M15 6h2M3 14h2M9 14h8M13 4v4M7 12v4";
 const SHEETS: &str = "M7 3h9v11H7zM4 6v11h9M9.5 6.5h4M9.5 9.5h4";

@@ -10,6 +10,7 @@
 //!  record  one record, and all about it: history, links (its graph), code
 //!  grants, identities, account   who may what, who proves it how, one's own password
 //!  prefixes, audit, settings   what the node answers for, who changed what, how it is set up
+//!  enterprises, enterprise   applications for a prefix below ours, and their review
 //!  import  many registrations from a file, in the background
 //!  labels  a sheet of codes for the printer       setup   from a fresh node to the first record
 //!  templates, designer   templates, and the form that makes them; examples to begin with
@@ -26,6 +27,8 @@ mod audit;
 mod chart;
 mod code;
 mod designer;
+mod enterprise;
+mod enterprises;
 mod examples;
 mod frame;
 mod grants;
@@ -116,6 +119,11 @@ async fn page(visit: &Visit<'_>) -> Response {
         ("/prefixes", true) => prefixes::act(visit).await,
         ("/audit", false) => audit::show(visit).await,
         ("/settings", false) => settings::show(visit).await,
+        ("/enterprises", false) => enterprises::list(visit).await,
+        ("/enterprise", false) => enterprise::show(visit).await,
+        ("/enterprise", true) => enterprise::act(visit).await,
+        ("/enterprise/edit", false) => enterprises::edit(visit).await,
+        ("/enterprise/edit", true) => enterprises::save(visit).await,
         ("/import", false) => import::show(visit).await,
         ("/import", true) => import::act(visit).await,
         ("/import/errors", false) => import::errors(visit).await,

@@ -1,6 +1,7 @@
 //! The console as a browser without script sees it, against a node of each test's own.
 
 mod admin;
+mod enterprise;
 mod grant;
 mod import;
 mod sign;
