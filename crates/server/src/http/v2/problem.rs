@@ -22,7 +22,8 @@ const UNPROCESSABLE: u16 = 422;
 /// Why a request is not answered with what it asked for.
 #[derive(Clone, Debug)]
 pub(in crate::http) struct Problem {
-    failure: Failure,
+    /// In a box, so that a result that is none costs little to hand on.
+    failure: Box<Failure>,
     errors: Vec<FieldProblem>,
     about: About,
 }
@@ -64,7 +65,7 @@ impl Problem {
             message: failure.message().to_owned(),
         }];
         Self {
-            failure,
+            failure: Box::new(failure),
             errors,
             about: About::Failure,
         }
@@ -87,7 +88,7 @@ impl Problem {
     /// The answer; a failure without fields is left to who asked, as it may need a challenge.
     pub(in crate::http) fn into_answer(self, asked: &Asked) -> Result<Response, Failure> {
         match self.errors.is_empty() {
-            true => Err(self.failure),
+            true => Err(*self.failure),
             false => Ok(self.failure.into_problem(asked, self.errors)),
         }
     }
@@ -102,7 +103,7 @@ impl Problem {
         };
         let failure = Failure::new(ResponseCode::INVALID_VALUE, message);
         Self {
-            failure: failure.with_status(UNPROCESSABLE),
+            failure: Box::new(failure.with_status(UNPROCESSABLE)),
             errors,
             about,
         }
@@ -112,7 +113,7 @@ impl Problem {
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
         Self {
-            failure,
+            failure: Box::new(failure),
             errors: Vec::new(),
             about: About::Failure,
         }
