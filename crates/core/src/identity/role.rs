@@ -1,8 +1,8 @@
 //! Roles (角色): groups under a prefix that its prefix record names.
 //!
-//! A role is in force once an HS_ADMIN value of `0.NA/P` names `200:P/Group_<role>`. What that value
-//! allows on the prefix record itself is what it says, for every software. What the role allows on
-//! records under the prefix is the table here:
+//! A role is in force once an HS_ADMIN value of `0.NA/P` names `200:P/Group_<role>`. What that
+//! value allows on the prefix record itself is what it says, for every software. What the role
+//! allows on records under the prefix is the table here:
 //!
 //! | role | on the prefix | on records under it |
 //! |---|---|---|

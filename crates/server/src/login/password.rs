@@ -1,7 +1,7 @@
 //! Logins by password (口令登录), with a second factor if the user has one.
 //!
-//! Hashing takes a core for tens of milliseconds and 19 MiB each time. It is done beside the threads
-//! that answer, by few at a time, and whoever finds too many waiting is told to come again.
+//! Hashing takes a core for tens of milliseconds and 19 MiB each time. It is done beside the
+//! threads that answer, by few at a time, and whoever finds too many waiting is told to come again.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
