@@ -140,6 +140,7 @@ impl Categories {
     }
 
     /// The same with another one.
+    #[allow(clippy::should_implement_trait, reason = "a category is no sum")]
     pub fn add(mut self, new: Category) -> Result<Self, CategoryFault> {
         if self.get(&new.code).is_some() {
             return Err(CategoryFault::Twice { code: new.code });
