@@ -95,13 +95,17 @@ pub(super) async fn take(
     purpose: Purpose,
 ) -> Result<(FileName, Upload), Problem> {
     let mut parts = parts(node, asked, body)?;
-    while let Some(mut part) = parts.next_field().await.map_err(unreadable)? {
+    while let Some(mut part) = parts
+        .next_field()
+        .await
+        .map_err(|error| unreadable(&error))?
+    {
         if part.name() != Some(PART) {
             continue;
         }
         let name = name_of(node, known, part.file_name().unwrap_or_default())?;
         let mut incoming = node.files.receive(name).await?;
-        while let Some(octets) = part.chunk().await.map_err(unreadable)? {
+        while let Some(octets) = part.chunk().await.map_err(|error| unreadable(&error))? {
             incoming.write(&octets).await?;
         }
         return Ok(incoming.keep(purpose).await?);
@@ -181,8 +185,8 @@ fn refused(message: String) -> Problem {
         .into()
 }
 
-fn unreadable(error: multer::Error) -> Problem {
-    let status = match &error {
+fn unreadable(error: &multer::Error) -> Problem {
+    let status = match error {
         multer::Error::StreamSizeExceeded { .. } | multer::Error::FieldSizeExceeded { .. } => 413,
         _ => 400,
     };

@@ -22,7 +22,8 @@ pub(super) fn challenge(node: &Node, asked: &Asked) -> Said {
     if !matches!(asked.method, Method::GET | Method::HEAD) {
         return Err(unsupported(asked, "GET"));
     }
-    node.login_takes(&asked.peer).map_err(refused)?;
+    node.login_takes(&asked.peer)
+        .map_err(|error| refused(&error))?;
     let identity = application(param(asked, "handle")?)?;
     let nonce = node.login_challenge(&identity, asked.peer.address.ip());
     Ok(Some(nonce.into()))
@@ -33,7 +34,8 @@ pub(super) async fn verify(node: &Node, asked: &Asked) -> Said {
     if !matches!(asked.method, Method::GET | Method::POST) {
         return Err(unsupported(asked, "POST"));
     }
-    node.login_takes(&asked.peer).map_err(refused)?;
+    node.login_takes(&asked.peer)
+        .map_err(|error| refused(&error))?;
     let said: VerifyResponse = body(asked)?;
     let identity = application(wanted(said.handle.as_ref(), "handle")?)?;
     let signature = wanted(said.signature.as_ref(), "signature")?;
@@ -45,7 +47,7 @@ pub(super) async fn verify(node: &Node, asked: &Asked) -> Said {
     let token = node
         .login_answer(&identity, &signature, asked.peer.address.ip())
         .await;
-    let token = token.map_err(refused)?;
+    let token = token.map_err(|error| refused(&error))?;
     Ok(Some(json!({"token": token.as_str()})))
 }
 
@@ -67,8 +69,8 @@ fn application(text: &str) -> Result<Identity, Refusal> {
     }
 }
 
-fn refused(error: LoginError) -> Refusal {
-    let code = match &error {
+fn refused(error: &LoginError) -> Refusal {
+    let code = match error {
         LoginError::Plain => Code::Declined,
         _ => Code::AuthenticationFailed,
     };

@@ -25,7 +25,7 @@ pub(in crate::http) struct Problem {
     /// In a box, so that a result that is none costs little to hand on.
     failure: Box<Failure>,
     errors: Vec<FieldProblem>,
-    about: About,
+    about: Box<About>,
 }
 
 /// What a refusal is about, for those who have a code for it.
@@ -67,7 +67,7 @@ impl Problem {
         Self {
             failure: Box::new(failure),
             errors,
-            about: About::Failure,
+            about: Box::new(About::Failure),
         }
     }
 
@@ -105,7 +105,7 @@ impl Problem {
         Self {
             failure: Box::new(failure.with_status(UNPROCESSABLE)),
             errors,
-            about,
+            about: Box::new(about),
         }
     }
 }
@@ -115,7 +115,7 @@ impl From<Failure> for Problem {
         Self {
             failure: Box::new(failure),
             errors: Vec::new(),
-            about: About::Failure,
+            about: Box::new(About::Failure),
         }
     }
 }
@@ -187,7 +187,7 @@ impl From<WrongState> for Problem {
     fn from(error: WrongState) -> Self {
         let failure = Failure::new(ResponseCode::HANDLE_ALREADY_EXISTS, error.to_string());
         Self {
-            about: About::State,
+            about: Box::new(About::State),
             ..failure.into()
         }
     }
