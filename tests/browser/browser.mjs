@@ -39,12 +39,12 @@ export const open = async (browser, { width = 1280, lang = "en", theme = "light"
   return page;
 };
 
-export const signIn = async (page) => {
+export const signIn = async (page, who = "300:88.118.5/clerk", secret = "opensesame") => {
   await page.goto(`${base}/sign-in`);
   await page.locator("main summary").click();
   const form = page.locator("form:has(input[name=secret])");
-  await form.locator("input[name=identity]").fill("300:88.118.5/clerk");
-  await form.locator("input[name=secret]").fill("opensesame");
+  await form.locator("input[name=identity]").fill(who);
+  await form.locator("input[name=secret]").fill(secret);
   await form.locator("button[type=submit]").click();
   await page.waitForURL(`${base}/`);
 };

@@ -34,8 +34,7 @@ super::words::words! {
     handle: "Identifier begins with", "标识以此开头";
     by: "Who", "操作者";
     by_hint: "part of the identity", "身份标识的一部分";
-    from_hint: "part of the address or way, such as https or 192.0.2.",
-        "地址或方式的一部分，如 https、192.0.2.";
+    from_hint: "address or way", "地址或方式";
     what: "What", "操作";
     everything: "everything", "全部";
     search: "Show", "查询";

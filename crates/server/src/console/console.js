@@ -194,4 +194,7 @@ document.querySelectorAll("[data-kind-choice]").forEach((choice) => {
   }
   const waiting = document.querySelector("[data-again]");
   if (waiting) setTimeout(() => location.replace(waiting.dataset.again), 1500);
+  // A narrow screen shows a part of the navigation: that with the page.
+  const here = document.querySelector(".pages [aria-current]");
+  if (here) here.scrollIntoView({ block: "nearest", inline: "center" });
 })();

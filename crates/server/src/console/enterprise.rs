@@ -94,7 +94,9 @@ fn content(visit: &Visit<'_>, handle: &str, told: &Json, trouble: Option<&Troubl
     let prefix = form["prefix"].as_str().unwrap_or_default();
     let actions = html! {
         @if matches!(found, "applied" | "rejected") {
-            a class="button" href=(place("/enterprise/edit", &[("handle", handle)])) { (words.amend) }
+            a class="button" href=(place("/enterprise/edit", &[("handle", handle)])) {
+                (words.amend)
+            }
         }
         @if matches!(found, "delegated" | "hosted") {
             @let of_prefix = format!("0.NA/{prefix}");
@@ -162,7 +164,10 @@ fn steps(visit: &Visit<'_>, handle: &str, found: &str, prefix: &str) -> Markup {
             words.approve_text,
             "button strong",
             html! {
-                label { span { (words.prefix) } input name="prefix" spellcheck="false" value=(wanted); }
+                label {
+                    span { (words.prefix) }
+                    input name="prefix" spellcheck="false" value=(wanted);
+                }
             },
         ),
         (

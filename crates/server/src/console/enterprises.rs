@@ -43,7 +43,8 @@ super::words::words! {
     other: "another", "其他";
     number: "Its number", "证件号码";
     wanted: "Prefix that it wants", "申请的前缀";
-    wanted_hint: "Your prefix, a point, and 1 to 20 digits or letters.", "您的前缀加点号，再加 1 至 20 位数字或字母。";
+    wanted_hint: "Your prefix, a point, and 1 to 20 digits or letters.",
+        "您的前缀加点号，再加 1 至 20 位数字或字母。";
     user: "Name of its first user", "首个用户名";
     contact: "Whom to ask", "联系人";
     phone: "Telephone", "电话";
@@ -101,7 +102,8 @@ pub(super) async fn list(visit: &Visit<'_>) -> Response {
     let content = html! {
         (head(words.title, words.lead, (!prefix.is_empty()).then_some(actions)))
         @if prefix.is_empty() {
-            (frame::empty(words.no_prefix, words.no_prefix_text, Some(("/prefixes", words.to_prefixes))))
+            @let there = ("/prefixes", words.to_prefixes);
+            (frame::empty(words.no_prefix, words.no_prefix_text, Some(there)))
         } @else {
             @if homed.len() > 1 {
                 form class="line" method="get" action="/enterprises" {
@@ -143,7 +145,8 @@ async fn rows(visit: &Visit<'_>, prefix: &str) -> Markup {
                         (one["form"]["name"].as_str().unwrap_or(handle))
                     }
                     (state(one["state"].as_str().unwrap_or_default(), visit.lang))
-                    span class="hint handle" { (one["form"]["prefix"].as_str().unwrap_or_default()) }
+                    @let wanted = one["form"]["prefix"].as_str().unwrap_or_default();
+                    span class="hint handle" { (wanted) }
                 }
             }
         }

@@ -10,6 +10,7 @@
 //!  record  one record, and all about it: history, links (its graph), code
 //!  grants, identities, account   who may what, who proves it how, one's own password
 //!  prefixes, audit, settings   what the node answers for, who changed what, how it is set up
+//!  notices what others granted to the viewer
 //!  enterprises, enterprise   applications for a prefix below ours, and their review
 //!  import  many registrations from a file, in the background
 //!  labels  a sheet of codes for the printer       setup   from a fresh node to the first record
@@ -38,6 +39,7 @@ mod identities;
 mod import;
 mod labels;
 mod links;
+mod notices;
 mod prefixes;
 mod record;
 mod registration;

@@ -33,6 +33,7 @@ super::words::words! {
     by: "by the template", "所属模板";
     edit: "Change", "修改";
     labels: "Print labels", "打印标签";
+    grants: "Grants", "数据授权";
     code: "Code for the thing", "实物编码";
     code_text: "Whoever scans it opens the record.", "扫码即可打开该记录。";
     qr: "QR code", "二维码";
@@ -135,6 +136,7 @@ async fn content(visit: &Visit<'_>, handle: &str, shown: &Shown) -> Markup {
             a class="button" href=(place("/registration/edit", &[("handle", handle)])) {
                 (words.edit)
             }
+            a class="button" href=(place("/grants", &[("handle", handle)])) { (words.grants) }
         }
         a class="button" href=(place("/labels", &[("handle", handle)])) { (words.labels) }
     };

@@ -46,6 +46,7 @@ super::words::words! {
     registrations: "Registrations", "注册列表";
     edit: "Change", "修改";
     labels: "Labels", "打印标签";
+    grants: "Grants", "数据授权";
     life: "What can be done with it", "可执行的操作";
     publish: "Publish", "发布";
     publish_text: "Things can be registered by it, and everybody sees what it says. Its fields \
@@ -247,6 +248,7 @@ async fn content(visit: &Visit<'_>, handle: &str, trouble: Option<&Trouble>) -> 
         }
         a class="button" href=(of("/registrations", "template")) { (words.registrations) }
         a class="button" href=(of("/labels", "template")) { (words.labels) }
+        a class="button" href=(of("/grants", "handle")) { (words.grants) }
         @if matches!(found, "draft" | "withdrawn") {
             a class="button" href=(of("/template/edit", "handle")) { (words.edit) }
         }

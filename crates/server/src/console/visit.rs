@@ -453,6 +453,11 @@ pub(super) fn of_template(handle: &str) -> String {
     format!("/api/v2/templates/{}", in_path(handle))
 }
 
+/// The place of the grants of a record.
+pub(super) fn of_grants(handle: &str) -> String {
+    format!("/api/v2/grants/{}", in_path(handle))
+}
+
 /// The place of an application of an enterprise.
 pub(super) fn of_enterprise(handle: &str) -> String {
     format!("/api/v2/enterprises/{}", in_path(handle))

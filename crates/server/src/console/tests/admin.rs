@@ -18,6 +18,8 @@ async fn changes_are_shown_to_those_who_may_list_the_prefix() {
     assert!(
         page.text.contains("88.118.5/SN1") && !page.text.contains("/record?handle=88.118.5/clerk")
     );
+    let page = desk.get("/audit?from=203.0.113.9").await;
+    assert!(!page.text.contains("88.118.5/SN1"), "{}", page.text);
     for target in [
         "/audit?before=0",
         "/audit?before=x",
@@ -93,4 +95,16 @@ async fn the_history_of_a_record_is_for_who_may_read_all_of_it() {
         "{}",
         page.text
     );
+}
+
+#[tokio::test]
+async fn who_has_no_right_sees_neither_changes_nor_settings() {
+    let mut desk = Desk::new();
+    desk.put(
+        "88.118.5/SN1",
+        &[Value::new(1, "URL", "https://example.org/")],
+    );
+    desk.sign_in_as_stranger().await;
+    assert!(!desk.get("/audit").await.text.contains("88.118.5/SN1"));
+    assert!(!desk.get("/settings").await.text.contains("json_body_max"));
 }
