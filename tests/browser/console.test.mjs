@@ -91,20 +91,21 @@ test("a program gets a key that is shown once, and a user chooses his own passwo
   const page = await open(browser);
   await signIn(page);
   await page.goto(`${base}/identities`);
-  await page.locator("summary", { hasText: "New program" }).click();
-  await page.locator("form:has(button[value=app]) [name=code]").fill("line-3");
-  await page.locator("button[value=app]").click();
-  await page.locator("#secret").waitFor();
-  assert.match(await page.locator("main pre").innerText(), /BEGIN PRIVATE KEY/);
+  await page.locator("summary", { hasText: "New app identity" }).click();
+  const app = page.locator("form:has([name=kind][value=app])");
+  await app.locator("[name=code]").fill("line-3");
+  await app.locator("button[type=submit]").click();
+  assert.match(await page.locator(".notice pre").innerText(), /BEGIN PRIVATE KEY/);
   await judge(page, "the private key");
   await page.goto(`${base}/identities`);
-  await page.locator("summary", { hasText: "New person" }).click();
-  const form = page.locator("form:has(button[value=user])");
+  await page.locator("summary", { hasText: "New user" }).click();
+  const form = page.locator("form:has([name=kind][value=user])");
   await form.locator("[name=code]").fill("wang");
   await form.locator("[name=password]").fill("given by another");
-  await page.locator("button[value=user]").click();
+  await form.locator("button[type=submit]").click();
   await page.waitForURL(/User_wang/);
-  await page.locator("button[value=addRole]").click();
+  await page.locator("form:has([name=role][value=administrators]) button").click();
+  await page.locator("button[value=removeRole]").waitFor();
   await judge(page, "the user");
   await page.context().close();
 
@@ -123,6 +124,70 @@ test("a program gets a key that is shown once, and a user chooses his own passwo
   await other.context().close();
 });
 
+test("a granted field is shown to another enterprise's group, and then not", async () => {
+  const page = await open(browser);
+  await signIn(page);
+  await page.goto(`${base}/registration/edit?template=88.118.5/META_valve`);
+  await page.fill('[name="named"]', "88.118.5/V7");
+  await page.fill('[name="field.serial"]', "AB12");
+  await page.fill('[name="field.pressure"]', "4711");
+  await page.locator("form.card button[type=submit]").click();
+  await page.waitForURL(/\/record/);
+
+  const other = await open(browser);
+  await signIn(other, "300:88.118.6/App_tester", "shibboleth");
+  const seen = async () => {
+    await other.goto(`${base}/record?handle=88.118.5/V7`);
+    return other.locator("main").innerText();
+  };
+  assert.doesNotMatch(await seen(), /4711/);
+  assert.match(await seen(), /values that you may not see/);
+
+  await page.goto(`${base}/grants?handle=88.118.5/META_valve`);
+  await page.selectOption("form.fields [name=field]", "pressure");
+  await page.fill("form.fields [name=subject]", "200:88.118.6/Group_quality");
+  await page.locator("button[value=add]").click();
+  await page.waitForURL(/done/);
+  await page.fill("[name=for]", "300:88.118.6/App_tester");
+  await page.locator("form:has([name=for]) button").click();
+  await page.waitForURL(/for=/);
+  assert.match(await page.locator("main").innerText(), /he is a member of 200:88\.118\.6/);
+  await judge(page, "the grants");
+  assert.match(await seen(), /4711/);
+  await judge(other, "the record that was granted");
+  await other.goto(`${base}/registrations?template=88.118.5/META_valve`);
+  await judge(other, "the list that was granted");
+
+  await page.locator("button[aria-label='Take away 200:88.118.6/Group_quality']").click();
+  await page.waitForURL(/done/);
+  assert.doesNotMatch(await seen(), /4711/);
+  await page.context().close();
+  await other.context().close();
+});
+
+test("an enterprise applies for a prefix, is rejected, amends, and is approved", async () => {
+  const page = await open(browser);
+  await signIn(page);
+  await page.goto(`${base}/enterprise/edit?prefix=88.118.5`);
+  const said = {
+    name: "赤水酒业", number: "91520300MA6H00000X", prefix: "88.118.5.0042", user: "chishui",
+    contact: "李", phone: "13900000000",
+  };
+  for (const [name, text] of Object.entries(said)) {
+    await page.fill(`main [name="${name}"]`, text);
+  }
+  await page.locator("main form.card button[type=submit]").click();
+  await page.waitForURL(/\/enterprise\?/);
+  await page.fill("[name=reason]", "which document?");
+  await page.locator("button[value=reject]").click();
+  await page.locator("main a.button", { hasText: "Amend" }).click();
+  await page.locator("main form.card button[type=submit]").click();
+  await page.locator("button[value=approve]").click();
+  await page.locator("button[value=delegate]").waitFor();
+  await judge(page, "the application");
+  await page.context().close();
+});
+
 test("every page is sound in both languages, light and dark, wide and narrow", async () => {
   const pages = [
     "/", "/sign-in", "/setup", "/resolve", "/resolve?handle=88.118.5/SN20260001",
@@ -132,7 +197,11 @@ test("every page is sound in both languages, light and dark, wide and narrow", a
     `/registration/edit?template=${TEMPLATE}`,
     "/registration/edit?handle=88.118.5/SN20260001", "/labels",
     `/labels?template=${TEMPLATE}&code=datamatrix&columns=4`, `/import?template=${TEMPLATE}`,
-    `/grants?handle=${TEMPLATE}`, "/identities", "/account", "/prefixes", "/audit", "/settings",
+    `/grants?handle=${TEMPLATE}`, "/grants", "/grants?handle=88.118.5/SN20260001",
+    "/enterprises", "/enterprise/edit?prefix=88.118.5", "/identities", "/account",
+    "/identity?handle=88.118.5/App_line-3", "/identity?handle=88.118.5/User_wang",
+    "/group?handle=88.118.6/Group_quality",
+    "/prefixes", "/audit", "/settings",
   ];
   const dresses = [
     { width: 1280, lang: "en", theme: "light" },

@@ -8,7 +8,7 @@
 //!  sign    signing in and out, preferences        home     what the node is and does now
 //!  resolve what an identifier stands for, and the way to it
 //!  record  one record, and all about it: history, links (its graph), code
-//!  grants, identities, account   who may what, who proves it how, one's own password
+//!  grants, identities, identity, account   who may what, who proves it how, one's own password
 //!  prefixes, audit, settings   what the node answers for, who changed what, how it is set up
 //!  notices what others granted to the viewer
 //!  enterprises, enterprise   applications for a prefix below ours, and their review
@@ -36,6 +36,7 @@ mod grants;
 mod history;
 mod home;
 mod identities;
+mod identity;
 mod import;
 mod labels;
 mod links;
@@ -134,7 +135,11 @@ async fn page(visit: &Visit<'_>) -> Response {
         ("/grants", false) => grants::show(visit).await,
         ("/grants", true) => grants::act(visit).await,
         ("/identities", false) => identities::show(visit).await,
-        ("/identities", true) => identities::act(visit).await,
+        ("/identities", true) => identities::make(visit).await,
+        ("/identity", false) => identity::show(visit).await,
+        ("/identity", true) => identity::act(visit).await,
+        ("/group", false) => identity::show_group(visit).await,
+        ("/group", true) => identity::act_on_group(visit).await,
         ("/labels", false) => labels::show(visit).await,
         ("/setup", false) => setup::show(visit).await,
         ("/setup", true) => setup::choose(visit).await,

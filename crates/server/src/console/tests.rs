@@ -3,6 +3,7 @@
 mod admin;
 mod enterprise;
 mod grant;
+mod identity;
 mod import;
 mod sign;
 mod template;

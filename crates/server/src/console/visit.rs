@@ -458,6 +458,16 @@ pub(super) fn of_grants(handle: &str) -> String {
     format!("/api/v2/grants/{}", in_path(handle))
 }
 
+/// The place of an identity.
+pub(super) fn of_identity(handle: &str) -> String {
+    format!("/api/v2/identities/{}", in_path(handle))
+}
+
+/// The place of a group.
+pub(super) fn of_group(handle: &str) -> String {
+    format!("/api/v2/groups/{}", in_path(handle))
+}
+
 /// The place of an application of an enterprise.
 pub(super) fn of_enterprise(handle: &str) -> String {
     format!("/api/v2/enterprises/{}", in_path(handle))

@@ -163,7 +163,7 @@ async fn pages_of_identities_and_accounts_say_what_is_refused() {
     let mut desk = Desk::new();
     for target in [
         "/identities",
-        "/identities?handle=88.118.5/App_x",
+        "/identity?handle=88.118.5/App_x",
         "/account",
         "/grants",
     ] {
@@ -175,7 +175,7 @@ async fn pages_of_identities_and_accounts_say_what_is_refused() {
         ("handle", "88.118.5/Group_none"),
         ("members", "x"),
     ];
-    let page = desk.post("/identities", &form).await;
+    let page = desk.post("/group", &form).await;
     assert!(page.text.contains("role=\"alert\""), "{}", page.text);
     let form = [
         ("do", "password"),
