@@ -436,8 +436,8 @@ fn address_that_asks_too_fast_waits_but_is_answered() {
     let node = place.start();
     put(&node, "88.118.5/x", "one");
     let mut tcp = Tcp::to(node.addresses().tcp[0]);
-    // What comes at once is answered at once, and paid for by the next: three seconds' worth, so that
-    // no machine is so slow that nothing has to wait.
+    // What comes at once is answered at once, and paid for by the next: three seconds' worth, so
+    // that no machine is so slow that nothing has to wait.
     let requests: Vec<u8> = (0..15).flat_map(|id| ask("88.118.5/x", id)).collect();
     tcp.send(&requests);
     for id in 0..15 {

@@ -2,7 +2,7 @@
 //!
 //! | index | type | data |
 //! |---|---|---|
-//! | 2000… | `GT_CATEGORY` | JSON: code, name, parent, sort; the index is the number of the category |
+//! | 2000… | `GT_CATEGORY` | JSON: code, name, parent, sort; the index is its number |
 //!
 //! A template names the code of its category. One that names none, or one that there is not, is
 //! unclassified (未分类): that category is always there, and is no value.

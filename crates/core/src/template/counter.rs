@@ -122,7 +122,10 @@ mod tests {
         /// Whatever is left of blocks when the node stops, no number is given twice, and none has
         /// more digits than it may.
         #[test]
-        fn no_number_is_given_twice(digits in 1..=18_u8, takes in prop::collection::vec(0..1_200_u64, 0..8)) {
+        fn no_number_is_given_twice(
+            digits in 1..=18_u8,
+            takes in prop::collection::vec(0..1_200_u64, 0..8),
+        ) {
             let (mut reserved, mut last) = (0, 0);
             for takes in takes {
                 let mut block = Block::after(reserved, digits);

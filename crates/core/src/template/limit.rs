@@ -61,8 +61,8 @@ pub const SCHEMA_DEPTH_MAX: usize = 16;
 pub const RULE_CHARS_MAX: usize = 200;
 /// Most digits of a counter in a minted suffix; 64 bits have 19.
 pub const COUNTER_DIGITS_MAX: u8 = 18;
-/// Most numbers of a counter that are reserved by one write: as many as a few seconds of registering
-/// need, and the most that one stop of the node leaves out.
+/// Most numbers of a counter that are reserved by one write: as many as a few seconds of
+/// registering need, and the most that one stop of the node leaves out.
 pub const COUNTER_BLOCK_MAX: u64 = 1_000;
 
 // A field of one value has a search value beside it, one with several references a value for each.

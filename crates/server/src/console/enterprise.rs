@@ -207,6 +207,22 @@ fn steps(visit: &Visit<'_>, handle: &str, found: &str, prefix: &str) -> Markup {
             html! {},
         ),
     ];
+    forms(visit, handle, &shown)
+}
+
+/// Whether a step may be taken, its name, what it is called, what it means, its button, and what it
+/// asks for.
+type Step = (
+    bool,
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    Markup,
+);
+
+fn forms(visit: &Visit<'_>, handle: &str, shown: &[Step]) -> Markup {
+    let words = words(visit.lang);
     html! {
         @if shown.iter().any(|step| step.0) {
             h2 { (words.steps) }

@@ -33,22 +33,26 @@ async fn ended(who: &str, started: &Answer) -> Json {
     }
 }
 
-#[tokio::test]
-async fn thousands_of_rows_are_made_and_every_refused_one_is_told() {
-    let (me, stranger) = prepare();
-    let template = publish(&me, "job").await;
+/// 3,000 rows that are right, of which some refer to a row of the same group, and five that are not.
+fn thousands_of_rows() -> String {
     let mut table = "handle,serial,parent\n".to_owned();
     for at in 1..=3_000 {
-        // Some of them refer to a row of the same group.
-        let parent = if at % 3 == 0 {
-            format!("{PREFIX}/job-{}", at - 1)
-        } else {
-            String::new()
+        let parent = match at % 3 {
+            0 => format!("{PREFIX}/job-{}", at - 1),
+            _ => String::new(),
         };
         table += &format!("{PREFIX}/job-{at},job{at},{parent}\n");
     }
     table += &format!("{PREFIX}/job-3001,x,\n{PREFIX}/job-1,other,\n{PREFIX}/job-3002,job7,\n");
     table += &format!("=1+1,formula,\n{PREFIX}/job-3003,last,{PREFIX}/job-nowhere\n");
+    table
+}
+
+#[tokio::test]
+async fn thousands_of_rows_are_made_and_every_refused_one_is_told() {
+    let (me, stranger) = prepare();
+    let template = publish(&me, "job").await;
+    let table = thousands_of_rows();
     let query = format!("template={template}");
     check_problem(&import("", &query, "text/csv", &table).await, 401, &[]);
     check_problem(

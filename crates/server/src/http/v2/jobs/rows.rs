@@ -1,7 +1,7 @@
 //! Rows out of what was sent, one after another: CSV, JSON Lines, or a JSON array.
 //!
-//! Nothing is read whole. A row that is no row is told as such and stops no other; octets that leave
-//! no way to tell where the next row begins end the job.
+//! Nothing is read whole. A row that is no row is told as such and stops no other; octets that
+//! leave no way to tell where the next row begins end the job.
 
 use std::cell::Cell;
 use std::collections::HashSet;
