@@ -228,6 +228,23 @@ async fn things_made_by_a_role_are_out_of_reach_without_it() {
 }
 
 #[tokio::test]
+async fn password_of_somebody_else_begins_no_session_by_the_second_factor() {
+    let world = world();
+    let admin = world.log_in("administrators").await;
+    let person = json!({"prefix": "88.118.5", "kind": "user", "code": "first",
+        "password": "a first password"});
+    let made = world.post(AREA, Some(&admin), &person).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    for action in ["begin", "remove"] {
+        let body = json!({"user": user("first"), "password": "a first password",
+            "action": action});
+        let answer = world.post("/api/v2/login/second-factor", None, &body).await;
+        assert_eq!(answer.status, 401, "{action}: {}", answer.text());
+        assert!(answer.json()["token"].is_null(), "{action}");
+    }
+}
+
+#[tokio::test]
 async fn groups_are_made_filled_and_listed() {
     let world = world();
     let admin = world.log_in("administrators").await;
