@@ -545,7 +545,7 @@ impl Errand {
         if let Some(grant) = authorize_where(identity, record.values(), rule, counts, lookup)? {
             return Ok(used(record, grant));
         }
-        match self.by_role(ground.site, identity, handle, needed)? {
+        match self.by_role(ground.site, identity, handle, record, needed)? {
             Some((prefix, grant)) => Ok(used(prefix, grant)),
             None => Err(Denied::NoPermission {
                 identity: identity.clone(),

@@ -14,13 +14,14 @@ use crate::authority::Site;
 use crate::identity::{LOGIN_INDEX, LOGIN_TYPE, Role};
 
 impl Errand {
-    /// The right on the record of `handle` by a role that its prefix record puts in force: the
+    /// The right on `of`, the record of `handle`, by a role that its prefix record puts in force: the
     /// prefix record, and the value of it that names the role's group.
     pub(super) fn by_role(
         &self,
         site: &Site,
         identity: &Identity,
         handle: HandleRef<'_>,
+        of: &StoredRecord,
         needed: AdminPermissions,
     ) -> Result<Option<(&StoredRecord, Grant)>, Missing> {
         // Prefix records are ruled by what they say themselves.
@@ -35,7 +36,7 @@ impl Errand {
         };
         let counts = |admin: &Admin| {
             let role = Role::named(admin, above.borrow());
-            role.is_some_and(|role| role.on_record(handle).contains(needed))
+            role.is_some_and(|role| role.on_record(handle, of.values()).contains(needed))
         };
         let lookup = |handle: HandleRef<'_>| self.group(site, handle);
         let rule = site.case_rule();

@@ -7,7 +7,7 @@
 //! | role | on the prefix | on records under it |
 //! |---|---|---|
 //! | administrators (管理员) | everything | everything |
-//! | operators (操作员) | create, list | values, read, delete; of no identity |
+//! | operators (操作员) | create, list | values, read, delete; of no identity, and no key |
 //! | app-administrators (应用管理员) | create, list | the same, of app identities only |
 //! | auditors (审计员) | list | read |
 
@@ -15,8 +15,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use guantong_proto::data::{Admin, AdminPermissions, List};
-use guantong_proto::{Handle, HandleRef, Reference, Value};
+use guantong_proto::{Handle, HandleRef, Reference, Value, Values, is_of_type};
 
+use super::login::LOGIN_TYPE;
 use super::name::{Kind, code_of};
 
 /// Index of the value with the members of a group.
@@ -100,8 +101,11 @@ impl Role {
         }
     }
 
-    /// What the role allows on a record under the prefix.
-    pub fn on_record(self, handle: HandleRef<'_>) -> AdminPermissions {
+    /// What the role allows on a record under the prefix that has these values.
+    ///
+    /// Whoever has a key in a record is somebody, whatever the record is called, and so is whoever
+    /// is in a list: an operator who could write either would have all that is given to them.
+    pub fn on_record(self, handle: HandleRef<'_>, values: Values<'_>) -> AdminPermissions {
         let keep = AdminPermissions::ADD_VALUE
             .union(AdminPermissions::MODIFY_VALUE)
             .union(AdminPermissions::REMOVE_VALUE)
@@ -110,6 +114,9 @@ impl Role {
         match self {
             Self::Administrators => AdminPermissions::ALL,
             Self::Auditors => AdminPermissions::READ_VALUE,
+            Self::Operators if values.iter().any(|value| proves(value.kind)) => {
+                AdminPermissions::READ_VALUE
+            }
             Self::Operators | Self::AppAdministrators if self.may_make(handle) => keep,
             Self::Operators | Self::AppAdministrators => AdminPermissions::default(),
         }
@@ -125,6 +132,12 @@ impl Role {
             Self::Auditors => false,
         }
     }
+}
+
+/// Whether a value of this type says who somebody is, or who is in a group.
+fn proves(kind: &[u8]) -> bool {
+    let kinds = ["HS_PUBKEY", "HS_SECKEY", "HS_VLIST", LOGIN_TYPE];
+    kinds.iter().any(|known| is_of_type(kind, known.as_bytes()))
 }
 
 impl fmt::Display for Role {
@@ -205,7 +218,7 @@ mod tests {
             let handle = parse(name);
             for role in [Role::Operators, Role::AppAdministrators] {
                 assert!(!role.may_make(handle.borrow()), "{role} {name}");
-                assert_eq!(role.on_record(handle.borrow()).0, 0, "{role} {name}");
+                assert_eq!(role.on_record(handle.borrow(), Values::EMPTY).0, 0);
             }
         }
         let app = parse("88.118.5/App_a");
@@ -223,7 +236,8 @@ mod tests {
             .union(AdminPermissions::REMOVE_ADMIN);
         for name in ["88.118.5/SN1", "88.118.5/App_a", "88.118.5/User_a"] {
             for role in [Role::Operators, Role::AppAdministrators, Role::Auditors] {
-                let given = role.on_record(parse(name).borrow()).0 | role.on_prefix().0;
+                let given = role.on_record(parse(name).borrow(), Values::EMPTY).0;
+                let given = given | role.on_prefix().0;
                 assert_eq!(given & admin.0, 0, "{role} {name}");
             }
         }

@@ -17,6 +17,11 @@ const PASSWORD: &str = "a password of some length";
 static LOGIN: LazyLock<Login> =
     LazyLock::new(|| Login::new(PASSWORD, [7; SALT_LEN], Chosen::ByOwner).unwrap());
 
+/// What a user logs in by.
+pub(super) fn login_values() -> Vec<Value> {
+    vec![LOGIN.to_value()]
+}
+
 /// A node with a user of each role, one without, a thing and an app identity.
 pub(super) struct World {
     pub(super) node: Arc<Node>,

@@ -3,7 +3,7 @@
 use guantong_core::identity::Role;
 use serde_json::{Value as Json, json};
 
-use super::identity::{World, user, world};
+use super::identity::{World, login_values, user, world};
 use super::*;
 use crate::key::form::{Key, KeyPair, read};
 
@@ -242,6 +242,44 @@ async fn password_of_somebody_else_begins_no_session_by_the_second_factor() {
         assert_eq!(answer.status, 401, "{action}: {}", answer.text());
         assert!(answer.json()["token"].is_null(), "{action}");
     }
+}
+
+#[tokio::test]
+async fn operator_becomes_nobody_else_by_writing_a_key_or_a_list() {
+    let world = world();
+    let token = world.log_in("operators").await;
+    let list = guantong_proto::data::List(vec![]).encode();
+    let secret = Value {
+        permissions: guantong_proto::Permissions(0x0c),
+        ..Value::new(300, "HS_SECKEY", "a secret")
+    };
+    for (name, values) in [
+        ("88.118.5/clerk", vec![secret]),
+        ("88.118.5/key", vec![Value::new(300, "HS_PUBKEY", "a key")]),
+        ("88.118.5/admins", vec![Value::new(200, "HS_VLIST", list)]),
+        ("88.118.5/bob", login_values()),
+    ] {
+        world.put(name, &values);
+        let path = format!("/api/handles/{name}");
+        let own = json!([{"index": 300, "type": "HS_SECKEY", "data": "mine"}]);
+        let whole = json!({"handle": name, "values": own.clone()});
+        let values = format!("{path}?index=various&overwrite=true");
+        let one = format!("{path}?index=300");
+        for (method, path, body) in [
+            (Method::PUT, &values, &own),
+            (Method::PUT, &path, &whole),
+            (Method::DELETE, &one, &Json::Null),
+            (Method::DELETE, &path, &Json::Null),
+        ] {
+            let answer = world.send(method.clone(), path, Some(&token), body).await;
+            let told = answer.text();
+            assert!(!answer.status.is_success(), "{method} {path}: {told}");
+        }
+    }
+    let own = json!([{"index": 9, "type": "NOTE", "data": "mine"}]);
+    let path = "/api/handles/88.118.5/SN1?index=various&overwrite=true";
+    let answer = world.send(Method::PUT, path, Some(&token), &own).await;
+    assert!(answer.status.is_success(), "{}", answer.text());
 }
 
 #[tokio::test]
