@@ -293,7 +293,10 @@ pub(super) fn lead_with_cookie(to: &str, name: &str, value: &str, attributes: &s
 /// A place of this console, whatever was asked for.
 pub(super) fn own_place(asked: Option<&str>) -> &str {
     let is_own = |place: &&str| {
-        place.starts_with('/') && !place.starts_with("//") && !place.contains(['\\', '\r', '\n'])
+        place.starts_with('/')
+            && !place.starts_with("//")
+            // Browsers leave out what controls: `/<tab>/elsewhere` is `//elsewhere` to them.
+            && !place.contains(|c: char| c == '\\' || c.is_control())
     };
     asked.filter(is_own).unwrap_or("/")
 }
@@ -491,6 +494,8 @@ mod tests {
             "https://evil.example",
             "/\\evil",
             "/a\nb",
+            "/\t/evil.example",
+            "/\u{85}/evil.example",
         ] {
             assert_eq!(own_place(Some(bad)), "/", "{bad}");
         }
