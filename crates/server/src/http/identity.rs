@@ -22,6 +22,7 @@ use super::answer::Failure;
 use super::asked::Asked;
 use crate::errand::locked;
 use crate::limit::host_of;
+use crate::listen::host;
 use crate::listen::tls::ClientCertificate;
 use crate::login::{self, LoginError};
 use crate::node::Node;
@@ -50,6 +51,7 @@ pub(super) fn offered(node: &Node, asked: &Asked) -> Result<Option<Offered>, Fai
     let Some(header) = asked.header(AUTHORIZATION) else {
         // A node that is open to all on this machine is not open to every page in its browsers.
         refuse_foreign(asked)?;
+        refuse_strange_name(node, asked)?;
         if let Some(token) = cookie(asked) {
             return session_of(node, token).map(Some);
         }
@@ -101,6 +103,36 @@ fn refuse_foreign(asked: &Asked) -> Result<(), Failure> {
              that the browser remembers; use the Handle scheme",
         )),
     }
+}
+
+/// What is wrong with a native message that a page of another origin has sent, if the node is open
+/// to all: browsers let every page send one, and here it would be carried out.
+pub(super) fn check_native(node: &Node, asked: &Asked) -> Result<(), Failure> {
+    match is_open(node) {
+        true => refuse_foreign(asked).and_then(|()| refuse_strange_name(node, asked)),
+        false => Ok(()),
+    }
+}
+
+/// A page whose own name leads here (DNS rebinding) is of no other origin to its browser. Where
+/// nobody has to prove anything, what it would change is refused by that name.
+fn refuse_strange_name(node: &Node, asked: &Asked) -> Result<(), Failure> {
+    let domain = node.config().site.domain.clone();
+    let is_known = || host::is_trustworthy(asked.host(), domain.as_deref());
+    match asked.method.is_safe() || !is_open(node) || is_known() {
+        true => Ok(()),
+        false => Err(Failure::new(
+            ResponseCode::AUTHENTICATION_FAILED,
+            "a node that is open to all is changed under an address of its own, or the name in              `site.domain`: a page of somebody else could have this one",
+        )),
+    }
+}
+
+fn is_open(node: &Node) -> bool {
+    node.config()
+        .administration
+        .rules
+        .anonymous_admin_full_access
 }
 
 fn wrong(message: &str) -> Failure {

@@ -10,6 +10,7 @@ use guantong_proto::message::{
 use guantong_proto::wire::Writer;
 
 use super::asked::Asked;
+use super::identity;
 use crate::errand::Rest;
 use crate::node::{Node, Via};
 
@@ -39,13 +40,17 @@ pub(super) async fn answer(node: &Node, asked: &Asked) -> Response {
         peer: asked.peer.address,
     };
     let mut reply = Vec::new();
-    match node.answer_in_time(&asked.body, via, &mut reply).await {
-        Rest::None | Rest::Proven => {}
-        Rest::List(listing) => node.write_list(&listing, LIST_LEN_MAX, &mut reply),
-        Rest::Stream(stream) => node.refuse_stream(&stream, &mut reply),
+    match identity::check_native(node, asked) {
+        Ok(()) => match node.answer_in_time(&asked.body, via, &mut reply).await {
+            Rest::None | Rest::Proven => {}
+            Rest::List(listing) => node.write_list(&listing, LIST_LEN_MAX, &mut reply),
+            Rest::Stream(stream) => node.refuse_stream(&stream, &mut reply),
+        },
+        Err(failure) => refuse(node, failure.code(), failure.message(), &mut reply),
     }
     if reply.is_empty() {
-        refuse(node, &mut reply);
+        let text = "the body is too short for an envelope, or is itself a reply";
+        refuse(node, ResponseCode::PROTOCOL_ERROR, text, &mut reply);
     }
     let headers = [
         (CONTENT_TYPE, MEDIA_TYPE.to_owned()),
@@ -61,9 +66,9 @@ const OLDEST: Version = Version::new(2, 3);
 
 /// Refuses octets that elsewhere are not answered at all. Over HTTP somebody waits for an answer,
 /// and a client of the protocol can read no other form of it.
-fn refuse(node: &Node, reply: &mut Vec<u8>) {
+fn refuse(node: &Node, code: ResponseCode, text: &str, reply: &mut Vec<u8>) {
     let header = Header {
-        code: ResponseCode::PROTOCOL_ERROR,
+        code,
         site_serial: node.site().serial(),
         ..Header::request(
             OpCode::RESERVED,
@@ -72,7 +77,6 @@ fn refuse(node: &Node, reply: &mut Vec<u8>) {
         )
     };
     let start = begin(reply, &Envelope::new(OLDEST, NO_REQUEST), &header);
-    let text = "the body is too short for an envelope, or is itself a reply";
     Writer::new(reply).bytes(text.as_bytes());
     finish(reply, start, Some(&[]));
 }

@@ -6,15 +6,19 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use guantong_proto::crypto::Hash;
 use guantong_proto::data::{Admin, AdminPermissions, PublicKey};
+use guantong_proto::message::{Envelope, Message, OpCode, OpFlags, RequestBuilder, Version};
 use guantong_proto::wire::Writer;
 use guantong_proto::{Handle, Permissions, Value, Values};
 use guantong_store::{Batch, Change, Expect, Origin, Right, Source, Trail, Used, Way};
 use ring::hmac;
 use ring::rand::SystemRandom;
 
-use super::{Answer, NEAR, ask, node, secure};
+use super::{Answer, NEAR, ask, ask_at, node, secure};
+use crate::config;
+use crate::init::{InitOptions, init};
 use crate::key::ServerKey;
 use crate::listen::tls::ClientCertificate;
+use crate::node::Node;
 
 pub(super) const USER: &str = "88.118.5/http-user";
 pub(super) const SECRET: &str = "correct horse";
@@ -476,6 +480,71 @@ async fn other_pages_change_nothing_without_a_proof_either() {
         "{}",
         answer.text()
     );
+}
+
+#[tokio::test]
+async fn other_pages_change_nothing_at_a_node_that_is_open_to_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("node");
+    let options = InitOptions {
+        prefix: Some("88.118.5".to_owned()),
+        ..InitOptions::default()
+    };
+    init(&dir, &options).unwrap();
+    let mut config = config::load(&dir).unwrap();
+    config.administration.rules.anonymous_admin_full_access = true;
+    let node = Node::open(config).unwrap();
+    let value = Value::new(1, "URL", "https://example.org/");
+    let native = RequestBuilder {
+        envelope: Envelope::new(Version::OURS, 7),
+        flags: OpFlags::DEFAULT,
+        expiration: u32::MAX,
+    };
+    let native = native.write(OpCode::CREATE, "88.118.5/open-1", &[value]);
+    let json = r#"{"values":[{"index":1,"type":"URL","data":"https://example.org/"}]}"#;
+    let try_at = async |host: &str, headers: &[(&str, &str)]| {
+        let mut done = Vec::new();
+        for (method, kind, body) in [
+            (Method::PUT, "application/json", json.as_bytes().to_vec()),
+            (Method::POST, "application/x-hdl-message", native.clone()),
+        ] {
+            let request = Request::builder().method(method).header("host", host);
+            let request = request.uri("/api/handles/88.118.5/open-2?overwrite=true");
+            let request = request.header("content-type", kind);
+            let request = headers.iter().fold(request, |request, (name, value)| {
+                request.header(*name, *value)
+            });
+            let answer = ask_at(node.clone(), request.body(Body::from(body)).unwrap(), NEAR);
+            let answer = answer.await;
+            let is_native = kind.ends_with("message");
+            done.push(match is_native {
+                true => Message::decode(&answer.body)
+                    .unwrap()
+                    .header
+                    .code
+                    .is_success(),
+                false => answer.status.is_success(),
+            });
+        }
+        done
+    };
+    let here = "127.0.0.1:8000";
+    for (host, headers) in [
+        (here, &[("origin", "https://elsewhere.example")][..]),
+        (here, &[("sec-fetch-site", "cross-site")]),
+        (
+            "elsewhere.example:8000",
+            &[("origin", "http://elsewhere.example:8000")],
+        ),
+        ("elsewhere.example:8000", &[]),
+    ] {
+        assert_eq!(
+            try_at(host, headers).await,
+            [false, false],
+            "{host} {headers:?}"
+        );
+    }
+    assert_eq!(try_at(here, &[]).await, [true, true]);
 }
 
 //----------- Client certificates --------------------------------------------
