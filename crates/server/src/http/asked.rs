@@ -161,6 +161,7 @@ impl Asked {
     pub(super) fn without_credential(&self) -> Self {
         let mut headers = self.headers.clone();
         headers.remove(header::AUTHORIZATION);
+        headers.remove(header::COOKIE);
         Self {
             shown: None,
             headers,
