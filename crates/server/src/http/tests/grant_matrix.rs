@@ -30,7 +30,9 @@ use super::change::basic;
 use super::secure;
 use crate::config;
 use crate::errand::{Confirmed, FoundRecord, KeySource, Task};
+use crate::http::inside;
 use crate::init::{InitOptions, init};
+use crate::listen::Peer;
 use crate::metrics::Transport;
 use crate::node::{Node, Via};
 
@@ -68,7 +70,7 @@ struct Reading {
     shows: for<'a> fn(&'a Place, Option<&'a str>) -> Told<'a, BTreeSet<String>>,
 }
 
-const READING: [Reading; 5] = [
+const READING: [Reading; 6] = [
     Reading {
         name: "native",
         shows: |place, caller| Box::pin(native(place, caller)),
@@ -88,6 +90,10 @@ const READING: [Reading; 5] = [
     Reading {
         name: "/identityv2",
         shows: |place, caller| Box::pin(snms(place, caller)),
+    },
+    Reading {
+        name: "console",
+        shows: |place, caller| Box::pin(console(place, caller)),
     },
 ];
 
@@ -234,6 +240,20 @@ async fn snms(place: &Place, caller: Option<&str>) -> BTreeSet<String> {
     names_in(&json["data"]["value"], "type")
 }
 
+/// The page of the record, whose table of values and whose list of fields show the same.
+async fn console(place: &Place, caller: Option<&str>) -> BTreeSet<String> {
+    let page = place.page(&format!("/record?handle={THING}"), caller).await;
+    let between = |begin: &str, end: &str| {
+        let parts = page.split(begin).skip(1);
+        let names = parts.filter_map(|part| part.split(end).next());
+        let fields = names.filter(|name| FIELDS.contains(name));
+        fields.map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    let values = between("<td class=\"type\">", "</td>");
+    assert_eq!(values, between("<dt>", "</dt>"), "{page}");
+    values
+}
+
 /// The names of fields among the elements of a list.
 fn names_in(list: &serde_json::Value, part: &str) -> BTreeSet<String> {
     let list = list.as_array().cloned().unwrap_or_default();
@@ -350,6 +370,26 @@ impl Place {
         let response = router.oneshot(request).await.unwrap();
         let body = to_bytes(response.into_body(), 1_000_000).await.unwrap();
         serde_json::from_slice(&body).unwrap()
+    }
+
+    /// A page of the console, as the browser of somebody who has signed in gets it.
+    async fn page(&self, target: &str, caller: Option<&str>) -> String {
+        let peer = Peer {
+            address: ([127, 0, 0, 1], 50_000).into(),
+            secure: false,
+            console: true,
+        };
+        let mut request = Request::get(target).header("host", "127.0.0.1:8080");
+        if let Some(user) = caller {
+            let user = format!("300:{user}");
+            let token = inside::sign_in(&self.node, peer.address, &user, SECRET).await;
+            let token = token.unwrap();
+            request = request.header("cookie", format!("guantong_session={}", token.as_str()));
+        }
+        let request = request.extension(peer).body(Body::empty()).unwrap();
+        let response = crate::listen::console::router(self.node.clone()).oneshot(request);
+        let body = to_bytes(response.await.unwrap().into_body(), 1_000_000).await;
+        String::from_utf8(body.unwrap().to_vec()).unwrap()
     }
 
     /// The reply to a native request of somebody; nothing is written.
