@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -29,6 +29,9 @@ const RUNNING_MAX: usize = 2;
 pub(super) const SPOOLED_OCTETS_MAX: u64 = 4 * 1024 * 1024 * 1024;
 /// Most refused rows of a job that are told one by one; what is behind them is counted.
 const FAULTS_MAX: u64 = 20_000;
+/// Most octets of what is told of them: they are given as one answer, and every field of a row may
+/// have a fault that repeats what was sent.
+const FAULT_OCTETS_MAX: u64 = 8 * 1024 * 1024;
 
 //----------- Jobs -----------------------------------------------------------
 
@@ -177,6 +180,15 @@ impl Jobs {
         Ok(())
     }
 
+    /// Stops a job for good; one that is under way stops before its next group.
+    pub(super) fn cancel(&self, job: &Job, now_ms: u64) -> Result<(), Refused> {
+        let octets = job.body_octets();
+        if job.cancel(now_ms)? == Cancelled::AtOnce {
+            self.spooled.fetch_sub(octets, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
     /// Notes that a job has come to its end; its body is not needed any more.
     pub(super) fn end(&self, job: &Job, state: JobState, detail: Option<String>, now_ms: u64) {
         let octets = job.body_octets();
@@ -210,6 +222,13 @@ struct Known {
     format: Format,
     /// How much of the file of faults belongs to rows that are done with.
     fault_octets: u64,
+}
+
+/// When a job that is cancelled comes to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cancelled {
+    AtOnce,
+    BeforeNextGroup,
 }
 
 /// What came of a group of rows.
@@ -279,12 +298,14 @@ impl Job {
 
     //--- Steps
 
-    /// Stops it for good; one that is under way stops before its next group.
-    pub(super) fn cancel(&self, now_ms: u64) -> Result<(), Refused> {
+    fn cancel(&self, now_ms: u64) -> Result<Cancelled, Refused> {
         self.is_cancelled.store(true, Ordering::Relaxed);
         match self.form().state {
-            JobState::Waiting | JobState::Running => Ok(()),
-            JobState::Interrupted => Ok(self.end(JobState::Cancelled, None, now_ms)?),
+            JobState::Waiting | JobState::Running => Ok(Cancelled::BeforeNextGroup),
+            JobState::Interrupted => {
+                self.end(JobState::Cancelled, None, now_ms)?;
+                Ok(Cancelled::AtOnce)
+            }
             _ => Err(Refused::WrongState("the job has come to its end")),
         }
     }
@@ -325,7 +346,12 @@ impl Job {
             .take(usize::try_from(left).unwrap_or(usize::MAX));
         let mut lines = Vec::new();
         for fault in told {
-            serde_json::to_writer(&mut lines, fault)?;
+            let line = serde_json::to_vec(fault)?;
+            let octets = known.fault_octets + (lines.len() + line.len()) as u64;
+            if octets >= FAULT_OCTETS_MAX {
+                break;
+            }
+            lines.extend(line);
             lines.push(b'\n');
         }
         if !lines.is_empty() {
@@ -387,15 +413,22 @@ impl Job {
 
     /// The handles that were made for rows behind `done`.
     pub(super) fn handles(&self, done: u64) -> io::Result<HashMap<u64, String>> {
-        let octets = match fs::read(self.folder.join(HANDLES)) {
-            Ok(octets) => octets,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        let mut made = HashMap::new();
+        let file = match File::open(self.folder.join(HANDLES)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(made),
             Err(error) => return Err(error),
         };
-        let lines = octets.split(|octet| *octet == b'\n');
-        // The last line may have been cut off: nothing was written under its handle.
-        let pairs = lines.filter_map(|line| serde_json::from_slice::<(u64, String)>(line).ok());
-        Ok(pairs.filter(|(row, _)| *row > done).collect())
+        // There is a line for each row, of which there may be millions; few are not done.
+        for line in BufReader::new(file).split(b'\n') {
+            // The last line may have been cut off: nothing was written under its handle.
+            if let Ok((row, handle)) = serde_json::from_slice::<(u64, String)>(&line?)
+                && row > done
+            {
+                made.insert(row, handle);
+            }
+        }
+        Ok(made)
     }
 }
 
@@ -479,7 +512,7 @@ mod tests {
         again.end(&job, JobState::Done, None, 9);
         assert!(job.body().is_err());
         assert_eq!(again.spooled.load(Ordering::Relaxed), 0);
-        assert!(job.resume().is_err() && job.cancel(10).is_err());
+        assert!(job.resume().is_err() && again.cancel(&job, 10).is_err());
     }
 
     #[test]
@@ -506,6 +539,64 @@ mod tests {
         jobs.end(&all[5], JobState::Failed, Some("why".to_owned()), 2);
         add(&jobs, 1_000);
         assert!(!all[5].folder.exists() && all[6].folder.exists());
+    }
+
+    #[test]
+    fn interrupted_job_that_is_cancelled_gives_its_room_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let jobs = Jobs::open(folder.path().to_owned());
+        let job = add(&jobs, 1);
+        jobs.spooled.fetch_add(4, Ordering::Relaxed);
+        job.begin().unwrap();
+        jobs.cancel(&job, 2).unwrap();
+        assert_eq!(jobs.spooled.load(Ordering::Relaxed), 4);
+        job.interrupt("why".to_owned()).unwrap();
+        jobs.cancel(&job, 3).unwrap();
+        assert_eq!(job.form().state, JobState::Cancelled);
+        assert_eq!(jobs.spooled.load(Ordering::Relaxed), 0);
+        jobs.forget(&job).unwrap();
+        assert_eq!(jobs.spooled.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn damaged_jobs_stop_no_start_and_no_other_job() {
+        let folder = tempfile::tempdir().unwrap();
+        let jobs = Jobs::open(folder.path().to_owned());
+        let whole = add(&jobs, 1);
+        let state = fs::read(whole.folder.join(STATE)).unwrap();
+        for (at, bad) in [&b""[..], b"\xff\0", b"[]", b"{}", &state[..state.len() / 2]]
+            .into_iter()
+            .enumerate()
+        {
+            let other = add(&jobs, at as u64 + 2);
+            fs::write(other.folder.join(STATE), bad).unwrap();
+        }
+        fs::write(whole.folder.join(HANDLES), b"\xff\n[2,\"a/b\"]\n[3").unwrap();
+        let again = Jobs::open(folder.path().to_owned());
+        assert_eq!(locked(&again.known).len(), 1);
+        let job = again
+            .find("0000000000000001", form("").by.as_deref())
+            .unwrap();
+        assert_eq!(job.handles(0).unwrap(), [(2, "a/b".to_owned())].into());
+    }
+
+    #[test]
+    fn octets_of_faults_that_are_told_are_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        let jobs = Jobs::open(folder.path().to_owned());
+        let job = add(&jobs, 1);
+        for row in 1..=9 {
+            let detail = "x".repeat(1024 * 1024);
+            let faults = vec![JobFault {
+                detail,
+                ..fault(row)
+            }];
+            job.note(Group { done: 0, faults }).unwrap();
+        }
+        assert_eq!(job.form().refused, 9);
+        let told = job.faults().unwrap();
+        assert!(told.len() as u64 <= FAULT_OCTETS_MAX);
+        assert_eq!(told.iter().filter(|octet| **octet == b'\n').count(), 7);
     }
 
     #[test]

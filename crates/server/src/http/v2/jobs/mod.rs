@@ -190,7 +190,10 @@ async fn act(node: &Arc<Node>, asked: &Asked, id: &str) -> Result<Response, Prob
     let action: JobAction = body(asked)?;
     let (sender, job) = own(node, asked, id).await?;
     match action {
-        JobAction::Cancel => job.cancel(node.now_ms()).map_err(refused)?,
+        JobAction::Cancel => {
+            let cancelled = node.v2.jobs.cancel(&job, node.now_ms());
+            cancelled.map_err(refused)?;
+        }
         JobAction::Resume => {
             let template = published(node, &job.form().template)?;
             sought::have_indexes(node).await?;
