@@ -335,10 +335,21 @@ pub(crate) enum FileError {
     TooLong { limit: u64 },
     #[error("there is no room: all files together have {limit} octets, as `files.total_max` sets")]
     Full { limit: u64 },
+    #[error("there is no room on the disk of the node; nothing of the file was kept")]
+    NoSpace,
     #[error("what the node knows of the file is damaged")]
     Damaged,
     #[error("the node could not write or read its files: {0}")]
-    Disk(#[from] io::Error),
+    Disk(io::Error),
+}
+
+impl From<io::Error> for FileError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace,
+            _ => Self::Disk(error),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -3,13 +3,16 @@
 //! The body of an upload is not read whole: it goes to the disk as it comes. Both interfaces that
 //! send files, `/api/v2/files` and that of existing enterprise nodes, come here.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
 use axum::body::{Body, Bytes};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue,
 };
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream;
+use futures_util::{Stream, StreamExt, stream};
 use guantong_core::template::{Field, Template};
 use guantong_proto::message::{OpCode, OpFlags, ResponseCode};
 use guantong_proto::{Handle, Value};
@@ -94,17 +97,20 @@ pub(super) async fn take(
     known: &[&str],
     purpose: Purpose,
 ) -> Result<(FileName, Upload), Problem> {
-    let mut parts = parts(node, asked, body)?;
+    let around = Arc::new(Around::default());
+    let mut parts = parts(node, asked, pieces(body, around.clone()))?;
     while let Some(mut part) = parts
         .next_field()
         .await
         .map_err(|error| unreadable(&error))?
     {
+        around.note_part();
         if part.name() != Some(PART) {
             continue;
         }
         let name = name_of(node, known, part.file_name().unwrap_or_default())?;
         let mut incoming = node.files.receive(name).await?;
+        around.is_in_file.store(true, Ordering::Relaxed);
         while let Some(octets) = part.chunk().await.map_err(|error| unreadable(&error))? {
             incoming.write(&octets).await?;
         }
@@ -150,18 +156,66 @@ async fn may_send(
         .await?)
 }
 
-fn parts(node: &Node, asked: &Asked, body: Body) -> Result<Multipart<'static>, Problem> {
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What comes in front of the file has no end.
+#[derive(Debug, thiserror::Error)]
+#[error("there are more than {AROUND_MAX} octets in front of the file")]
+struct TooMuchAround;
+
+/// What was read that is not of the file: since the last part began, or none any more.
+#[derive(Debug, Default)]
+struct Around {
+    octets: AtomicU64,
+    is_in_file: AtomicBool,
+}
+
+impl Around {
+    fn is_too_much(&self) -> bool {
+        let is_around = !self.is_in_file.load(Ordering::Relaxed);
+        is_around && self.octets.load(Ordering::Relaxed) > AROUND_MAX
+    }
+
+    fn note_part(&self) {
+        self.octets.store(0, Ordering::Relaxed);
+    }
+}
+
+/// The pieces of a body. The reader holds them until a part has its whole head: so many octets, and
+/// one piece more.
+fn pieces(body: Body, around: Arc<Around>) -> impl Stream<Item = Result<Bytes, BoxError>> + Send {
+    stream::unfold(body.into_data_stream(), move |mut body| {
+        let around = around.clone();
+        async move {
+            // The reader takes all that is there at once. So it looks at each piece before there is
+            // another; and at the last one of too many, in which the next part may begin.
+            tokio::task::yield_now().await;
+            if around.is_too_much() {
+                tokio::task::yield_now().await;
+            }
+            if around.is_too_much() {
+                return Some((Err(TooMuchAround.into()), body));
+            }
+            let piece = body.next().await?;
+            let len = piece.as_ref().map_or(0, Bytes::len);
+            around.octets.fetch_add(len as u64, Ordering::Relaxed);
+            Some((piece.map_err(Into::into), body))
+        }
+    })
+}
+
+fn parts(
+    node: &Node,
+    asked: &Asked,
+    pieces: impl Stream<Item = Result<Bytes, BoxError>> + Send + 'static,
+) -> Result<Multipart<'static>, Problem> {
     let kind = asked.header(CONTENT_TYPE).unwrap_or_default();
     let boundary = multer::parse_boundary(kind)
         .map_err(|_| refused("send the file as multipart/form-data".to_owned()))?;
     let limit = node.config().files.file_max.saturating_add(AROUND_MAX);
     let limits = SizeLimit::new().whole_stream(limit);
     let constraints = Constraints::new().size_limit(limits);
-    Ok(Multipart::with_constraints(
-        body.into_data_stream(),
-        boundary,
-        constraints,
-    ))
+    Ok(Multipart::with_constraints(pieces, boundary, constraints))
 }
 
 /// A new name, with the suffix that the client's name for the file has. Nothing else of that is
@@ -186,11 +240,14 @@ fn refused(message: String) -> Problem {
 }
 
 fn unreadable(error: &multer::Error) -> Problem {
-    let status = match error {
-        multer::Error::StreamSizeExceeded { .. } | multer::Error::FieldSizeExceeded { .. } => 413,
-        _ => 400,
+    let (status, why) = match error {
+        multer::Error::StreamReadFailed(why) if why.is::<TooMuchAround>() => (413, why.to_string()),
+        multer::Error::StreamSizeExceeded { .. } | multer::Error::FieldSizeExceeded { .. } => {
+            (413, error.to_string())
+        }
+        _ => (400, error.to_string()),
     };
-    let message = format!("the body cannot be read: {error}");
+    let message = format!("the body cannot be read: {why}");
     Failure::new(ResponseCode::PROTOCOL_ERROR, message)
         .with_status(status)
         .into()
@@ -200,7 +257,7 @@ impl From<FileError> for Problem {
     fn from(error: FileError) -> Self {
         let (code, status) = match &error {
             FileError::TooLong { .. } => (ResponseCode::INVALID_VALUE, 413),
-            FileError::Full { .. } => (ResponseCode::SERVER_TOO_BUSY, 507),
+            FileError::Full { .. } | FileError::NoSpace => (ResponseCode::SERVER_TOO_BUSY, 507),
             _ => {
                 tracing::error!(%error, "files");
                 let message = "the node could not write or read its files; its log says why";

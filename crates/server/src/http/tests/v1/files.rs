@@ -170,3 +170,36 @@ async fn files_that_should_not_be_are_refused() {
     let get = ask(Method::GET, &me, "doip/file-upload", &Json::Null).await;
     check_refusal(&get, 404);
 }
+
+#[tokio::test]
+async fn head_of_a_part_without_end_is_not_held() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    let (me, _) = prepare();
+    let template = template(&me, "file9").await;
+    let path = format!("/api/v2/files?template={template}&field=paper");
+    let taken = Arc::new(AtomicUsize::new(0));
+    let count = taken.clone();
+    let begin = Ok::<_, std::convert::Infallible>(axum::body::Bytes::from("--xyz\r\nX-Long: "));
+    let rest = futures_util::stream::repeat_with(move || {
+        count.fetch_add(1, Ordering::Relaxed);
+        Ok(axum::body::Bytes::from_static(&[b'x'; 16 * 1024]))
+    });
+    let pieces = futures_util::StreamExt::chain(
+        futures_util::stream::iter([begin]),
+        futures_util::StreamExt::take(rest, 1_000),
+    );
+    let request = Request::post(path)
+        .header("content-type", "multipart/form-data; boundary=xyz")
+        .header("authorization", &me)
+        .body(Body::from_stream(pieces))
+        .unwrap();
+    let refused = ask_any(request, secure()).await;
+    assert_eq!(refused.status, 413, "{}", refused.text());
+    assert!(taken.load(Ordering::Relaxed) < 10);
+    // A long file behind a short head is no matter of that.
+    let path = format!("/api/v2/files?template={template}&field=paper");
+    let sent = send(&me, &path, "file", "long.pdf", &[7; 300_000]).await;
+    assert_eq!(sent.status, 201, "{}", sent.text());
+}
