@@ -1,133 +1,20 @@
-"""The requests of id-sdk, the public SDK of existing enterprise nodes, one by one.
+"""The requests of id-sdk, the public SDK of existing enterprise nodes, one by one."""
 
-Its Java client (Feign over the JDK's HTTP) is not on Maven Central, so what it sends is sent here:
-slashes in queries as %2F, bodies with explicit nulls, lists as repeated parameters, and POST where
-it declares a GET with a body, since the JDK makes one of the other.
-"""
-
-import base64
-import json
-import struct
-import subprocess
 import uuid
-from urllib.parse import quote
 
 import pytest
-import requests
+from id_sdk import (
+    CREATE, DELETE, HELLO, MERGE, NO_BASICS, NO_INPUT, RETRIEVE, UPDATE, Sdk, item, registrant, said
+)
 
 PREFIX = "88.118.5"
 APP = f"{PREFIX}/App_sdk"
-HEADERS = {"Accept": "*/*", "Content-Type": "application/json", "User-Agent": "Java/17.0.2"}
-CREATE, UPDATE, MERGE, DELETE, RETRIEVE, HELLO = [
-    f"0.DOIP{family}/Op.{name}"
-    for family, name in [
-        ("", "Create"),
-        ("", "Update"),
-        (".EXTEND", "Update.Non.Overlay"),
-        ("", "Delete"),
-        ("", "Retrieve"),
-        ("", "Hello"),
-    ]
-]
-NO_BASICS = {"metaClassifyId": None, "metaHandle": None, "metaState": None, "isQuote": 0}
-NO_INPUT = {
-    name: None
-    for name in [
-        "requestId", "clientId", "targetId", "operationId", "appHandle", "type", "attributes"
-    ]
-}
-
-
-def public_key_data(pem) -> bytes:
-    """The data of an HS_PUBKEY value of an RSA key."""
-    told = subprocess.run(
-        ["openssl", "rsa", "-in", pem, "-noout", "-modulus"],
-        capture_output=True, text=True, timeout=60, check=True,
-    ).stdout
-    modulus = bytes.fromhex(told.strip().split("=")[1])
-    parts = [struct.pack(">I", len(part)) + part for part in (b"\x01\x00\x01", b"\x00" + modulus)]
-    name = b"RSA_PUB_KEY"
-    return struct.pack(">I", len(name)) + name + b"\x00\x00" + b"".join(parts)
-
-
-class Sdk:
-    """What the SDK does, by hand."""
-
-    def __init__(self, base: str, pem: str):
-        # A base that ends in a slash is as good.
-        self.base, self.pem, self.token = base, pem, None
-
-    def send(self, method: str, path: str, query=(), body=None):
-        """Sends one request as Feign does; the envelope of the answer."""
-        said = [(name, str(value)) for name, value in query if value is not None]
-        pairs = [f"{name}={quote(value, safe='')}" for name, value in said]
-        url = f"{self.base}/api/v1/{path}" + ("?" + "&".join(pairs) if pairs else "")
-        headers = dict(HEADERS)
-        if self.token:
-            headers["Authorization"] = f"Bearer {self.token}"
-        data = None if body is None else json.dumps(body).encode()
-        reply = requests.request(method, url, data=data, headers=headers, timeout=20)
-        assert reply.status_code == 200, reply.text
-        return reply.json()
-
-    def data(self, *arguments, **more):
-        """The same, which must work."""
-        answer = self.send(*arguments, **more)
-        assert answer["code"] == 1, answer
-        return answer.get("data")
-
-    def log_in(self):
-        """The challenge, signed."""
-        nonce = self.data("GET", "doip/public/challenge", [("handle", APP)])
-        signed = subprocess.run(
-            ["openssl", "dgst", "-sha256", "-sign", self.pem],
-            input=nonce.encode(), capture_output=True, timeout=60, check=True,
-        ).stdout
-        body = {"signature": base64.b64encode(signed).decode(), "handle": APP}
-        self.token = self.data("POST", "doip/public/verify-response", body=body)["token"]
-
-    def operate(self, operation: str, target: str, body=None):
-        """An operation on an identifier."""
-        method = "GET" if operation in (RETRIEVE, HELLO) else "POST"
-        query = [("targetId", target), ("operationId", operation)]
-        return self.send(method, "doip", query, body)
 
 
 @pytest.fixture(scope="module")
 def sdk(node, tmp_path_factory) -> Sdk:
     """The SDK, logged in as an application that may register under the prefix."""
-    folder = tmp_path_factory.mktemp("sdk")
-    pem = str(folder / "app.pem")
-    made = node.run("key", "new", "--out", pem)
-    assert made.returncode == 0, made.stderr
-    key = {"format": "base64", "value": base64.b64encode(public_key_data(pem)).decode()}
-    admin = {"handle": APP, "index": 300, "permissions": "1" * 12}
-    for handle, verb, value in [
-        (APP, "put", {"index": 300, "type": "HS_PUBKEY", "data": key}),
-        (f"0.NA/{PREFIX}", "add", {"index": 301, "type": "HS_ADMIN",
-                                   "data": {"format": "admin", "value": admin}}),
-    ]:
-        file = folder / "values.json"
-        file.write_text(json.dumps([value]))
-        done = node.run("record", verb, handle, "--file", str(file), "--config", node.config)
-        assert done.returncode == 0, done.stderr
-    sdk = Sdk(node.bases["http"], pem)
-    sdk.log_in()
-    return sdk
-
-
-def item(name: str, kind: int, **schema):
-    """An item as the SDK serialises it."""
-    empty = ["minLength", "maxLength", "charRange", "accuracy", "numberRange", "dateFormat",
-             "maxFileCount", "fileRange", "fileType", "selfDefFileSuffix", "referenceType"]
-    return {
-        "itemIndex": None, "itemCode": f"c-{name}",
-        "englishName": name, "chineseName": f"名{name}",
-        "itemState": None, "definition": None, "inputNecessary": 1, "listItemNecessary": 1,
-        "required": 0, "uniqueField": 0, "acl": None, "comment": None,
-        "itemSchemaCreateDTO": {**dict.fromkeys(empty), "dataType": kind, **schema},
-        "itemReferenceDTO": {"referenceMetaHandle": None},
-    }
+    return registrant(node, APP, tmp_path_factory.mktemp("sdk"))
 
 
 @pytest.fixture(scope="module")
@@ -148,11 +35,6 @@ def template(sdk) -> str:
     turn = {"metaHandleList": [handle], "opType": "publish"}
     assert sdk.data("PUT", "open/meta/publish-or-withdraw", body=turn)[0]["state"] == "success"
     return handle
-
-
-def said(template: str, **content):
-    """The body of a registration."""
-    return {**NO_INPUT, "type": template, "attributes": {"content": content}}
 
 
 def test_identifier_lives_from_create_to_delete(sdk, template):
@@ -218,11 +100,11 @@ def test_grants_are_given_and_users_listed(sdk, template):
 
 def test_stranger_is_told_so_in_an_envelope(node, sdk):
     """A token that is not good, and an application that there is not."""
-    stranger = Sdk(node.bases["http"], sdk.pem)
+    stranger = Sdk(node.bases["http"], f"{PREFIX}/App_none", sdk.pem)
     stranger.token = "x"
     assert stranger.operate(DELETE, f"{PREFIX}/x", NO_INPUT)["code"] == 101
     stranger.token = None
-    body = {"signature": "AAAA", "handle": f"{PREFIX}/App_none"}
+    body = {"signature": "AAAA", "handle": stranger.app}
     assert stranger.send("POST", "doip/public/verify-response", body=body)["code"] == 401
     # Builds that swap the HTTP client send the GET that is declared.
     assert stranger.send("GET", "doip/public/verify-response", body=body)["code"] == 401
