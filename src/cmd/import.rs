@@ -81,13 +81,23 @@ pub(crate) struct Args {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Conflict {
+pub(super) enum Conflict {
     /// Replace it
     Replace,
     /// Leave it as it is
     Skip,
     /// Refuse the line
     Fail,
+}
+
+impl From<Conflict> for OnConflict {
+    fn from(conflict: Conflict) -> Self {
+        match conflict {
+            Conflict::Replace => Self::Replace,
+            Conflict::Skip => Self::Skip,
+            Conflict::Fail => Self::Fail,
+        }
+    }
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failed> {
@@ -110,11 +120,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failed> {
     }
     let job = ImportJob {
         input,
-        on_conflict: match args.on_conflict {
-            Conflict::Replace => OnConflict::Replace,
-            Conflict::Skip => OnConflict::Skip,
-            Conflict::Fail => OnConflict::Fail,
-        },
+        on_conflict: args.on_conflict.into(),
         mode: match args.dry_run {
             true => Mode::DryRun,
             false => Mode::Apply,

@@ -17,6 +17,7 @@ mod key;
 mod local;
 mod man;
 mod mirror;
+mod move_over;
 mod prefix;
 mod record;
 #[cfg(test)]
@@ -96,6 +97,7 @@ enum Command {
     Prefix(prefix::Args),
     Mirror(mirror::Args),
     Import(import::Args),
+    MoveOver(move_over::Args),
     Export(export::Args),
     Backup(backup::Args),
     Restore(restore::Args),
@@ -127,6 +129,7 @@ impl Cli {
             Command::Prefix(args) => prefix::run(&args),
             Command::Mirror(args) => mirror::run(&args),
             Command::Import(args) => import::run(&args),
+            Command::MoveOver(args) => move_over::run(&args),
             Command::Export(args) => export::run(&args),
             Command::Backup(args) => backup::run(&args),
             Command::Restore(args) => restore::run(&args),

@@ -7,6 +7,7 @@
 
 mod backup;
 mod import;
+mod move_over;
 mod record;
 
 use std::path::{Path, PathBuf};

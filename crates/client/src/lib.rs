@@ -32,3 +32,5 @@ pub use packet::tunnel;
 pub use query::Query;
 pub use server::{AddressError, Endpoint, HTTP_PORT, NATIVE_PORT, Server, Transport};
 pub use tls::Trust;
+#[cfg(feature = "https")]
+pub use tls::secure;

@@ -13,6 +13,20 @@ mod verify;
 #[cfg(feature = "https")]
 pub(crate) use verify::connect;
 
+/// Begins TLS on `stream` with a server that `trust` accepts, for HTTP of another meaning than
+/// messages of the Handle protocol.
+#[cfg(feature = "https")]
+pub async fn secure(
+    stream: tokio::net::TcpStream,
+    name: &str,
+    trust: &Trust,
+) -> Result<
+    impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+    crate::attempt::Outcome,
+> {
+    connect(stream, name, trust).await
+}
+
 /// Whom to believe over HTTPS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

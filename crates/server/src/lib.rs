@@ -33,6 +33,7 @@ pub mod log;
 mod login;
 pub mod metrics;
 pub mod mirror;
+pub mod move_over;
 pub mod node;
 mod pace;
 pub mod priority;

@@ -35,7 +35,7 @@ mod proxy;
 mod quick;
 mod session;
 mod snms;
-mod v1;
+pub(crate) mod v1;
 mod v2;
 mod verification;
 

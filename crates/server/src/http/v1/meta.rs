@@ -123,7 +123,7 @@ pub(super) fn own_prefix(node: &Node, sender: &Sender) -> Result<String, Refusal
 }
 
 /// A definition with what is said of it besides its items; nulls leave what there is.
-fn with_basics(old: Definition, said: &Basics) -> Result<Definition, Refusal> {
+pub(super) fn with_basics(old: Definition, said: &Basics) -> Result<Definition, Refusal> {
     let text = |new: &Option<String>, old: String| match new {
         Some(new) => new.trim().to_owned(),
         None => old,

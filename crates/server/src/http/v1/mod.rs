@@ -23,6 +23,7 @@ mod item;
 mod login;
 mod meta;
 mod moment;
+pub(crate) mod moved;
 mod object;
 mod page;
 mod refusal;

@@ -243,7 +243,7 @@ fn lenient(template: &Template, content: &Map<String, Json>) -> Map<String, Json
     values
 }
 
-fn value(template: &Template, field: &Field, json: &Json) -> Option<Json> {
+pub(super) fn value(template: &Template, field: &Field, json: &Json) -> Option<Json> {
     if field.kind.is_list() {
         return match json {
             Json::Array(parts) if parts.is_empty() => None,
