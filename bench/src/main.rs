@@ -7,6 +7,7 @@ mod all;
 mod cast;
 mod corpus;
 mod dialect;
+mod enterprise;
 mod floor;
 mod instructions;
 mod load;
@@ -44,6 +45,8 @@ enum Command {
     Writes(write::WriteArgs),
     /// Measure many records, prefixes and connections, in a folder that is kept
     Scale(scale::ScaleArgs),
+    /// Measure one enterprise node with many identifiers, in a folder that is kept
+    Enterprise(enterprise::EnterpriseArgs),
     /// Count the instructions of an answer and compare them with the figures of the repository
     Instructions(instructions::InstructionArgs),
     /// Answer from memory and do nothing else; what `instructions` runs below valgrind
@@ -261,6 +264,7 @@ fn main() -> ExitCode {
         Command::All(args) => all::all(&args),
         Command::Writes(args) => write::writes(&args),
         Command::Scale(args) => scale::scale(&args),
+        Command::Enterprise(args) => enterprise::enterprise(&args),
         Command::Instructions(args) => instructions::instructions(&args),
         Command::Answers(args) => instructions::answers(&args),
         Command::Load(args) => load(&args),

@@ -195,7 +195,7 @@ impl Bench<'_> {
 }
 
 /// How many records an earlier run has imported into a folder, if it came to its end.
-fn imported(folder: &Path) -> Result<Option<u32>> {
+pub(crate) fn imported(folder: &Path) -> Result<Option<u32>> {
     match fs::read_to_string(folder.join("records")) {
         Ok(text) => Ok(Some(text.trim().parse()?)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -204,6 +204,6 @@ fn imported(folder: &Path) -> Result<Option<u32>> {
 }
 
 /// Notes that so many records are in a folder.
-fn note_imported(folder: &Path, records: u32) -> Result<()> {
+pub(crate) fn note_imported(folder: &Path, records: u32) -> Result<()> {
     Ok(fs::write(folder.join("records"), records.to_string())?)
 }

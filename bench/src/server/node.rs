@@ -91,6 +91,11 @@ impl NodeSetup {
     /// [`NodeSetup::authoritative`]. It may use all cores and has the memory that nodes have by
     /// default.
     pub fn kept(folder: &Path, program: &Path) -> Result<Self> {
+        Self::kept_as(folder, program, "root")
+    }
+
+    /// The same with another place in the network.
+    pub fn kept_as(folder: &Path, program: &Path, role: &str) -> Result<Self> {
         let (native, http) = (local(free_port()?), local(free_port()?));
         let this = Self {
             program: program.to_owned(),
@@ -101,7 +106,7 @@ impl NodeSetup {
         };
         if !this.config().is_file() {
             let mut command = Command::new(program);
-            let role = ["--role", "root", "--prefix", PREFIX];
+            let role = ["--role", role, "--prefix", PREFIX];
             run(command.arg("init").arg(folder).args(role))?;
         }
         // The ports of an earlier run may be somebody else's by now.
