@@ -14,8 +14,8 @@ use crate::authority::Site;
 use crate::identity::{LOGIN_INDEX, LOGIN_TYPE, Role};
 
 impl Errand {
-    /// The right on `of`, the record of `handle`, by a role that its prefix record puts in force: the
-    /// prefix record, and the value of it that names the role's group.
+    /// The right on `of`, the record of `handle`, by a role that its prefix record puts in force:
+    /// the prefix record, and the value of it that names the role's group.
     pub(super) fn by_role(
         &self,
         site: &Site,

@@ -6,9 +6,9 @@
 //! ```
 //!
 //! Reading and writing are two steps: [`read`] makes a folder with records as JSON Lines, which
-//! [`import`](crate::transfer::import) writes. What is in the folder is not asked for again, so that
-//! reading goes on where it was interrupted; and the folder can be looked through before anything is
-//! written.
+//! [`import`](crate::transfer::import) writes. What is in the folder is not asked for again, so
+//! that reading goes on where it was interrupted; and the folder can be looked through before
+//! anything is written.
 
 mod peer;
 mod read;

@@ -1,7 +1,7 @@
 //! What another node of this interface says, as records of ours that mean the same.
 //!
-//! Nothing here asks anybody, and nobody is believed: an answer may hold anything. Indexes, names and
-//! identifiers stay what they are. A value that its field does not take stays as it is, and that is
+//! Nothing here asks anybody, and nobody is believed: an answer may hold anything. Indexes, names
+//! and identifiers stay what they are. A value that its field does not take stays as it is, and that is
 //! told.
 
 use guantong_api::doip::{Basics, Item};
@@ -40,8 +40,8 @@ impl Moved {
 
 //----------- Administrators -------------------------------------------------
 
-/// Who may change a record: its creator, if it is an application of the prefix, so that its key goes
-/// on working, and whoever holds the key of the prefix.
+/// Who may change a record: its creator, if it is an application of the prefix, so that its key
+/// goes on working, and whoever holds the key of the prefix.
 fn administrators(handle: &Handle, creator: Option<&str>) -> Vec<Value> {
     let owner = handle.borrow().prefix_handle();
     let creator = creator.map(|text| text.strip_prefix("300:").unwrap_or(text));

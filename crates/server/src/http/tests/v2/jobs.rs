@@ -33,7 +33,7 @@ async fn ended(who: &str, started: &Answer) -> Json {
     }
 }
 
-/// 3,000 rows that are right, of which some refer to a row of the same group, and five that are not.
+/// 3,000 rows that are right, some of which refer to a row of their group, and five that are not.
 fn thousands_of_rows() -> String {
     let mut table = "handle,serial,parent\n".to_owned();
     for at in 1..=3_000 {
