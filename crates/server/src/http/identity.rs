@@ -123,7 +123,8 @@ fn refuse_strange_name(node: &Node, asked: &Asked) -> Result<(), Failure> {
         true => Ok(()),
         false => Err(Failure::new(
             ResponseCode::AUTHENTICATION_FAILED,
-            "a node that is open to all is changed under an address of its own, or the name in              `site.domain`: a page of somebody else could have this one",
+            "a node that is open to all is changed under an address of its own, or the name in \
+             `site.domain`: a page of somebody else could have this one",
         )),
     }
 }
