@@ -444,6 +444,28 @@ async fn what_is_wrong_with_a_registration_has_its_code() {
 }
 
 #[tokio::test]
+async fn identifiers_that_refer_to_each_other_are_registered_one_after_the_other() {
+    let (me, _) = prepare();
+    let (template, other) = (publish(&me, "mutual").await, publish(&me, "aside").await);
+    let things = ["A", "B"].map(|own| format!("{template}{own}"));
+    let [first, second] = &things;
+    for (own, thing, beside) in [("s1", first, second), ("s2", second, first)] {
+        let body = said(&template, json!({"serial": own, "parent": [beside]}));
+        let path = op(thing, "0.DOIP/Op.Create");
+        done(Method::POST, &me, &path, &body).await;
+    }
+    // What is there must be registered by the template that the field names.
+    let body = said(&other, json!({"serial": "s1", "parent": [&things[0]]}));
+    let path = op(&format!("{other}A"), "0.DOIP/Op.Create");
+    check_refusal(&ask(Method::POST, &me, &path, &body).await, 601);
+    let path = op(&things[0], "0.DOIP.EXTEND/Op.Update.Non.Overlay");
+    let body = said(&template, json!({"parent": [format!("{template}C")]}));
+    done(Method::POST, &me, &path, &body).await;
+    let body = said(&template, json!({"parent": ["no handle"]}));
+    check_refusal(&ask(Method::POST, &me, &path, &body).await, 601);
+}
+
+#[tokio::test]
 async fn templates_and_plain_records_are_retrieved_too() {
     let (me, _) = prepare();
     let template = publish(&me, "shown1").await;

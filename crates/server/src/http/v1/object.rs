@@ -8,7 +8,8 @@ use guantong_proto::Handle;
 use serde_json::{Map, Value as Json, json};
 
 use super::super::asked::Asked;
-use super::super::v2::registration::{Writing, by_which, published_for, remove};
+use super::super::v2::problem::Problem;
+use super::super::v2::registration::{Ready, Writing, by_which, published_for, remove};
 use super::super::v2::sender::{Sender, Terms};
 use super::super::v2::sought;
 use super::refusal::{Deed, Refusal};
@@ -142,10 +143,10 @@ async fn create(node: &Node, asked: &Asked, target: &Handle, said: &Operation) -
         .map_err(|failure| deed.refused(failure))?;
     let writing = Writing::new(node, asked, &sender, Terms::default());
     let values = lenient(&template, content);
-    let made = writing
-        .create(&template, Some(target.as_str()), &values)
+    let ready = writing
+        .creation(&template, Some(target.as_str()), &values)
         .await;
-    made.map_err(|problem| deed.refused(problem))?;
+    written(&writing, ready, deed).await?;
     Ok(Some(echo(&kind, said)))
 }
 
@@ -159,9 +160,23 @@ async fn change(node: &Node, asked: &Asked, target: &Handle, said: &Operation, m
         Some(template) => lenient(template, content),
         None => content.clone(),
     };
-    let changed = writing.change(target, &values, mode).await;
-    changed.map_err(|problem| deed.refused(problem))?;
+    let ready = writing.alteration(target, &values, mode).await;
+    written(&writing, ready, deed).await?;
     Ok(Some(echo(&kind, said)))
+}
+
+/// Clients register what refers to each other one by one, in whatever order.
+async fn written(
+    writing: &Writing<'_>,
+    ready: Result<Ready, Problem>,
+    deed: Deed,
+) -> Result<(), Refusal> {
+    let ready = ready.and_then(|ready| ready.referring_ahead(writing.node));
+    let written = match ready {
+        Ok(ready) => writing.write(ready).await,
+        Err(problem) => Err(problem),
+    };
+    written.map_err(|problem| deed.refused(problem))
 }
 
 /// The template by which an identifier is registered, which must be the one that is named. What the

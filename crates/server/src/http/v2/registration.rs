@@ -291,6 +291,25 @@ pub(in crate::http) struct Ready {
     pub(in crate::http) lookups: Vec<Lookup>,
 }
 
+impl Ready {
+    /// The same, and what it refers to may be registered later: one of two things that refer to each
+    /// other is registered first. What there is already must be of the right template as ever.
+    pub(in crate::http) fn referring_ahead(mut self, node: &Node) -> Result<Self, Problem> {
+        let mut left = Vec::with_capacity(self.lookups.len());
+        for lookup in self.lookups {
+            let is_to_come = match &lookup {
+                Lookup::Target { handle, .. } => sought::record(node, handle)?.is_none(),
+                Lookup::Holders { .. } => false,
+            };
+            if !is_to_come {
+                left.push(lookup);
+            }
+        }
+        self.lookups = left;
+        Ok(self)
+    }
+}
+
 impl<'a> Writing<'a> {
     pub(in crate::http) fn new(
         node: &'a Node,
