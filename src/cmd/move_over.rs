@@ -28,9 +28,10 @@ const SHOWN_MAX: usize = 20;
 
 const EXAMPLES: &str = "\
 Examples:
-  guantong move-over http://idhub.example:3000 --app 88.118.5/App_erp --key erp.pem --work moved --dry-run
-  guantong move-over http://idhub.example:3000 --app 88.118.5/App_erp --key erp.pem --work moved \\
-      --native idhub.example:2641
+  guantong move-over http://idhub.example:3000 --app 88.118.5/App_erp --key erp.pem \\
+      --work moved --dry-run
+  guantong move-over http://idhub.example:3000 --app 88.118.5/App_erp --key erp.pem \\
+      --work moved --native idhub.example:2641
   guantong move-over https://idhub.example --certificate idhub.pem --app 88.118.5/App_erp \\
       --key erp.pem --work moved --category battery --on-conflict replace
 
