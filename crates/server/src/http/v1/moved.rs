@@ -1,8 +1,8 @@
 //! What another node of this interface says, as records of ours that mean the same.
 //!
 //! Nothing here asks anybody, and nobody is believed: an answer may hold anything. Indexes, names
-//! and identifiers stay what they are. A value that its field does not take stays as it is, and that is
-//! told.
+//! and identifiers stay what they are. A value that its field does not take stays as it is, and
+//! that is told.
 
 use guantong_api::doip::{Basics, Item};
 use guantong_core::identity::Kind as IdentityKind;

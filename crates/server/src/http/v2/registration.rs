@@ -292,8 +292,8 @@ pub(in crate::http) struct Ready {
 }
 
 impl Ready {
-    /// The same, and what it refers to may be registered later: one of two things that refer to each
-    /// other is registered first. What there is already must be of the right template as ever.
+    /// The same, and what it refers to may be registered later: one of two things that refer to
+    /// each other is registered first. What there is already must be of the right template as ever.
     pub(in crate::http) fn referring_ahead(mut self, node: &Node) -> Result<Self, Problem> {
         let mut left = Vec::with_capacity(self.lookups.len());
         for lookup in self.lookups {
