@@ -357,3 +357,202 @@ pub(crate) fn number(json: &Json, name: &str) -> Option<i64> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    const RULE: CaseRule = CaseRule::Insensitive;
+
+    fn handle(text: &str) -> Handle {
+        Handle::parse(text).unwrap()
+    }
+
+    fn info() -> Json {
+        let item = |index: i32, name: &str, kind: i32, required: i32| {
+            json!({"itemIndex": index, "englishName": name, "chineseName": "名", "itemState": 0,
+                   "required": required, "itemSchemaVO": {"dataType": kind},
+                   "itemReferenceVO": {"referenceMetaHandle": "88.1/META_b"}})
+        };
+        json!({"metaName": "电池", "metaCode": "a", "metaState": 1, "createdBy": "88.1/App_x",
+               "itemVOS": [item(2_000, "name", 1, 1), item(2_003, "mass", 2, 0),
+                           item(2_007, "of", 5, 0)]})
+    }
+
+    fn template() -> Template {
+        super::template(handle("88.1/META_a"), &info(), true).unwrap()
+    }
+
+    fn told(elements: &Json) -> Json {
+        json!({"type": "88.1/META_a", "attributes": {"elements": elements, "attributes":
+            {"metaData": {"creator": "300:88.1/App_x"}}}})
+    }
+
+    fn moved(own: &Json, public: Option<&Json>) -> Result<Moved, String> {
+        registration(&template(), &handle("88.1/a"), (own, public), RULE)
+    }
+
+    #[test]
+    fn indexes_names_and_states_of_a_template_stay() {
+        let template = template();
+        let fields = template.definition().fields.iter();
+        let fields: Vec<_> = fields
+            .map(|field| (field.index, field.name.as_str()))
+            .collect();
+        assert_eq!(fields, [(2_000, "name"), (2_003, "mass"), (2_007, "of")]);
+        assert_eq!(template.state(), State::Published);
+        let state = |has_identifiers| {
+            let mut draft = info();
+            draft["metaState"] = "0".into();
+            super::super::moved::template(handle("88.1/META_a"), &draft, has_identifiers)
+                .unwrap()
+                .state()
+        };
+        assert_eq!(
+            (state(false), state(true)),
+            (State::Draft, State::Withdrawn)
+        );
+        let values = template_values(&template, &info(), RULE);
+        let admin = Admin::decode(&values[0].data).unwrap();
+        assert_eq!(admin.identity.handle.to_string(), "88.1/App_x");
+    }
+
+    #[test]
+    fn item_that_maps_to_nothing_is_told_by_name() {
+        let mut strange = info();
+        strange["itemVOS"][1]["itemSchemaVO"]["dataType"] = 9.into();
+        let why = super::template(handle("88.1/META_a"), &strange, false).unwrap_err();
+        assert!(why.contains("mass") && why.contains("dataType"), "{why}");
+    }
+
+    #[test]
+    fn values_keep_their_indexes_and_are_public_if_they_were() {
+        let own = told(&json!([
+            {"index": 2000, "type": "name", "data": "x"},
+            {"index": 2003, "type": "mass", "data": "1.50"},
+            {"index": 2007, "type": "of", "data": ["88.1/b"]},
+        ]));
+        let public = told(&json!([{"index": 2000, "type": "name", "data": "x"}]));
+        let moved = moved(&own, Some(&public)).unwrap();
+        assert_eq!(moved.notes, Vec::<String>::new());
+        let of = |index: i32| {
+            moved
+                .values
+                .iter()
+                .find(|value| value.index == index)
+                .unwrap()
+        };
+        assert_eq!(
+            (of(2_000).kind.as_str(), of(2_000).text()),
+            ("name", Some("x"))
+        );
+        assert_eq!(of(2_003).text(), Some("1.5"));
+        assert_eq!(of(2_000).permissions, Permissions::default());
+        assert_ne!(of(2_003).permissions, Permissions::default());
+    }
+
+    #[test]
+    fn what_is_withheld_or_unfit_is_told() {
+        let own = told(&json!([
+            {"index": 2003, "type": "mass", "data": "heavy"},
+            {"index": 2040, "type": "gone", "data": 7},
+            {"index": 7, "type": "low", "data": 7},
+        ]));
+        let moved = moved(&own, None).unwrap();
+        let notes = moved.notes.join("\n");
+        for word in ["mass", "gone", "low", "name: required"] {
+            assert!(notes.contains(word), "{word}: {notes}");
+        }
+        let text = |index: i32| {
+            let value = moved.values.iter().find(|value| value.index == index);
+            value.and_then(Value::text)
+        };
+        assert_eq!(
+            (text(2_003), text(2_040), text(7)),
+            (Some("heavy"), Some("7"), None)
+        );
+    }
+
+    #[test]
+    fn identifier_of_another_template_and_two_values_at_one_index_are_refused() {
+        let mut other = told(&json!([]));
+        other["type"] = "88.1/META_b".into();
+        assert!(moved(&other, None).unwrap_err().contains("META_b"));
+        let twice = json!([{"index": 2040, "type": "a", "data": 1},
+                           {"index": 2040, "type": "b", "data": 2}]);
+        assert!(moved(&told(&twice), None).unwrap_err().contains("2040"));
+    }
+
+    #[test]
+    fn application_needs_a_sound_key_and_a_user_is_not_moved() {
+        let app = handle("88.1/App_x");
+        let broken = [Value::new(300, "HS_PUBKEY", "x")];
+        assert!(identity(&app, &broken).unwrap_err().contains("HS_PUBKEY"));
+        assert!(identity(&app, &[]).is_err());
+        let secret = Value::new(301, "HS_SECKEY", "x");
+        assert!(identity(&handle("88.1/User_x"), &[secret]).is_err());
+    }
+
+    #[test]
+    fn categories_keep_their_place_and_strange_ones_are_told() {
+        let tree = json!([
+            {"classifyCode": "unclassified", "children": []},
+            {"classifyCode": "a", "classifyName": "甲", "sort": 2, "children":
+                [{"classifyCode": "b", "classifyName": "乙", "children": null}]},
+            {"classifyCode": "a"}, 7,
+        ]);
+        assert_eq!(codes(&tree), ["unclassified", "a", "b", "a"]);
+        let moved = categories(&handle("88.1/CATEGORIES"), &tree).unwrap();
+        assert_eq!((moved.values.len(), moved.notes.len()), (3, 2), "{moved:?}");
+    }
+
+    fn garbage() -> impl Strategy<Value = Json> {
+        let leaf = prop_oneof![
+            Just(Json::Null),
+            any::<i64>().prop_map(Json::from),
+            "[a-z0-9./_]{0,8}".prop_map(Json::from),
+            Just(json!("name")),
+            Just(json!("88.1/META_a")),
+        ];
+        leaf.prop_recursive(5, 40, 6, |inner| {
+            let name = prop::sample::select(vec![
+                "type",
+                "attributes",
+                "elements",
+                "index",
+                "data",
+                "itemVOS",
+                "itemSchemaVO",
+                "dataType",
+                "classifyCode",
+                "children",
+                "sort",
+                "englishName",
+                "itemIndex",
+            ]);
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Json::from),
+                prop::collection::vec((name, inner), 0..6).prop_map(|pairs| {
+                    let pairs = pairs
+                        .into_iter()
+                        .map(|(name, json)| (name.to_owned(), json));
+                    Json::Object(pairs.collect())
+                }),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_makes_a_panic(json in garbage()) {
+            drop(super::template(handle("88.1/META_a"), &json, true));
+            drop(categories(&handle("88.1/CATEGORIES"), &json));
+            drop(moved(&json, Some(&json)));
+            drop(moved(&told(&json), Some(&told(&json))));
+            drop(codes(&json));
+        }
+    }
+}
