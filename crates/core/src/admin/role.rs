@@ -1,6 +1,8 @@
 //! Rights that no HS_ADMIN value of the record gives: those of roles, and of everybody over how he
 //! himself logs in.
 
+use std::collections::BTreeSet;
+
 use guantong_proto::data::{Admin, AdminPermissions};
 use guantong_proto::{HandleRef, Values, is_of_type};
 
@@ -11,7 +13,12 @@ use super::known::{Missing, StoredRecord};
 use super::plan::Change;
 use super::write::{Right, Used};
 use crate::authority::Site;
-use crate::identity::{LOGIN_INDEX, LOGIN_TYPE, Role};
+use crate::identity::{Kind, LOGIN_INDEX, LOGIN_TYPE, Role, proves};
+
+/// Index of the key of an identity, by custom.
+const KEY_INDEX: i32 = 300;
+/// Most keys of a program whose rights are looked for; one with more is left to administrators.
+const KEYS_MAX: usize = 16;
 
 impl Errand {
     /// The right on `of`, the record of `handle`, by a role that its prefix record puts in force:
@@ -34,14 +41,53 @@ impl Errand {
             Ok(None) | Err(Missing::Unreachable { .. }) => return Ok(None),
             Err(missing) => return Err(missing),
         };
-        let counts = |admin: &Admin| {
-            let role = Role::named(admin, above.borrow());
-            role.is_some_and(|role| role.on_record(handle, of.values()).contains(needed))
+        let is_raised = needed != AdminPermissions::READ_VALUE
+            && Kind::of(handle) == Some(Kind::App)
+            && self.is_raised(site, handle, of.values(), record)?;
+        let counts = |admin: &Admin| match Role::named(admin, above.borrow()) {
+            Some(Role::AppAdministrators) if is_raised => false,
+            Some(role) => role.on_record(handle, of.values()).contains(needed),
+            None => false,
         };
         let lookup = |handle: HandleRef<'_>| self.group(site, handle);
         let rule = site.case_rule();
         let grant = authorize_where(identity, record.values(), rule, counts, lookup)?;
         Ok(grant.map(|grant| (record, grant)))
+    }
+
+    /// Whether a program has more on the prefix than those who look after programs: they could give
+    /// it another key and have that themselves.
+    fn is_raised(
+        &self,
+        site: &Site,
+        program: HandleRef<'_>,
+        values: Values<'_>,
+        above: &StoredRecord,
+    ) -> Result<bool, Missing> {
+        let prefix = above.handle.borrow();
+        let counts = |admin: &Admin| match Role::named(admin, prefix) {
+            Some(role) => role != Role::AppAdministrators,
+            None => {
+                let own = Role::AppAdministrators.on_prefix();
+                !own.contains(admin.permissions)
+            }
+        };
+        let keys = values.iter().filter(|value| proves(value.kind));
+        let mut indexes: BTreeSet<i32> = keys.map(|value| value.index).collect();
+        // A key that is disabled is there again soon.
+        indexes.insert(KEY_INDEX);
+        if indexes.len() > KEYS_MAX {
+            return Ok(true);
+        }
+        for index in indexes {
+            let handle = program.to_owned();
+            let lookup = |handle: HandleRef<'_>| self.group(site, handle);
+            let (program, rule) = (Identity { handle, index }, site.case_rule());
+            if authorize_where(&program, above.values(), rule, counts, lookup)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The record of a group. One that cannot be had gives nobody a right.

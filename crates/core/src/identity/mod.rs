@@ -29,6 +29,7 @@ pub use name::{CODE_CHARS_MAX, Kind, NameFault, code_of};
 pub use nonce::{
     NONCE_LIFETIME_MS, NONCES_IDENTITY_MAX, NONCES_MAX, NONCES_SOURCE_MAX, NonceText, Nonces,
 };
+pub(crate) use role::proves;
 pub use role::{MEMBERS_INDEX, NoRole, Role, group_values, role_values};
 pub use session::{
     SESSION_LIFETIME_MS, SESSIONS_IDENTITY_MAX, SESSIONS_MAX, Session, Sessions, TOKEN_LEN, TokenId,

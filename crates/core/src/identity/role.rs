@@ -135,7 +135,7 @@ impl Role {
 }
 
 /// Whether a value of this type says who somebody is, or who is in a group.
-fn proves(kind: &[u8]) -> bool {
+pub(crate) fn proves(kind: &[u8]) -> bool {
     let kinds = ["HS_PUBKEY", "HS_SECKEY", "HS_VLIST", LOGIN_TYPE];
     kinds.iter().any(|known| is_of_type(kind, known.as_bytes()))
 }

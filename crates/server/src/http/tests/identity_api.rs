@@ -362,6 +362,33 @@ async fn role_is_not_given_to_a_program() {
 }
 
 #[tokio::test]
+async fn key_of_a_program_with_a_role_is_renewed_by_administrators_alone() {
+    let world = world();
+    let apps = world.log_in("app-administrators").await;
+    let made = world.post(AREA, Some(&apps), &app("line-5")).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let path = format!("{AREA}/88.118.5/App_line-5");
+    let renew = json!({"action": "renewKey", "makeKey": {"kind": "ed25519"}});
+    assert_eq!(world.post(&path, Some(&apps), &renew).await.status, 200);
+    // Written natively, by somebody who knows no better.
+    let members = [user("administrators"), "88.118.5/App_line-5".to_owned()];
+    let members = members.map(|handle| guantong_proto::Reference { handle, index: 0 });
+    let list = guantong_proto::data::List(members.to_vec()).encode();
+    let group = "88.118.5/Group_administrators";
+    world.put(group, &[Value::new(200, "HS_VLIST", list)]);
+    for body in [&renew, &json!({"action": "disable"})] {
+        let refused = world.post(&path, Some(&apps), body).await;
+        assert_eq!(refused.status, 403, "{}", refused.text());
+    }
+    let refused = world
+        .send(Method::DELETE, &path, Some(&apps), &Json::Null)
+        .await;
+    assert_eq!(refused.status, 403, "{}", refused.text());
+    let admin = world.log_in("administrators").await;
+    assert_eq!(world.post(&path, Some(&admin), &renew).await.status, 200);
+}
+
+#[tokio::test]
 async fn identities_are_listed_by_kind_and_page() {
     let world = world();
     let first = format!("{AREA}?prefix=88.118.5&kind=user&limit=2");
