@@ -416,7 +416,7 @@ async fn what_is_wrong_with_a_registration_has_its_code() {
         (json!({"serial": "ABC", "other": 1}), 603),
         (json!({"serial": "ABC", "mass": "x"}), 601),
         (json!({"serial": "ABC", "made": "2026-03-01"}), 601),
-        (json!({"serial": "ABC", "parent": ["88.118.11/none"]}), 601),
+        (json!({"serial": "ABC", "parent": ["no handle"]}), 601),
     ] {
         let answer = ask(
             Method::POST,
