@@ -5,6 +5,7 @@ mod tour;
 
 use std::path::{Path, PathBuf};
 
+use guantong_server::demo::plan::DISTILLERY;
 use guantong_server::demo::{DemoError, Network, Ports, ROOT_INFO, trace};
 use guantong_server::running::Running;
 use indicatif::ProgressBar;
@@ -84,7 +85,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failed> {
             wanted.native,
         ),
         (ports.http != wanted.http, "HTTP", wanted.http),
-        (ports.console != wanted.console, "metrics", wanted.console),
+        (
+            ports.console != wanted.console,
+            "the console",
+            wanted.console,
+        ),
     ] {
         if taken {
             note(format_args!(
@@ -176,10 +181,35 @@ fn greeting(network: &Network, folder: &Path) -> Result<Vec<String>, DemoError> 
         format!("  {} resolve {}{at}", program(), trace::BOTTLE),
         format!("  a browser at http://{http}/{SAMPLE}"),
     ]);
-    if let Some(console) = front.addresses().console {
-        lines.push(format!("  metrics at http://{console}/metrics"));
-    }
+    lines.extend(consoles(network, folder)?);
     lines.push(String::new());
+    Ok(lines)
+}
+
+/// Where the pages for people are, and how to sign in to them.
+fn consoles(network: &Network, folder: &Path) -> Result<Vec<String>, DemoError> {
+    let mut lines = Vec::new();
+    if let Some(console) = network.front()?.addresses().console {
+        lines.push(format!(
+            "  the console at http://{console}/ (metrics at /metrics)"
+        ));
+    }
+    let distillery = network.member(DISTILLERY)?.running();
+    if let Some(console) = distillery.and_then(|running| running.addresses().console) {
+        let bottle = trace::BOTTLE;
+        let key = folder.join(DISTILLERY).join(trace::APPLICATION_KEY);
+        lines.extend([
+            format!(
+                "  the {} stages of a bottle at http://{console}/record?handle={bottle}&steps=8#links",
+                trace::STAGES_COUNT
+            ),
+            format!(
+                "  to see there what the public does not, sign in as 300:{}",
+                trace::APPLICATION
+            ),
+            format!("  with the key {}", key.display()),
+        ]);
+    }
     Ok(lines)
 }
 

@@ -21,6 +21,7 @@ use guantong_proto::message::{Envelope, Header, OpFlags, ResponseCode, begin, fi
 use guantong_proto::wire::{Reader, Writer};
 use guantong_store::{OpenError, Options, Store, StoreError, StoredRecord};
 use ring::rand::{SecureRandom, SystemRandom};
+use tokio_rustls::rustls::ServerConfig;
 
 use crate::config::Config;
 use crate::errand::Errands;
@@ -121,6 +122,8 @@ pub struct Node {
     pace: Pace,
     record_signer: Option<Arc<RecordSigner>>,
     courier: OnceLock<Arc<Courier>>,
+    /// Certificate and key of HTTP, once the node listens for it.
+    pub(crate) tls: OnceLock<Arc<ArcSwap<ServerConfig>>>,
     pub(crate) prover: Prover,
 }
 
@@ -185,6 +188,7 @@ impl Node {
             throttle: Throttle::new(),
             pace: Pace::default(),
             courier: OnceLock::new(),
+            tls: OnceLock::new(),
             prover,
             record_signer,
         };

@@ -3,9 +3,6 @@
 //! Everything that the new settings name is loaded and checked before anything changes. What cannot
 //! change while the node runs keeps its old value, and is named so that the operator knows.
 
-use arc_swap::ArcSwap;
-use tokio_rustls::rustls::ServerConfig;
-
 use crate::config::{Config, ConfigErrors, RecurseConfig, load};
 use crate::key::{KeyError, ServerKey};
 use crate::listen::tls::{self, TlsError};
@@ -22,28 +19,21 @@ pub struct Reloaded {
 }
 
 /// Reads the file that the node was started with, and puts it in force.
-pub(crate) fn reload(
-    node: &Node,
-    tls: Option<&ArcSwap<ServerConfig>>,
-) -> Result<Reloaded, ReloadError> {
+pub(crate) fn reload(node: &Node) -> Result<Reloaded, ReloadError> {
     let file = node.config().file.clone();
     let outcome = match file {
         None => Err(ReloadError::NoFile),
         Some(file) => load(&file).map_err(ReloadError::from),
     };
     match outcome {
-        Ok(config) => apply(node, tls, config),
+        Ok(config) => apply(node, config),
         Err(error) => Err(refused(node, error)),
     }
 }
 
 /// Puts `config` in force.
-pub(crate) fn apply(
-    node: &Node,
-    tls: Option<&ArcSwap<ServerConfig>>,
-    config: Config,
-) -> Result<Reloaded, ReloadError> {
-    match try_apply(node, tls, config) {
+pub(crate) fn apply(node: &Node, config: Config) -> Result<Reloaded, ReloadError> {
+    match try_apply(node, config) {
         Ok(reloaded) => {
             node.metrics.reloaded(true, node.now_ms() / 1_000);
             tracing::info!(applied = ?reloaded.applied, "the configuration was read again");
@@ -65,12 +55,8 @@ fn refused(node: &Node, error: ReloadError) -> ReloadError {
     error
 }
 
-fn try_apply(
-    node: &Node,
-    tls: Option<&ArcSwap<ServerConfig>>,
-    new: Config,
-) -> Result<Reloaded, ReloadError> {
-    let old = node.config();
+fn try_apply(node: &Node, new: Config) -> Result<Reloaded, ReloadError> {
+    let (old, tls) = (node.config(), node.tls.get());
     let key = ServerKey::load(&new.site.key)?;
     // Loaded even if the paths are the same: a renewed certificate has its old name.
     let certificate = match tls {

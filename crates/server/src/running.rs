@@ -44,7 +44,6 @@ const ADDRESSES_FILE: &str = "addresses.json";
 pub struct Running {
     node: Arc<Node>,
     addresses: Addresses,
-    tls: Option<Arc<ArcSwap<ServerConfig>>>,
     control: Option<Listener>,
     udp: Option<Udp>,
     streams: Option<Streams>,
@@ -64,15 +63,12 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     let config = node.config();
     let sockets = Sockets::bind(&config)?;
     let addresses = sockets.addresses()?;
-    let tls = match sockets.http.is_empty() {
-        true => None,
-        false => {
-            let tls = tls::load_or_make(&config, node.now_ms() / 1_000)?;
-            node.metrics
-                .certificate_expires(tls.expires_secs.unwrap_or(0));
-            Some(Arc::new(ArcSwap::new(tls.config)))
-        }
-    };
+    if !sockets.http.is_empty() {
+        let tls = tls::load_or_make(&config, node.now_ms() / 1_000)?;
+        let expires = tls.expires_secs.unwrap_or(0);
+        node.metrics.certificate_expires(expires);
+        node.tls.get_or_init(|| Arc::new(ArcSwap::new(tls.config)));
+    }
     node.listening_on(addresses.clone())?;
     if Addresses::configured(&config.listen).has_free_port() {
         publish::own_site(&node)?;
@@ -93,7 +89,7 @@ pub fn start(config: Config) -> Result<Running, StartError> {
         sockets.tcp,
         sockets.http,
         sockets.console,
-        tls.as_ref(),
+        node.tls.get(),
     )
     .map_err(system("threads for TCP and HTTP"))?;
     let udp = Udp::start(&node, sockets.udp, &streams.runtime);
@@ -111,7 +107,6 @@ pub fn start(config: Config) -> Result<Running, StartError> {
     Ok(Running {
         node,
         addresses,
-        tls,
         control: Some(control),
         udp: Some(udp),
         streams: Some(streams),
@@ -131,12 +126,12 @@ impl Running {
 
     /// Reads the configuration file again and applies what can be applied without a restart.
     pub fn reload(&self) -> Result<Reloaded, ReloadError> {
-        reload::reload(&self.node, self.tls.as_deref())
+        reload::reload(&self.node)
     }
 
     /// Puts `config` in force as [`Running::reload`] does with a file.
     pub fn reconfigure(&self, config: Config) -> Result<Reloaded, ReloadError> {
-        reload::apply(&self.node, self.tls.as_deref(), config)
+        reload::apply(&self.node, config)
     }
 
     /// Stops: no new connections, requests in progress are answered, at most `limits.stop_timeout`.

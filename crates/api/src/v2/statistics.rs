@@ -23,6 +23,10 @@ pub struct StatisticsAnswer {
     /// When what is below was counted, likewise; missing if it never was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub counted_ms: Option<u64>,
+    /// How many templates there are.
+    pub template_count: u64,
+    /// How much is registered by them.
+    pub registrations: u64,
     /// The templates by which most is registered.
     pub templates: Vec<TemplateCount>,
     /// Records that were made and deleted on the last days, the latest last; days are those of UTC.

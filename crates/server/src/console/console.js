@@ -143,6 +143,13 @@
   });
 })();
 
+// --- Graph: where it is wider than the screen, show the record in the middle of it.
+(() => {
+  const box = document.querySelector(".graph");
+  const here = box?.querySelector(".is-here rect")?.getBBox();
+  if (here) box.scrollLeft = here.x + here.width / 2 - box.clientWidth / 2;
+})();
+
 // --- Designer: of the constraints, leave those of the type that was chosen.
 document.querySelectorAll("[data-kind-choice]").forEach((choice) => {
   const limits = choice.closest("fieldset").querySelectorAll("[data-kinds]");

@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 
 use super::chart::{Bar, bars};
 use super::frame::{self, Tab, head};
+use super::numbers::Numbers;
 use super::visit::Visit;
 use crate::http::page::{Lang, number};
 use crate::metrics::{Brief, Snapshot};
@@ -83,6 +84,7 @@ super::words::words! {
 pub(super) async fn show(visit: &Visit<'_>) -> Response {
     let words = words(visit.lang);
     let (snapshot, brief) = (visit.node.snapshot(), visit.node.metrics.brief());
+    let numbers = Numbers::of(visit).await;
     let content = html! {
         (lead(visit, &snapshot, &brief))
         @if snapshot.homed == 0 {
@@ -92,8 +94,12 @@ pub(super) async fn show(visit: &Visit<'_>) -> Response {
             (frame::empty(words.few, words.few_text, Some(("/setup", words.few_go))))
         }
         (now(visit, &snapshot, &brief))
-        (totals(visit.lang, &snapshot, &brief))
-        (growth(visit))
+        (totals(visit.lang, &snapshot, &brief, numbers.as_ref()))
+        // To who may not know what is registered, that something happens.
+        @match &numbers {
+            Some(numbers) => (numbers.cards(visit.lang)),
+            None => (growth(visit)),
+        }
         (health(visit, &snapshot))
     };
     frame::page(visit, Tab::Home, words.title, &content)
@@ -207,15 +213,19 @@ pub(super) fn figures(visit: &Visit<'_>) -> Response {
 
 //----------- Totals ---------------------------------------------------------
 
-fn totals(lang: Lang, snapshot: &Snapshot, brief: &Brief) -> Markup {
+fn totals(lang: Lang, snapshot: &Snapshot, brief: &Brief, numbers: Option<&Numbers>) -> Markup {
     let words = words(lang);
     let store = snapshot.store.unwrap_or_default();
-    let totals = [
+    let mut totals = vec![
         (words.records, store.records, "records"),
         (words.prefixes, snapshot.homed as u64, ""),
         (words.changes, store.last_change, "changes"),
         (words.since_start, brief.requests, ""),
     ];
+    if let Some(numbers) = numbers {
+        let more = numbers.totals(lang);
+        totals.splice(2..2, more.map(|(word, count)| (word, count, "")));
+    }
     html! {
         section aria-labelledby="totals" {
             h2 id="totals" { (words.totals) }

@@ -6,10 +6,12 @@
 //!  frame   the document around every page, and the parts that pages share
 //!  words   catalogues: each page has one, in both languages
 //!  sign    signing in and out, preferences        home     what the node is and does now
+//!  numbers what is registered: totals, growth, the largest templates
 //!  resolve what an identifier stands for, and the way to it
-//!  record  one record, and all about it: history, links (its graph), code
+//!  record  one record, and all about it: history, links (its graph, laid out in layout), code
 //!  grants, identities, identity, account   who may what, who proves it how, one's own password
 //!  prefixes, audit, settings   what the node answers for, who changed what, how it is set up
+//!  delegate a prefix that another node serves
 //!  notices what others granted to the viewer
 //!  enterprises, enterprise   applications for a prefix below ours, and their review
 //!  import  many registrations from a file, in the background
@@ -27,6 +29,7 @@ mod account;
 mod audit;
 mod chart;
 mod code;
+mod delegate;
 mod designer;
 mod enterprise;
 mod enterprises;
@@ -39,8 +42,10 @@ mod identities;
 mod identity;
 mod import;
 mod labels;
+mod layout;
 mod links;
 mod notices;
+mod numbers;
 mod prefixes;
 mod record;
 mod registration;
@@ -122,6 +127,7 @@ async fn page(visit: &Visit<'_>) -> Response {
         ("/prefixes", true) => prefixes::act(visit).await,
         ("/audit", false) => audit::show(visit).await,
         ("/settings", false) => settings::show(visit).await,
+        ("/settings", true) => settings::act(visit).await,
         ("/enterprises", false) => enterprises::list(visit).await,
         ("/enterprise", false) => enterprise::show(visit).await,
         ("/enterprise", true) => enterprise::act(visit).await,

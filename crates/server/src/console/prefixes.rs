@@ -7,6 +7,7 @@ use guantong_store::Scope;
 use maud::{Markup, html};
 use serde_json::Value as Json;
 
+use super::delegate;
 use super::frame::{self, Tab, head};
 use super::templates::prefixes;
 use super::visit::{Trouble, Visit, lead, place};
@@ -52,8 +53,17 @@ pub(super) async fn show(visit: &Visit<'_>) -> Response {
     page(visit, None).await
 }
 
-/// Homes or unhomes a prefix.
+/// Homes, unhomes or delegates a prefix.
 pub(super) async fn act(visit: &Visit<'_>) -> Response {
+    if visit.field("do") == Some("delegate") {
+        return match delegate::act(visit).await {
+            Ok(handle) => {
+                let pairs = [("handle", handle.as_str()), ("done", "1")];
+                lead(&place("/record", &pairs))
+            }
+            Err(trouble) => page(visit, Some(&trouble)).await,
+        };
+    }
     let prefix = visit.field("prefix").unwrap_or_default();
     let target = format!("/api/prefixes/{}", in_path(prefix));
     let method = match visit.field("do") {
@@ -96,6 +106,7 @@ async fn page(visit: &Visit<'_>, trouble: Option<&Trouble>) -> Response {
         }
         (sites(visit))
         (home(visit, &homed))
+        (delegate::form(visit))
     };
     frame::page(visit, Tab::Prefixes, words.title, &content)
 }

@@ -127,10 +127,7 @@ async fn content(visit: &Visit<'_>, handle: &str, shown: &Shown) -> Markup {
     let words = words(visit.lang);
     let registered = registered(visit, handle).await;
     let parsed = Handle::parse(handle).ok();
-    let graph = match &registered {
-        Some(it) => Some(links::graph(visit, handle, &it.definition, &it.values).await),
-        None => None,
-    };
+    let graph = links::graph(visit, handle, registered.is_some()).await;
     let actions = html! {
         @if registered.is_some() {
             a class="button" href=(place("/registration/edit", &[("handle", handle)])) {

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 use super::frame::{self, Tab, head};
 use super::visit::{Visit, place};
 use crate::config::{self, Shown};
+use crate::reload::{Reloaded, reload};
 
 /// A node that homes more prefixes than this shows its settings to `server_admins` only.
 const HOMED_MAX: usize = 16;
@@ -13,9 +14,16 @@ const HOMED_MAX: usize = 16;
 super::words::words! {
     title: "Settings", "设置";
     lead: "What the file of the node says, and what each setting means. It is changed on the \
-        machine; then the node is told to read it again: systemctl reload guantong, or SIGHUP.",
-        "节点配置文件的内容及各项含义。请在本机修改文件，再让节点重新读取：\
-         systemctl reload guantong 或发送 SIGHUP。";
+        machine; then the node reads it again, here or by systemctl reload guantong.",
+        "节点配置文件的内容及各项含义。请在本机修改文件，再由节点重新读取：\
+         在此操作，或执行 systemctl reload guantong。";
+    reload: "Read it again", "重新读取";
+    reload_text: "All or nothing: if anything in the file is wrong, the old settings stay.",
+        "要么全部生效，要么全不生效：文件有任何错误时，保留原有配置。";
+    same: "The file was read again. Nothing in it has changed.", "已重新读取，配置没有变化。";
+    applied: "In force now:", "已生效：";
+    restart: "Needs a restart of the node:", "重启节点后生效：";
+    refused: "The old settings stay in force.", "仍使用原有配置。";
     who: "Settings are shown to those who administer the node: administrators of every prefix \
         that it homes, and administration.server_admins.",
         "仅节点管理员可见：所有托管前缀的管理员，以及 administration.server_admins。";
@@ -57,17 +65,73 @@ async fn may_see(visit: &Visit<'_>) -> bool {
 
 /// The page.
 pub(super) async fn show(visit: &Visit<'_>) -> Response {
-    let words = words(visit.lang);
+    page(visit, may_see(visit).await, None)
+}
+
+/// Has the node read its file again, as SIGHUP does, and tells what came of it.
+pub(super) async fn act(visit: &Visit<'_>) -> Response {
     let may_see = may_see(visit).await;
+    if !may_see || visit.field("do") != Some("reload") {
+        return page(visit, may_see, None);
+    }
+    // Files are read, and a certificate may be made.
+    let node = visit.node.clone();
+    let reloaded = tokio::task::spawn_blocking(move || reload(&node)).await;
+    let told = match reloaded {
+        Ok(Ok(reloaded)) => applied(&reloaded, words(visit.lang)),
+        Ok(Err(error)) => refused(&error, words(visit.lang)),
+        Err(error) => refused(&error, words(visit.lang)),
+    };
+    page(visit, may_see, Some(&told))
+}
+
+fn applied(reloaded: &Reloaded, words: &Words) -> Markup {
+    let lists = [
+        (words.applied, &reloaded.applied),
+        (words.restart, &reloaded.needs_restart),
+    ];
+    html! {
+        div class="notice" role="status" {
+            @if lists.iter().all(|(_, names)| names.is_empty()) { (words.same) }
+            @for (word, names) in lists {
+                @if !names.is_empty() {
+                    p { (word) @for name in names { " " code { (name) } } }
+                }
+            }
+        }
+    }
+}
+
+fn refused(error: &dyn std::error::Error, words: &Words) -> Markup {
+    html! {
+        div class="notice bad" role="alert" {
+            p { (words.refused) }
+            p lang="en" { (error) }
+        }
+    }
+}
+
+fn page(visit: &Visit<'_>, may_see: bool, told: Option<&Markup>) -> Response {
+    let words = words(visit.lang);
     let file = visit.node.config().file.clone();
     let content = html! {
         (head(words.title, words.lead, None))
+        @if let Some(told) = told { (told) }
         @if !may_see {
             @let href = place("/sign-in", &[("back", "/settings")]);
             @let link = visit.viewer.is_none().then_some((href.as_str(), words.sign_in));
             (frame::empty(words.title, words.who, link))
         } @else if let Some(file) = file {
-            p class="hint" { (words.file) " " code { (file.display()) } }
+            form class="card stack" method="post" action="/settings" {
+                (frame::token(visit))
+                p { (words.file) " " code { (file.display()) } }
+                p class="hint" { (words.reload_text) }
+                p {
+                    button type="submit" class="button" name="do" value="reload" {
+                        (words.reload)
+                    }
+                }
+            }
             @match config::settings(&file) {
                 Ok(settings) => (sections(&settings, words)),
                 Err(error) => p class="notice bad" lang="en" { (error) },

@@ -5,6 +5,7 @@ mod enterprise;
 mod grant;
 mod identity;
 mod import;
+mod overview;
 mod sign;
 mod template;
 
@@ -171,7 +172,7 @@ impl Desk {
 impl Desk {
     /// Sends a form as a page of the console does.
     async fn post(&self, target: &str, form: &[(&str, &str)]) -> Page {
-        let token = self.get("/").await.token();
+        let token = self.get("/account").await.token();
         let mut form = form.to_vec();
         form.push(("token", &token));
         self.post_bare(target, &form).await

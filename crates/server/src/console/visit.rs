@@ -375,6 +375,12 @@ impl Visit<'_> {
         self.call(Method::POST, target, kind, octets).await
     }
 
+    /// Writes JSON that is text already.
+    pub(super) async fn put_octets(&self, target: &str, json: Vec<u8>) -> Result<Told, Trouble> {
+        self.call(Method::PUT, target, "application/json", json)
+            .await
+    }
+
     /// Whether the viewer may list the handles of a prefix by who he is: to be on this machine is
     /// not enough.
     pub(super) async fn may_list(&self, prefix: &str) -> bool {
@@ -393,6 +399,20 @@ impl Visit<'_> {
 
     /// Whether the API does this for somebody far away with the viewer's credential.
     async fn probe(&self, method: Method, target: &str, body: Vec<u8>) -> bool {
+        self.call_from_afar(method, target, body).await.is_ok()
+    }
+
+    /// Reads something as somebody far away with the viewer's credential may.
+    pub(super) async fn get_from_afar(&self, target: &str) -> Result<Told, Trouble> {
+        self.call_from_afar(Method::GET, target, Vec::new()).await
+    }
+
+    async fn call_from_afar(
+        &self,
+        method: Method,
+        target: &str,
+        body: Vec<u8>,
+    ) -> Result<Told, Trouble> {
         let call = Call {
             method,
             target,
@@ -401,7 +421,7 @@ impl Visit<'_> {
             kind: "application/json",
             body,
         };
-        told(inside::ask(self.node, call).await).is_ok()
+        told(inside::ask(self.node, call).await)
     }
 
     async fn call(

@@ -204,7 +204,9 @@ impl Network {
         config.listen.tcp = vec![loopback(ports.native)];
         config.listen.http = vec![loopback(ports.http)];
         let is_front = [FIGURES, RECURSIVE].contains(&place.name);
-        config.listen.console = is_front.then(|| loopback(ports.console));
+        // There people look at the bottle, and where it comes from.
+        let has_pages = is_front || place.name == DISTILLERY;
+        config.listen.console = has_pages.then(|| loopback(ports.console));
         config.listen.udp_threads = 1;
         config.listen.worker_threads = 1;
         config.store.memory = MEMORY;

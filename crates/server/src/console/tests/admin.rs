@@ -50,6 +50,40 @@ async fn settings_are_shown_to_who_administers_every_prefix() {
 }
 
 #[tokio::test]
+async fn the_file_is_read_again_for_who_administers_the_node() {
+    let mut desk = Desk::new();
+    let file = desk.node.config().file.clone().unwrap();
+    let old = std::fs::read_to_string(&file).unwrap();
+    let reload = [("do", "reload")];
+    let own = old.replacen("[limits]\n", "[limits]\nstop_timeout = \"3s\"\n", 1);
+    std::fs::write(&file, own).unwrap();
+    desk.sign_in_as_stranger().await;
+    desk.post("/settings", &reload).await;
+    let stop = |desk: &Desk| {
+        desk.node
+            .config()
+            .limits
+            .stop_timeout
+            .as_duration()
+            .as_secs()
+    };
+    assert_ne!(stop(&desk), 3);
+    desk.cookie = None;
+    desk.sign_in().await;
+    let page = desk.post("/settings", &reload).await;
+    assert!(
+        page.text.contains("In force now: <code>limits</code>"),
+        "{}",
+        page.text
+    );
+    assert_eq!(stop(&desk), 3);
+    std::fs::write(&file, "[limits]\nstop_timeout = \"soon\"\n").unwrap();
+    let page = desk.post("/settings", &reload).await;
+    assert!(page.text.contains("role=\"alert\""), "{}", page.text);
+    assert_eq!(stop(&desk), 3);
+}
+
+#[tokio::test]
 async fn a_prefix_is_not_homed_by_who_is_no_administrator_of_the_node() {
     let mut desk = Desk::new();
     desk.sign_in().await;
@@ -107,4 +141,42 @@ async fn who_has_no_right_sees_neither_changes_nor_settings() {
     desk.sign_in_as_stranger().await;
     assert!(!desk.get("/audit").await.text.contains("88.118.5/SN1"));
     assert!(!desk.get("/settings").await.text.contains("json_body_max"));
+}
+
+#[tokio::test]
+async fn a_prefix_is_delegated_with_the_rights_of_the_viewer() {
+    let mut desk = Desk::new();
+    let site = r#"{"version": 1, "protocolVersion": "2.11", "serialNumber": 1,
+        "primarySite": true, "servers": [{"serverId": 1, "address": "192.0.2.7",
+        "interfaces": [{"query": true, "admin": true, "protocol": "TCP", "port": 2641}]}]}"#;
+    let form = |site| {
+        [
+            ("do", "delegate"),
+            ("prefix", "88.118.5.1"),
+            ("site", site),
+            ("admin", CLERK),
+        ]
+    };
+    let kept = |desk: &Desk| {
+        let handle = Handle::of_prefix("88.118.5.1").unwrap();
+        let record = desk.node.store.record(handle.borrow()).unwrap();
+        record.map(|record| record.values().len())
+    };
+    desk.sign_in_as_stranger().await;
+    let page = desk.post("/prefixes", &form(site)).await;
+    assert!(page.text.contains("role=\"alert\""), "{}", page.text);
+    assert_eq!(kept(&desk), None);
+    desk.cookie = None;
+    desk.sign_in().await;
+    for bad in ["{}", "<b>", ""] {
+        let page = desk.post("/prefixes", &form(bad)).await;
+        assert!(page.text.contains("role=\"alert\""), "{}", page.text);
+        assert_eq!(kept(&desk), None);
+    }
+    for _ in 0..2 {
+        let page = desk.post("/prefixes", &form(site)).await;
+        let there = "/record?handle=0.NA/88.118.5.1&done=1";
+        assert_eq!(page.header("location"), there, "{}", page.text);
+        assert_eq!(kept(&desk), Some(2));
+    }
 }

@@ -33,8 +33,8 @@ const NODES_MAX: usize = 500;
 const NODES_USUAL: usize = 100;
 /// Most references of an answer.
 const EDGES_MAX: usize = 2_000;
-/// Most steps from the root.
-const DEPTH_MAX: i64 = 6;
+/// Most steps from the root: those of a supply chain from the raw material to the customer.
+const DEPTH_MAX: i64 = 8;
 /// Most records of one that refer to it.
 const REFERRING_MAX: usize = 100;
 /// Records of other nodes that one question has resolved: each may take some seconds.

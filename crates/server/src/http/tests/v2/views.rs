@@ -92,7 +92,7 @@ async fn graph_is_refused_to_who_may_not_list_and_beyond_its_bounds(me: &str, st
         200
     );
     for bad in [
-        "?depth=7",
+        "?depth=9",
         "?depth=-1",
         "?direction=up",
         "?limit=0",
@@ -193,6 +193,15 @@ async fn statistics_are_told_of_a_prefix_to_who_may_list_it() {
     let told = told.json();
     assert_eq!(told["days"].as_array().unwrap().len(), 30, "{told}");
     assert!(told["records"].as_u64().unwrap() > 1, "{told}");
+    let largest = told["templates"].as_array().unwrap();
+    assert!(told["templateCount"].as_u64().unwrap() >= largest.len() as u64);
+    let most = largest
+        .iter()
+        .map(|top| top["registrations"].as_u64().unwrap());
+    assert!(
+        told["registrations"].as_u64().unwrap() >= most.sum::<u64>(),
+        "{told}"
+    );
     let all = get("", "statistics").await.json();
     assert!(
         all["changes"].as_u64() > Some(0) && all["countedMs"].is_u64(),
