@@ -1,7 +1,7 @@
 //! Makes the first inputs of the fuzz targets from the protocol vectors: `seed DIR TARGET…`.
 //!
 //! Every target gets the octets of every vector, one file each; a target that cannot read an input
-//! drops it soon.
+//! drops it soon. A target with a folder in `seeds` gets what is there as well.
 
 use std::path::PathBuf;
 use std::{env, error, fs};
@@ -22,6 +22,14 @@ fn main() -> Result<(), Box<dyn error::Error>> {
                 .map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16))
                 .collect();
             fs::write(dir.join(name), octets?)?;
+        }
+        let own = root.join("fuzz/seeds").join(&target);
+        if !own.exists() {
+            continue;
+        }
+        for seed in fs::read_dir(own)? {
+            let seed = seed?;
+            fs::copy(seed.path(), dir.join(seed.file_name()))?;
         }
     }
     Ok(())
