@@ -200,7 +200,8 @@ fn consoles(network: &Network, folder: &Path) -> Result<Vec<String>, DemoError> 
         let key = folder.join(DISTILLERY).join(trace::APPLICATION_KEY);
         lines.extend([
             format!(
-                "  the {} stages of a bottle at http://{console}/record?handle={bottle}&steps=8#links",
+                "  the {} stages of a bottle at \
+                 http://{console}/record?handle={bottle}&steps=8#links",
                 trace::STAGES_COUNT
             ),
             format!(
