@@ -408,12 +408,15 @@ fn passwd(args: &PasswdArgs) -> Result<(), Failed> {
 
 //----------- roles ----------------------------------------------------------
 
-/// The group of a role, and who is in it.
+/// Version and values of a record, if it is there.
+type Stored = Option<(u64, Vec<Value>)>;
+
+/// The group of a role, its record, and who is in it.
 fn members(
     control: &mut dyn Control,
     prefix: &Handle,
     role: Role,
-) -> Result<(Handle, Option<(u64, Vec<Value>)>, Vec<Reference>), Failed> {
+) -> Result<(Handle, Stored, Vec<Reference>), Failed> {
     let group = role.group(prefix.borrow());
     let group = group.ok_or_else(|| wrong(format_args!("{prefix} is no prefix with roles")))?;
     let stored = ask::stored(control, &group)?;
@@ -433,7 +436,7 @@ fn write_members(
     control: &mut dyn Control,
     prefix: &Handle,
     group: &Handle,
-    stored: Option<(u64, Vec<Value>)>,
+    stored: Stored,
     members: Vec<Reference>,
 ) -> Result<(), Failed> {
     let (condition, values) = match stored {

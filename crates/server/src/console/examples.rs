@@ -4,8 +4,11 @@ use serde_json::{Value as Json, json};
 
 use crate::http::page::Lang;
 
+/// In English and in Chinese.
+type Text = (&'static str, &'static str);
+
 /// An example: its name in addresses, how people call it, what it is for.
-pub(super) const EXAMPLES: [(&str, (&str, &str), (&str, &str)); 3] = [
+pub(super) const EXAMPLES: [(&str, Text, Text); 3] = [
     (
         "battery",
         ("Traction battery", "动力电池"),

@@ -138,10 +138,9 @@ fn labels(visit: &Visit<'_>, sheet: &Sheet) -> Markup {
     let words = words(visit.lang);
     let code = Code::of(visit.asked("code"));
     let is_bare = visit.asked("holds") == Some("identifier");
-    let columns = match visit.asked("columns") {
-        Some(columns @ ("2" | "4" | "5")) => columns,
-        _ => "3",
-    };
+    let columns = visit.asked("columns");
+    let columns = columns.filter(|columns| matches!(*columns, "2" | "4" | "5"));
+    let columns = columns.unwrap_or("3");
     let more = sheet.next.as_deref().map(|next| {
         let kept = ["template", "code", "holds", "columns"].map(|name| (name, visit.asked(name)));
         let kept = kept

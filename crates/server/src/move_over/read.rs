@@ -69,7 +69,7 @@ pub async fn read(
         templates.extend(reader.template(handle).await?);
     }
     for row in reader.spool.count(&templates)? {
-        reader.told(row)?;
+        reader.told(&row)?;
     }
     reader.spool.flush()?;
     Ok(reader.spool.tally)
@@ -82,14 +82,14 @@ struct Reader<'a, 'b> {
 }
 
 impl Reader<'_, '_> {
-    fn told(&mut self, row: Row) -> Result<(), MoveError> {
-        self.spool.tell(&row)?;
-        (self.tell)(Step::Told(&row));
+    fn told(&mut self, row: &Row) -> Result<(), MoveError> {
+        self.spool.tell(row)?;
+        (self.tell)(Step::Told(row));
         Ok(())
     }
 
-    fn not_moved(&mut self, what: &str, why: impl ToString) -> Result<(), MoveError> {
-        self.told(Row {
+    fn not_moved(&mut self, what: &str, why: &dyn std::fmt::Display) -> Result<(), MoveError> {
+        self.told(&Row {
             handle: what.to_owned(),
             outcome: Outcome::NotMoved,
             why: why.to_string(),
@@ -100,7 +100,7 @@ impl Reader<'_, '_> {
     fn add(&mut self, handle: &Handle, moved: Result<Moved, String>) -> Result<(), MoveError> {
         match moved {
             Ok(moved) => self.spool.add(handle, &moved.values, &moved.notes)?,
-            Err(why) => self.not_moved(handle.as_str(), why)?,
+            Err(why) => self.not_moved(handle.as_str(), &why)?,
         }
         (self.tell)(Step::Read(self.spool.tally));
         Ok(())
@@ -126,7 +126,7 @@ impl Reader<'_, '_> {
                 Ok(_) => {}
                 Err(error) => {
                     let text: String = text.chars().take(80).collect();
-                    self.not_moved(&text, format!("`{name}` is no identifier: {error}"))?;
+                    self.not_moved(&text, &format!("`{name}` is no identifier: {error}"))?;
                 }
             }
         }
@@ -146,7 +146,7 @@ impl Reader<'_, '_> {
             }
             Err(PeerError::Refused { code, message }) => {
                 let why = format!("applications and groups are not listed: {message} ({code})");
-                self.not_moved("identities", why)?;
+                self.not_moved("identities", &why)?;
             }
             Err(silent) => return Err(silent.into()),
         }
@@ -209,7 +209,7 @@ impl Reader<'_, '_> {
                     all.extend(handles.into_iter().filter(new));
                 }
                 Err(MoveError::Peer(PeerError::Refused { code: n, message })) => {
-                    self.not_moved(&format!("category {code}"), format!("{message} ({n})"))?;
+                    self.not_moved(&format!("category {code}"), &format!("{message} ({n})"))?;
                 }
                 Err(error) => return Err(error),
             }
@@ -250,7 +250,7 @@ impl Reader<'_, '_> {
                 if let Some(total) = total.filter(|total| *total > all.len()) {
                     let what = query.first().map_or(path, |(_, value)| *value).to_owned();
                     let why = format!("{} of {total} that it counts were listed", all.len());
-                    self.not_moved(&what, why)?;
+                    self.not_moved(&what, &why)?;
                 }
                 break;
             }
@@ -264,7 +264,7 @@ impl Reader<'_, '_> {
         let said = match self.reading.old.get("open/meta/info", &query).await {
             Ok(said) => said,
             Err(refused @ PeerError::Refused { .. }) => {
-                self.not_moved(handle.as_str(), refused)?;
+                self.not_moved(handle.as_str(), &refused)?;
                 return Ok(None);
             }
             Err(silent) => return Err(silent.into()),
@@ -273,7 +273,7 @@ impl Reader<'_, '_> {
             Ok(listed) => listed,
             Err(MoveError::Peer(refused @ PeerError::Refused { .. })) => {
                 let why = format!("its identifiers are not listed: {refused}");
-                self.not_moved(handle.as_str(), why)?;
+                self.not_moved(handle.as_str(), &why)?;
                 Vec::new()
             }
             Err(error) => return Err(error),
@@ -283,7 +283,7 @@ impl Reader<'_, '_> {
             Err(why) => {
                 let count = listed.len();
                 let why = format!("{why}; nor are the {count} identifiers registered by it");
-                self.not_moved(handle.as_str(), why)?;
+                self.not_moved(handle.as_str(), &why)?;
                 return Ok(None);
             }
         };

@@ -148,8 +148,10 @@ async fn turn(who: &str, handle: &str, kind: &str) {
 }
 
 fn said(template: &str, content: Json) -> Json {
-    json!({"requestId": null, "clientId": null, "targetId": null, "operationId": null,
-           "appHandle": null, "type": template, "attributes": {"content": content}})
+    let mut body = json!({"requestId": null, "clientId": null, "targetId": null,
+           "operationId": null, "appHandle": null, "type": template});
+    body["attributes"]["content"] = content;
+    body
 }
 
 //----------- Templates ------------------------------------------------------

@@ -361,8 +361,9 @@ mod tests {
     }
 
     fn of_schema(schema: Json) -> Result<Kind, Refusal> {
-        let item = json!({"englishName": "a", "itemSchemaCreateDTO": schema,
-                          "itemReferenceDTO": {"referenceMetaHandle": "88.1/META_b"}});
+        let mut item = json!({"englishName": "a",
+                              "itemReferenceDTO": {"referenceMetaHandle": "88.1/META_b"}});
+        item["itemSchemaCreateDTO"] = schema;
         of(item).map(|field| field.kind)
     }
 

@@ -337,7 +337,7 @@ impl Job {
     }
 
     /// Notes what came of a group, durably.
-    pub(super) fn note(&self, group: Group) -> io::Result<()> {
+    pub(super) fn note(&self, group: &Group) -> io::Result<()> {
         let mut known = locked(&self.known);
         let left = FAULTS_MAX.saturating_sub(known.form.refused);
         let told = group
@@ -482,7 +482,7 @@ mod tests {
         let made = [(1, "88.118.5/1".to_owned()), (3, "88.118.5/3".to_owned())];
         job.note_handles(&made).unwrap();
         let faults = vec![fault(2)];
-        job.note(Group { done: 1, faults }).unwrap();
+        job.note(&Group { done: 1, faults }).unwrap();
         // Cut off between the faults of a group and the note of it.
         let noise = OpenOptions::new()
             .append(true)
@@ -502,7 +502,7 @@ mod tests {
             [(3, "88.118.5/3".to_owned())].into()
         );
         job.resume().unwrap();
-        job.note(Group {
+        job.note(&Group {
             done: 0,
             faults: vec![fault(3)],
         })
@@ -591,7 +591,7 @@ mod tests {
                 detail,
                 ..fault(row)
             }];
-            job.note(Group { done: 0, faults }).unwrap();
+            job.note(&Group { done: 0, faults }).unwrap();
         }
         assert_eq!(job.form().refused, 9);
         let told = job.faults().unwrap();
@@ -605,8 +605,8 @@ mod tests {
         let jobs = Jobs::open(folder.path().to_owned());
         let job = add(&jobs, 1);
         let faults = (0..FAULTS_MAX + 5).map(fault).collect();
-        job.note(Group { done: 0, faults }).unwrap();
-        job.note(Group {
+        job.note(&Group { done: 0, faults }).unwrap();
+        job.note(&Group {
             done: 0,
             faults: vec![fault(1)],
         })

@@ -151,7 +151,7 @@ impl Work<'_> {
                 tokio::time::sleep(BETWEEN_TRIES).await;
                 is_doubtful = true;
             };
-            self.job.note(group)?;
+            self.job.note(&group)?;
             for (number, _) in &rows {
                 handles.remove(number);
             }
