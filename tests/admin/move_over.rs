@@ -104,8 +104,11 @@ fn value_json(value: &Value) -> String {
     serde_json::to_string(&ValueForm::from(value)).unwrap()
 }
 
+/// Index, type, data and permissions of a value.
+type Content = (i32, String, Vec<u8>, u8);
+
 /// What a record says, whoever administers it and whenever it was written.
-fn contents(exported: &str) -> Vec<(String, Vec<(i32, String, Vec<u8>, u8)>)> {
+fn contents(exported: &str) -> Vec<(String, Vec<Content>)> {
     let lines = exported.lines();
     let records = lines.map(|line| Record::parse(line.as_bytes()).unwrap());
     let records = records.map(|record| {
