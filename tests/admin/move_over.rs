@@ -60,7 +60,7 @@ fn holdings() -> String {
         &json!([
             {"index": 2000, "name": "serial", "kind": {"type": "text"}, "unique": true,
              "readers": "everybody"},
-            {"index": 2005, "name": "of", "kind": {"type": "reference", "countMax": 3,
+            {"index": 2005, "name": "of", "kind": {"type": "reference", "countMax": 50,
              "template": "88.118.5/META_mat"}},
         ]),
     );
@@ -107,15 +107,22 @@ fn value_json(value: &Value) -> String {
 /// Index, type, data and permissions of a value.
 type Content = (i32, String, Vec<u8>, u8);
 
-/// What a record says, whoever administers it and whenever it was written.
+/// What a record says, whoever administers it and whenever it was written. Who reads a field by its
+/// definition is not told by the interface; the values keep their permissions.
 fn contents(exported: &str) -> Vec<(String, Vec<Content>)> {
     let lines = exported.lines();
     let records = lines.map(|line| Record::parse(line.as_bytes()).unwrap());
     let records = records.map(|record| {
         let values = record.values.into_iter();
         let values = values.filter(|value| value.kind != "HS_ADMIN");
-        let values = values.map(|v| (v.index, v.kind.to_string(), v.data.clone(), v.permissions.0));
-        (record.handle.unwrap(), values.collect())
+        let said = |data: &[u8]| match std::str::from_utf8(data) {
+            Ok(text) => text.replace(r#","readers":"everybody""#, "").into_bytes(),
+            Err(_) => data.to_vec(),
+        };
+        let values = values.map(|v| (v.index, v.kind.to_string(), said(&v.data), v.permissions.0));
+        let mut values: Vec<Content> = values.collect();
+        values.sort();
+        (record.handle.unwrap(), values)
     });
     let own = records.filter(|(handle, _): &(String, _)| {
         !handle.starts_with("0.NA/") && !handle.contains("/Group_")

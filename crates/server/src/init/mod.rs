@@ -355,6 +355,11 @@ fn next_steps(
             "make an administrator:         guantong identity add-user {prefix}/User_NAME \
              --role administrators --config {file}"
         ));
+        if let Some(console) = config.listen.console {
+            steps.push(format!(
+                "or in a browser, by {SET_UP_CODE}: http://{console}/setup"
+            ));
+        }
     }
     if let Some(admin_key) = admin_key {
         steps.push(format!(

@@ -143,8 +143,11 @@ pub(crate) fn template(
     let fields = items.iter().map(field).collect::<Result<_, _>>()?;
     let definition =
         meta::with_basics(Definition::default(), &basics).map_err(|refusal| refusal.message)?;
+    // What is in no category is told as unclassified.
+    let category = Some(definition.category).filter(|code| code != UNCLASSIFIED);
     let definition = Definition {
         fields,
+        category: category.unwrap_or_default(),
         ..definition
     };
     let draft = Template::draft(handle, definition).map_err(|faults| {
