@@ -12,7 +12,7 @@
 //!
 //! An application is a record below the prefix of the second-level node, so mirrors, backups and
 //! the change log have it. Nobody but the administrators of that prefix sees it: it holds what
-//! identifies people. What is delegated is a prefix record like any other ([`route`]).
+//! identifies people. What is delegated is a prefix record like any other (`route`).
 
 mod form;
 mod route;

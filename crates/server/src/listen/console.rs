@@ -1,5 +1,5 @@
 //! The console address: metrics and health, for the operator's own network; everything else there
-//! are the pages of the [console](crate::console).
+//! are the pages of the console (`crate::console`).
 //!
 //! `/live` says that the process runs, `/ready` that it can answer, `/metrics` how it fares. They
 //! need no authentication and give no detail away; whoever mounts them elsewhere must restrict
