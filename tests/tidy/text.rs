@@ -161,7 +161,7 @@ fn machine_path_in(line: &str) -> Option<&'static str> {
     MACHINE_PATHS.iter().copied().find(|name| {
         let path = format!("/{name}/");
         line.match_indices(&path).any(|(at, _)| {
-            // `$HOME/work/`, `./tmp/` and `https://host/home/` are no absolute paths.
+            // `$HOME/data/`, `./tmp/` and `https://host/home/` are no absolute paths.
             let before = line[..at].chars().next_back();
             !before.is_some_and(|c| c.is_alphanumeric() || "._-}/)".contains(c))
         })

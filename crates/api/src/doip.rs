@@ -292,6 +292,18 @@ pub struct Copy {
 
 //----------- Grants ---------------------------------------------------------
 
+/// Who is added to those listed, and who is taken away.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Listed {
+    /// Who is added.
+    pub handle_users: Option<Vec<String>>,
+    /// The same in another spelling.
+    pub handle_list: Option<Vec<String>>,
+    /// Who is taken away.
+    pub remove_handle_users: Option<Vec<String>>,
+}
+
 /// With whom a template is shared.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -302,12 +314,9 @@ pub struct TemplateGrant {
     /// 1 everybody, 2 those listed.
     #[serde(deserialize_with = "number")]
     pub scope: Option<i64>,
-    /// Who is added.
-    pub handle_users: Option<Vec<String>>,
-    /// The same in another spelling.
-    pub handle_list: Option<Vec<String>>,
-    /// Who is taken away.
-    pub remove_handle_users: Option<Vec<String>>,
+    /// Who is added and taken away.
+    #[serde(flatten)]
+    pub listed: Listed,
 }
 
 /// Who may read and write one identifier.
@@ -357,12 +366,9 @@ pub struct ItemAccess {
     /// 1 everybody, 2 those listed.
     #[serde(deserialize_with = "number")]
     pub scope: Option<i64>,
-    /// Who is added.
-    pub handle_users: Option<Vec<String>>,
-    /// The same in another spelling.
-    pub handle_list: Option<Vec<String>>,
-    /// Who is taken away.
-    pub remove_handle_users: Option<Vec<String>>,
+    /// Who is added and taken away.
+    #[serde(flatten)]
+    pub listed: Listed,
 }
 
 /// Fields that are shown to everybody, or not any more.

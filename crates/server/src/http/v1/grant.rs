@@ -2,7 +2,7 @@
 //! that can be granted to, and what was granted to the caller.
 
 use axum::http::Method;
-use guantong_api::doip::{ClassGrant, ClassPublic, Code, HandleGrant, TemplateGrant};
+use guantong_api::doip::{ClassGrant, ClassPublic, Code, HandleGrant, Listed, TemplateGrant};
 use guantong_api::v2::{NoticeAccess, NoticeAction, NoticeAnswer, NoticeObject};
 use guantong_core::grant::{Edit, FieldRevision, Revision, Subject};
 use guantong_core::template::State;
@@ -39,8 +39,8 @@ pub(super) async fn template(node: &Node, asked: &Asked) -> Said {
     posted(asked)?;
     let said: TemplateGrant = body(asked)?;
     let named = handle(wanted(said.meta_handle.as_ref(), "metaHandle")?)?;
-    let listed = said.handle_users.or(said.handle_list).unwrap_or_default();
-    let readers = readers(said.scope, &listed, said.remove_handle_users.as_deref())?;
+    let (added, removed) = added_and_removed(&said.listed);
+    let readers = readers(said.scope, added, removed)?;
     let sharing = Revision {
         readers,
         writers: Edit::default(),
@@ -60,14 +60,10 @@ pub(super) async fn class(node: &Node, asked: &Asked) -> Said {
     let mut fields = Vec::new();
     for access in said.access_list.unwrap_or_default() {
         let field = wanted(access.item.as_ref(), "accessList.item")?.to_owned();
-        let listed = access
-            .handle_users
-            .or(access.handle_list)
-            .unwrap_or_default();
-        let removed = access.remove_handle_users.as_deref();
+        let (added, removed) = added_and_removed(&access.listed);
         let revision = match access.auth_type {
             Some(1) => Revision {
-                readers: readers(access.scope, &listed, removed)?,
+                readers: readers(access.scope, added, removed)?,
                 writers: Edit::default(),
             },
             Some(2) if access.scope == Some(EVERYBODY) => {
@@ -76,7 +72,7 @@ pub(super) async fn class(node: &Node, asked: &Asked) -> Said {
             }
             Some(2) => Revision {
                 readers: Edit::default(),
-                writers: edit(&listed, removed)?,
+                writers: edit(added, removed)?,
             },
             _ => {
                 return Err(Refusal::parameter(
@@ -206,6 +202,14 @@ fn posted(asked: &Asked) -> Result<(), Refusal> {
 //----------- Subjects -------------------------------------------------------
 
 /// What becomes of readers: everybody, or those listed and nobody else but who was before.
+fn added_and_removed(listed: &Listed) -> (&[String], Option<&[String]>) {
+    let added = listed.handle_users.as_ref().or(listed.handle_list.as_ref());
+    (
+        added.map_or(&[], Vec::as_slice),
+        listed.remove_handle_users.as_deref(),
+    )
+}
+
 fn readers(
     scope: Option<i64>,
     added: &[String],

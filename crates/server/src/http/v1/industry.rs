@@ -6,16 +6,15 @@ use serde_json::{Map, Value as Json};
 
 use super::refusal::Refusal;
 
-/// The parts by their names, and how many digits each has behind the letter of the section.
-const PARTS: [(&str, usize); 4] = [
-    ("industryCategory", 0),
-    ("industrySpecific", 2),
-    ("industryTrade", 3),
-    ("industrySubclass", 4),
+/// The parts by their names.
+const PARTS: [&str; 4] = [
+    "industryCategory",
+    "industrySpecific",
+    "industryTrade",
+    "industrySubclass",
 ];
 
-/// The class that the parts name together: the most exact of them behind the section. Whether a
-/// part repeats the letter makes no difference.
+/// The class that the parts name together; none if they say nothing.
 pub(super) fn of(basics: &Basics) -> Result<Option<Industry>, Refusal> {
     let parts = [
         &basics.industry_category,
@@ -23,34 +22,27 @@ pub(super) fn of(basics: &Basics) -> Result<Option<Industry>, Refusal> {
         &basics.industry_trade,
         &basics.industry_subclass,
     ];
-    let part = |text: &Option<String>| text.as_deref().unwrap_or_default().trim().to_owned();
-    let parts = parts.map(part);
-    let [section, digits @ ..] = &parts;
-    if parts.iter().all(String::is_empty) {
+    let parts = parts.map(|part| part.as_deref().unwrap_or_default());
+    if parts.iter().all(|part| part.trim().is_empty()) {
         return Ok(None);
     }
-    let digits = digits.iter().rev().find(|digits| !digits.is_empty());
-    let digits = digits.map(|digits| digits.strip_prefix(section.as_str()).unwrap_or(digits));
-    let named = format!("{section}{}", digits.unwrap_or_default());
-    named.parse().map(Some).map_err(|error| {
-        let message = format!("`{named}`, of industryCategory to industrySubclass: {error}");
+    Industry::of_levels(parts).map(Some).map_err(|error| {
+        let message = format!("industryCategory to industrySubclass: {error}");
         Refusal::new(Code::Parameter, message)
     })
 }
 
 /// The parts of a class, and all of them as one text.
 pub(super) fn write(industry: Option<&Industry>, form: &mut Map<String, Json>) {
-    let text = industry.map(ToString::to_string).unwrap_or_default();
-    let digits = text.get(1..).unwrap_or_default();
-    let mut path = Vec::new();
-    for (name, len) in PARTS {
-        let part = match len {
-            0 => text.get(..1),
-            len => digits.get(..len),
-        };
-        path.extend(part);
-        form.insert(name.to_owned(), part.map_or(Json::Null, Json::from));
+    let levels = industry.map(Industry::levels).unwrap_or_default();
+    for (name, level) in PARTS.iter().zip(&levels) {
+        let part = (!level.is_empty()).then_some(level.as_str());
+        form.insert((*name).to_owned(), part.map_or(Json::Null, Json::from));
     }
+    let path: Vec<_> = levels
+        .into_iter()
+        .filter(|level| !level.is_empty())
+        .collect();
     form.insert("industry".to_owned(), path.join("/").into());
 }
 
