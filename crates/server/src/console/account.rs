@@ -6,6 +6,7 @@ use maud::{Markup, html};
 use serde_json::{Value as Json, json};
 
 use super::frame::{self, Tab, head};
+use super::identity::role_word;
 use super::visit::{Told, Trouble, Visit};
 use crate::http::page::qr;
 
@@ -51,7 +52,14 @@ fn page(visit: &Visit<'_>, news: &Markup) -> Response {
                 section class="card" {
                     dl class="facts" {
                         div { dt { (words.user) } dd { code { (viewer.identity) } } }
-                        div { dt { (words.roles) } dd { (viewer.roles.join(", ")) } }
+                        div {
+                            dt { (words.roles) }
+                            dd {
+                                @for role in &viewer.roles {
+                                    span class="tag good" { (role_word(role, visit.lang)) } " "
+                                }
+                            }
+                        }
                     }
                 }
                 form class="card fields" method="post" action="/account" {

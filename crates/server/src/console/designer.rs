@@ -568,11 +568,10 @@ fn moves(at: usize, rows: usize, words: &Words) -> Markup {
     }
 }
 
-/// The constraints of every type; the script leaves those of the chosen one.
-fn limits(row: &Row, at: usize, lang: Lang) -> Markup {
+/// What people call a constraint; `None` if they need not know of it.
+pub(super) fn limit_word(name: &str, lang: Lang) -> Option<&'static str> {
     let words = words(lang);
-    let of = |name: &str| row.get(name).map(text).unwrap_or_default();
-    let word = |name: &str| match name {
+    Some(match name {
         "lengthMin" => words.length_min,
         "lengthMax" => words.length_max,
         "pattern" => words.pattern,
@@ -581,8 +580,17 @@ fn limits(row: &Row, at: usize, lang: Lang) -> Markup {
         "maximum" => words.maximum,
         "template" => words.template,
         "countMax" => words.count_max,
-        _ => words.suffixes,
-    };
+        "suffixes" => words.suffixes,
+        "precision" => words.precision,
+        _ => return None,
+    })
+}
+
+/// The constraints of every type; the script leaves those of the chosen one.
+fn limits(row: &Row, at: usize, lang: Lang) -> Markup {
+    let words = words(lang);
+    let of = |name: &str| row.get(name).map(text).unwrap_or_default();
+    let word = |name: &str| limit_word(name, lang).unwrap_or_default();
     let groups: [(&str, &[&str]); 4] = [
         ("text", limits_of("text")),
         ("number", limits_of("number")),

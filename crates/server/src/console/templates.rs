@@ -5,6 +5,7 @@ use axum::response::Response;
 use maud::{Markup, html};
 use serde_json::{Value as Json, json};
 
+use super::designer;
 use super::frame::{self, Tab, head};
 use super::visit::{Trouble, Visit, lead, of_template, place};
 use crate::http::page::Lang;
@@ -323,7 +324,7 @@ fn fields(definition: &Json, lang: Lang) -> Markup {
                             }
                         }
                         td { (kind_word(kind, lang)) }
-                        td data-label=(words.rules) { (rules(field, words)) }
+                        td data-label=(words.rules) { (rules(field, words, lang)) }
                         td data-label=(words.readers) {
                             (match field["readers"].as_str() {
                                 Some("everybody") => words.everybody,
@@ -337,7 +338,7 @@ fn fields(definition: &Json, lang: Lang) -> Markup {
     }
 }
 
-fn rules(field: &Json, words: &Words) -> Markup {
+fn rules(field: &Json, words: &Words, lang: Lang) -> Markup {
     let flags = [
         ("required", words.required),
         ("unique", words.unique),
@@ -348,14 +349,15 @@ fn rules(field: &Json, words: &Words) -> Markup {
     let limits = kind
         .into_iter()
         .flatten()
-        .filter(|(name, _)| *name != "type");
+        .filter(|(name, limit)| *name != "type" && (*name != "lengthMin" || **limit != 0));
     html! {
         @for (name, word) in flags {
             @if field[name] == true { span class="tag" { (word) } " " }
         }
         @for (name, limit) in limits {
-            code class="hint" {
-                (name) " " (limit.as_str().map_or_else(|| limit.to_string(), str::to_owned))
+            span class="hint" {
+                @if let Some(word) = designer::limit_word(name, lang) { (word) " " }
+                code { (limit.as_str().map_or_else(|| limit.to_string(), str::to_owned)) }
             } " "
         }
     }
