@@ -156,10 +156,15 @@ fn greeting(network: &Network, folder: &Path) -> Result<Vec<String>, DemoError> 
         ),
         String::new(),
     ];
+    let prefixes = network.members().iter().filter_map(|one| one.place.prefix);
+    let width = prefixes.map(str::len).max().unwrap_or_default();
     lines.extend(network.members().iter().filter_map(|member| {
         let native = native_of(member.running()?);
         let prefix = member.place.prefix.unwrap_or_default();
-        Some(format!("  {native:<16} {prefix:<9} {}", member.place.title))
+        Some(format!(
+            "  {native:<16} {prefix:<width$} {}",
+            member.place.title
+        ))
     }));
     let root = folder.join(ROOT_INFO);
     lines.extend([
