@@ -1,5 +1,9 @@
 //! The JSON API over HTTP/1.1 (clause 8): one record per request, connections kept.
 
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use hashbrown::DefaultHashBuilder;
 use memchr::memmem;
 
 use super::{Dialect, Verdict};
@@ -16,6 +20,10 @@ pub struct Json {
     names: Table,
     /// The data of each value. They are a table each, since they differ in length.
     data: [Table; 4],
+    /// The body that was found right last for each record, as a number; 0 where there is none yet.
+    /// Looking for five pieces takes the client longer than an answer takes a server.
+    right: Vec<AtomicU64>,
+    hasher: DefaultHashBuilder,
 }
 
 impl Json {
@@ -27,7 +35,24 @@ impl Json {
             questions: Table::new(count, question),
             names: Table::new(count, name),
             data: [0, 1, 2, 3].map(|at| Table::new(count, |n| text(n, at))),
+            right: (0..count).map(|_| AtomicU64::new(0)).collect(),
+            hasher: DefaultHashBuilder::default(),
         }
+    }
+
+    /// Whether the body is that of record `n`: the same as one that was, or it has all its pieces.
+    fn is_body(&self, n: u32, body: &[u8]) -> bool {
+        let number = self.hasher.hash_one(body) | 1;
+        let right = &self.right[n as usize];
+        if right.load(Relaxed) == number {
+            return true;
+        }
+        let mut wanted = [&self.names].into_iter().chain(&self.data);
+        let is_right = wanted.all(|table| memmem::find(body, table.piece(n)).is_some());
+        if is_right {
+            right.store(number, Relaxed);
+        }
+        is_right
     }
 }
 
@@ -45,10 +70,7 @@ impl Dialect for Json {
     }
 
     fn judge(&self, n: u32, _: u32, octets: &[u8]) -> Verdict {
-        judge(octets, |body| {
-            let mut wanted = [&self.names].into_iter().chain(&self.data);
-            wanted.all(|table| memmem::find(body, table.piece(n)).is_some())
-        })
+        judge(octets, |body| self.is_body(n, body))
     }
 }
 
@@ -158,6 +180,8 @@ mod tests {
     #[test]
     fn changed_value_is_noticed() {
         let dialect = Json::new(3);
+        let right = answer(1);
+        assert_eq!(dialect.judge(1, 0, &right), Verdict::Right(right.len()));
         for (kind, text) in corpus::texts(1) {
             let other = String::from_utf8(answer(1)).unwrap();
             let other = other.replacen(&text, &"?".repeat(text.len()), 1);

@@ -46,9 +46,27 @@ struct Connection {
     leaving: Vec<u8>,
     /// Questions on their way, in order: record, id, time.
     asked: VecDeque<(u32, u32, Instant)>,
-    wants_write: bool,
     /// Whether there has been an answer on it.
     has_answered: bool,
+}
+
+/// An event.
+#[derive(Clone, Copy)]
+struct Told {
+    /// Of which connection.
+    number: usize,
+    /// Whether the server sends nothing more on it.
+    has_ended: bool,
+}
+
+impl From<&EpollEvent> for Told {
+    fn from(event: &EpollEvent) -> Self {
+        let ends = EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR;
+        Self {
+            number: event.data() as usize,
+            has_ended: event.events().intersects(ends),
+        }
+    }
 }
 
 /// What became of a connection.
@@ -86,14 +104,19 @@ impl<'a> Stream<'a> {
             .with_context(|| format!("no connection to {}", self.address))?;
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
-        let event = EpollEvent::new(EpollFlags::EPOLLIN, number as u64);
-        self.epoll.add(&stream, event)?;
+        // Edges: connections are served in the order in which answers arrived on them, and nothing is
+        // looked at twice. They tell of room as well, so a full window needs no change of interest.
+        let flags = EpollFlags::EPOLLIN
+            | EpollFlags::EPOLLOUT
+            | EpollFlags::EPOLLRDHUP
+            | EpollFlags::EPOLLET;
+        self.epoll
+            .add(&stream, EpollEvent::new(flags, number as u64))?;
         Ok(Connection {
             stream,
             arrived: Vec::new(),
             leaving: Vec::new(),
             asked: VecDeque::with_capacity(self.depth),
-            wants_write: false,
             has_answered: false,
         })
     }
@@ -108,28 +131,29 @@ impl<'a> Stream<'a> {
             self.dialect.ask(record, id, &mut connection.leaving);
             connection.asked.push_back((record, id, now));
         }
-        let fate = connection.write()?;
-        let wants_write = !connection.leaving.is_empty();
-        if wants_write != connection.wants_write {
-            connection.wants_write = wants_write;
-            let flags = match wants_write {
-                true => EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT,
-                false => EpollFlags::EPOLLIN,
-            };
-            let mut event = EpollEvent::new(flags, number as u64);
-            self.epoll.modify(&connection.stream, &mut event)?;
-        }
-        Ok(fate)
+        connection.write()
     }
 
-    /// Reads what is there once, and judges it.
-    fn receive(&mut self, number: usize, tally: &mut Tally) -> io::Result<Fate> {
+    /// Reads what an event tells of, and judges it.
+    fn receive(&mut self, event: Told, tally: &mut Tally) -> io::Result<Fate> {
+        loop {
+            let (fate, len) = self.receive_once(event.number, tally)?;
+            // A read with room for more has taken everything, except for the end of the connection.
+            let may_be_more = len == READ_LEN || (len > 0 && event.has_ended);
+            if matches!(fate, Fate::Ended) || !may_be_more {
+                return Ok(fate);
+            }
+        }
+    }
+
+    /// Reads once, judges what that brought, and says how many octets it were.
+    fn receive_once(&mut self, number: usize, tally: &mut Tally) -> io::Result<(Fate, usize)> {
         let connection = &mut self.connections[number];
         let len = match connection.stream.read(&mut self.read) {
-            Ok(0) => return Ok(Fate::Ended),
+            Ok(0) => return Ok((Fate::Ended, 0)),
             Ok(len) => len,
-            Err(error) if is_pause(&error) => return Ok(Fate::Lives),
-            Err(_) => return Ok(Fate::Ended),
+            Err(error) if is_pause(&error) => return Ok((Fate::Lives, 0)),
+            Err(_) => return Ok((Fate::Ended, 0)),
         };
         let now = Instant::now();
         // Most reads bring whole answers; only what is cut is copied.
@@ -165,17 +189,17 @@ impl<'a> Stream<'a> {
             connection.asked.pop_front();
         }
         connection.arrived.extend_from_slice(&octets[at..]);
-        Ok(fate)
+        Ok((fate, len))
     }
 
     /// One event of a connection: answers in, questions out.
-    fn serve(&mut self, number: usize, tally: &mut Tally) -> Result<()> {
-        let mut fate = self.receive(number, tally)?;
+    fn serve(&mut self, event: Told, tally: &mut Tally) -> Result<()> {
+        let mut fate = self.receive(event, tally)?;
         if matches!(fate, Fate::Lives) {
-            fate = self.ask(number, Instant::now())?;
+            fate = self.ask(event.number, Instant::now())?;
         }
         if matches!(fate, Fate::Ended) {
-            self.begin_again(number, tally)?;
+            self.begin_again(event.number, tally)?;
         }
         Ok(())
     }
@@ -257,7 +281,7 @@ impl Load for Stream<'_> {
         while begun.elapsed() < time {
             let count = self.wait(&mut events)?;
             for event in &events[..count] {
-                self.serve(event.data() as usize, &mut tally)?;
+                self.serve(Told::from(event), &mut tally)?;
             }
             if swept.elapsed() > PATIENCE {
                 swept = Instant::now();
@@ -276,11 +300,12 @@ impl Load for Stream<'_> {
         while self.connections.iter().any(is_awaited) && begun.elapsed() < PATIENCE {
             let count = self.wait(&mut events)?;
             for event in &events[..count] {
-                let number = event.data() as usize;
+                let event = Told::from(event);
+                let number = event.number;
                 // What the system has not taken yet is on its way too.
                 let mut fate = self.connections[number].write()?;
                 if matches!(fate, Fate::Lives) {
-                    fate = self.receive(number, &mut late)?;
+                    fate = self.receive(event, &mut late)?;
                 }
                 if matches!(fate, Fate::Ended) {
                     let ended = &self.connections[number];

@@ -3,6 +3,8 @@
 //! Most values are plain text, which is copied as it is between fragments that are always the same.
 //! Every other value is written by its [`ValueForm`]; the text is the same either way.
 
+use std::ops::Range;
+
 use serde::Serialize;
 
 use super::ValueForm;
@@ -22,16 +24,17 @@ pub fn write_record<'a>(
     out.extend_from_slice(b",\"handle\":");
     text(handle, out);
     out.extend_from_slice(b",\"values\":[");
+    let mut times = Times::default();
     for (position, value) in values.enumerate() {
         if position > 0 {
             out.push(b',');
         }
-        write_value(&value, out);
+        write_value(&value, &mut times, out);
     }
     out.extend_from_slice(b"]}");
 }
 
-fn write_value(value: &ValueRef<'_>, out: &mut Vec<u8>) {
+fn write_value(value: &ValueRef<'_>, times: &mut Times, out: &mut Vec<u8>) {
     let (Some(kind), Some(data), Ttl::Relative(ttl)) =
         (plain(value.kind), plain(value.data), value.ttl)
     else {
@@ -53,9 +56,30 @@ fn write_value(value: &ValueRef<'_>, out: &mut Vec<u8>) {
     number(ttl, out);
     if value.timestamp != 0 {
         out.extend_from_slice(b",\"timestamp\":");
-        json(&Time(value.timestamp.into()), out);
+        times.write(value.timestamp, out);
     }
     out.push(b'}');
+}
+
+/// The time that was written last: values of a record are often as old as each other, and a time
+/// takes as long to write as all the rest of a value.
+#[derive(Default)]
+struct Times {
+    timestamp: u32,
+    /// Where it stands in what is written.
+    written: Range<usize>,
+}
+
+impl Times {
+    fn write(&mut self, timestamp: u32, out: &mut Vec<u8>) {
+        if self.timestamp == timestamp && !self.written.is_empty() {
+            return out.extend_from_within(self.written.clone());
+        }
+        let start = out.len();
+        json(&Time(timestamp.into()), out);
+        self.timestamp = timestamp;
+        self.written = start..out.len();
+    }
 }
 
 /// The octets, if they are text that JSON holds as it is, and that no reader would take for binary:
@@ -139,6 +163,12 @@ mod tests {
             timestamp: u32::MAX,
             ..Value::new(i32::MAX, "X", "y")
         });
+        for (timestamp, index) in [7, 7, 8, 8, 7, 0, 7].into_iter().zip(10..) {
+            values.push(Value {
+                timestamp,
+                ..Value::new(index, "X", "as old as the one before, or not")
+            });
+        }
         is_the_same("88.118.5/\"x", &values);
         is_the_same("88.118.5/中", &[]);
     }

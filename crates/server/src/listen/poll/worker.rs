@@ -1,9 +1,10 @@
 //! One thread: its listeners, its connections, its buffers.
 //!
-//! epoll tells again and again of octets that were not read (it is level-triggered), so a turn of a
-//! connection may end after one read however much is there: the others come first. It is used by
-//! way of `nix`, as the other system calls of listeners are; a portable layer would hide just that,
-//! and nodes run on Linux.
+//! epoll tells once of octets that arrive on a connection (it is edge-triggered), which spares the
+//! system a second look at each connection. A turn of a connection ends after one read however much
+//! is there: what may have more is remembered, and the others come first. epoll is used by way of
+//! `nix`, as the other system calls of listeners are; a portable layer would hide just that, and
+//! nodes run on Linux.
 //!
 //! Time is looked at once for every wait. Connections that take too long are found by a walk over
 //! all of them, every [`SWEEP_MS`], so that no request has to set an alarm.
@@ -44,6 +45,13 @@ const SWEEP_MS: u64 = 1_000;
 const KEEP_LEN: usize = 512 * 1024;
 /// Pause after an error of epoll that may last, so that it does not keep a core busy.
 const ERROR_PAUSE: Duration = Duration::from_millis(20);
+
+/// What a connection is polled for: octets, each told of once.
+const ARRIVES: EpollFlags = EpollFlags::EPOLLIN.union(EpollFlags::EPOLLET);
+/// What is told of a connection on which nothing more will arrive.
+const ENDS: EpollFlags = EpollFlags::EPOLLRDHUP
+    .union(EpollFlags::EPOLLHUP)
+    .union(EpollFlags::EPOLLERR);
 
 /// The number of the signal to stop among events.
 const SIGNAL: u64 = u64::MAX;
@@ -121,6 +129,8 @@ pub(super) struct Worker {
     epoll: Epoll,
     doors: Vec<Door>,
     connections: Slab<Connection>,
+    /// Connections on which more may have arrived than was read, of which epoll does not tell again.
+    again: Vec<Again>,
     /// What has arrived for the connection whose turn it is.
     read: Box<[u8]>,
     buffers: Buffers,
@@ -144,6 +154,7 @@ impl Worker {
             epoll,
             doors,
             connections: Slab::new(),
+            again: Vec::new(),
             read: vec![0; PENDING_MAX + READ_LEN].into(),
             buffers: Buffers {
                 out: Vec::new(),
@@ -177,8 +188,11 @@ impl Worker {
             }
             match woken {
                 Ok(count) => {
+                    for again in std::mem::take(&mut self.again) {
+                        self.turn(again, &moment);
+                    }
                     for event in events.iter().take(count) {
-                        self.on_event(event.data(), &moment);
+                        self.on_event(event, &moment);
                     }
                 }
                 Err(Errno::EINTR) => {}
@@ -198,6 +212,9 @@ impl Worker {
 
     /// How long nothing may happen.
     fn patience(&self, now_ms: u64) -> EpollTimeout {
+        if !self.again.is_empty() {
+            return EpollTimeout::ZERO;
+        }
         let sweep = (!self.connections.is_empty()).then_some(self.swept_ms + SWEEP_MS);
         let doors = self.doors.iter().filter_map(|door| door.shut_until_ms);
         match doors.chain(sweep).min() {
@@ -209,11 +226,16 @@ impl Worker {
         }
     }
 
-    fn on_event(&mut self, number: u64, moment: &Moment<'_>) {
+    fn on_event(&mut self, event: &EpollEvent, moment: &Moment<'_>) {
+        let number = event.data();
         match number.checked_sub(DOORS_AT).map(usize::try_from) {
             Some(Ok(door)) => self.accept(door, moment),
             Some(Err(_)) => {}
-            None => self.turn(usize::try_from(number).unwrap_or(usize::MAX), moment),
+            None => {
+                let key = usize::try_from(number).unwrap_or(usize::MAX);
+                let has_ended = event.events().intersects(ENDS);
+                self.turn(Again { key, has_ended }, moment);
+            }
         }
     }
 
@@ -249,7 +271,7 @@ impl Worker {
             // Answers are whole packets already; waiting for more would only delay them.
             let _ = stream.set_nodelay(true);
             let polled = stream.set_nonblocking(true).and_then(|()| {
-                let event = EpollEvent::new(EpollFlags::EPOLLIN, number);
+                let event = EpollEvent::new(ARRIVES.union(ENDS), number);
                 Ok(self.epoll.add(&stream, event)?)
             });
             match polled {
@@ -288,7 +310,8 @@ impl Worker {
     //--- Connections
 
     /// Reads and answers on a connection, once.
-    fn turn(&mut self, key: usize, moment: &Moment<'_>) {
+    fn turn(&mut self, again: Again, moment: &Moment<'_>) {
+        let key = again.key;
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
@@ -299,7 +322,11 @@ impl Worker {
         // A panic would be a mistake of ours. It must cost this connection, not all of the thread.
         let turn = || connection.turn(&door.service, moment, read, buffers);
         match catch_unwind(AssertUnwindSafe(turn)) {
-            Ok(Ok(())) => {}
+            Ok(Ok(Left::Nothing)) => {}
+            Ok(Ok(Left::Something)) => self.again.push(again),
+            // The end itself is read last, behind what had arrived before it.
+            Ok(Ok(Left::Unknown)) if again.has_ended => self.again.push(again),
+            Ok(Ok(Left::Unknown)) => {}
             Ok(Err(Leave::Closed)) => self.close(key),
             Ok(Err(Leave::HandOver(rest))) => self.hand_over(key, rest),
             Err(_) => {
@@ -415,6 +442,25 @@ struct Connection {
     since_ms: u64,
 }
 
+/// A connection that is to have another turn.
+#[derive(Clone, Copy, Debug)]
+struct Again {
+    key: usize,
+    /// Whether the peer sends nothing more, so that the last read gives the end.
+    has_ended: bool,
+}
+
+/// What a turn left unread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    /// The system has said that nothing is there.
+    Nothing,
+    /// No octets, but perhaps the end: the read had room for more.
+    Unknown,
+    /// Perhaps more octets: the read took as many as there was room for.
+    Something,
+}
+
 /// Why a connection leaves its thread.
 enum Leave {
     /// It has ended.
@@ -439,18 +485,21 @@ impl Connection {
         moment: &Moment<'_>,
         read: &mut [u8],
         buffers: &mut Buffers,
-    ) -> Result<(), Leave> {
+    ) -> Result<Left, Leave> {
         let had = self.pending.len();
         let (front, room) = read.split_at_mut(had);
         front.copy_from_slice(&self.pending);
-        let len = match self.stream.read(room) {
+        let most = room.len();
+        let (len, left) = match self.stream.read(room) {
             Ok(0) if had == 0 => return Err(Leave::Closed),
             // The peer may still read, and wants to hear what was wrong.
             Ok(0) => return Err(Leave::HandOver(self.half_message(moment.limits))),
-            Ok(len) => had + len,
+            Ok(len) if len == most => (had + len, Left::Something),
+            Ok(len) => (had + len, Left::Unknown),
             Err(error) => {
                 return match error.kind() {
-                    ErrorKind::WouldBlock | ErrorKind::Interrupted => Ok(()),
+                    ErrorKind::WouldBlock => Ok(Left::Nothing),
+                    ErrorKind::Interrupted => Ok(Left::Something),
                     _ => Err(Leave::Closed),
                 };
             }
@@ -466,7 +515,7 @@ impl Connection {
         }
         match rest.len() > PENDING_MAX {
             true => Err(Leave::HandOver(self.half_message(moment.limits))),
-            false => Ok(()),
+            false => Ok(left),
         }
     }
 
