@@ -104,8 +104,8 @@ impl<'a> Stream<'a> {
             .with_context(|| format!("no connection to {}", self.address))?;
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
-        // Edges: connections are served in the order in which answers arrived on them, and nothing is
-        // looked at twice. They tell of room as well, so a full window needs no change of interest.
+        // Edges: connections are served in the order in which answers arrived on them, and nothing
+        // is looked at twice. They tell of room as well: a full window needs no change of interest.
         let flags = EpollFlags::EPOLLIN
             | EpollFlags::EPOLLOUT
             | EpollFlags::EPOLLRDHUP

@@ -426,8 +426,15 @@ impl Node {
         }
     }
 
+    /// Makes reads look as after one that took long.
+    #[cfg(test)]
+    pub(crate) fn expect_disk(&self) {
+        let slow = std::time::Duration::from_millis(5);
+        self.pace.time(|| std::thread::sleep(slow));
+    }
+
     /// A record, from wherever it is.
-    fn read(&self, key: &[u8]) -> Result<Option<StoredRecord>, StoreError> {
+    pub(crate) fn read(&self, key: &[u8]) -> Result<Option<StoredRecord>, StoreError> {
         match self.store.cached(key) {
             Some(record) => Ok(Some(record)),
             None => self.pace.time(|| self.store.get(key)),

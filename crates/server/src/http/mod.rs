@@ -56,7 +56,9 @@ use self::asked::Asked;
 pub(crate) use self::once::Answers;
 pub(crate) use self::params::Params;
 use self::path::Target;
-pub(crate) use self::quick::{RequestIds, answer as quick_answer, write as write_quick_answer};
+pub(crate) use self::quick::{
+    Disk, Quick, RequestIds, answer as quick_answer, write as write_quick_answer,
+};
 pub(crate) use self::v2::{Claims, V2};
 use crate::listen::{Peer, console, host};
 use crate::node::Node;

@@ -18,7 +18,7 @@ use guantong_proto::json::write_record;
 use guantong_proto::message::ResponseCode;
 
 use super::{NOSNIFF, REQUEST_ID};
-use crate::node::{Node, view};
+use crate::node::{Node, Unread, view};
 
 /// Where records are.
 const RECORDS: &str = "/api/handles/";
@@ -59,6 +59,26 @@ impl RequestIds {
     }
 }
 
+/// What to do about a record that is probably on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Disk {
+    /// Do not read it: others would wait, too.
+    Avoid,
+    /// Read it.
+    Wait,
+}
+
+/// What became of a request the short way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Quick {
+    /// Its answer is written.
+    Written,
+    /// It can be answered after a read of the disk.
+    OnDisk,
+    /// It takes the long way.
+    Otherwise,
+}
+
 /// The answer, if it can be given the short way.
 pub(crate) fn answer<B>(node: &Node, request: &Request<B>) -> Option<Response> {
     let uri = request.uri();
@@ -74,7 +94,7 @@ pub(crate) fn answer<B>(node: &Node, request: &Request<B>) -> Option<Response> {
         return None;
     }
     let mut text = Vec::with_capacity(ANSWER_LEN);
-    let version = record(node, &node.site(), name, &mut text)?;
+    let version = record(node, &node.site(), Disk::Avoid, name, &mut text).ok()?;
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = StatusCode::OK;
     let headers = response.headers_mut();
@@ -89,20 +109,22 @@ pub(crate) fn answer<B>(node: &Node, request: &Request<B>) -> Option<Response> {
 }
 
 /// Appends to `out` the octets of the answer to a plain GET of a record over HTTP/1.1, as hyper
-/// writes them. Says whether it can be given the short way; if not, `out` is left as it was.
+/// writes them. Unless it is written the short way, `out` is left as it was.
 ///
 /// `date` is the time as HTTP writes it, and `text` a buffer to use again.
 pub(crate) fn write(
     node: &Node,
     site: &Site,
+    disk: Disk,
     name: &str,
     date: &str,
     text: &mut Vec<u8>,
     out: &mut Vec<u8>,
-) -> bool {
+) -> Quick {
     text.clear();
-    let Some(version) = record(node, site, name, text) else {
-        return false;
+    let version = match record(node, site, disk, name, text) {
+        Ok(version) => version,
+        Err(unwritten) => return unwritten,
     };
     out.extend_from_slice(&BEGIN);
     out.extend_from_slice(&node.request_ids.next_octets());
@@ -114,7 +136,7 @@ pub(crate) fn write(
     out.extend_from_slice(date.as_bytes());
     out.extend_from_slice(b"\r\n\r\n");
     out.extend_from_slice(text);
-    true
+    Quick::Written
 }
 
 /// Appends a number in decimal; the machinery of `format!` would take several times as long.
@@ -124,13 +146,21 @@ fn number(number: u64, out: &mut Vec<u8>) {
     debug_assert!(written.is_ok(), "{written:?}");
 }
 
-/// Appends the record of a name as JSON and gives its version, if the public may read it here and
-/// the disk need not be waited for.
-fn record(node: &Node, site: &Site, name: &str, text: &mut Vec<u8>) -> Option<u64> {
+/// Appends the record of a name as JSON and gives its version, if the public may read it here.
+fn record(
+    node: &Node,
+    site: &Site,
+    disk: Disk,
+    name: &str,
+    text: &mut Vec<u8>,
+) -> Result<u64, Quick> {
     let found = authority::resolve_with(
         site,
         Query::public(name),
-        |key| node.at_hand(key),
+        |key| match disk {
+            Disk::Avoid => node.at_hand(key),
+            Disk::Wait => node.read(key).map_err(Unread::Failed),
+        },
         view,
         |outcome, record| match (outcome, record) {
             (Outcome::Record(values), Some(record)) => {
@@ -140,8 +170,12 @@ fn record(node: &Node, site: &Site, name: &str, text: &mut Vec<u8>) -> Option<u6
             _ => None,
         },
     );
-    // What goes wrong is said on the long way.
-    found.ok()??
+    match found {
+        Ok(Some(version)) => version.ok_or(Quick::Otherwise),
+        Err(Unread::OnDisk) => Err(Quick::OnDisk),
+        // What goes wrong is said on the long way.
+        Ok(None) | Err(Unread::Failed(_)) => Err(Quick::Otherwise),
+    }
 }
 
 #[cfg(test)]

@@ -45,12 +45,6 @@ fn put_all(node: &Node) {
     node.store.submit(batch).wait().unwrap();
 }
 
-/// As after a read that took long.
-fn expect_disk(node: &Node) {
-    node.pace
-        .time(|| std::thread::sleep(Duration::from_millis(5)));
-}
-
 struct Place {
     node: Arc<Node>,
     _folder: tempfile::TempDir,
@@ -108,7 +102,7 @@ fn ask(name: &str, id: i32) -> Vec<u8> {
 fn record_that_is_not_hot_is_left_to_others_after_a_slow_read() {
     let place = Place::new();
     assert_eq!(place.at_hand(NAMES[0]), Ok(ResponseCode::SUCCESS));
-    expect_disk(&place.node);
+    place.node.expect_disk();
     // The first is hot by now, and answered whatever the disk does.
     assert_eq!(place.at_hand(NAMES[0]), Ok(ResponseCode::SUCCESS));
     assert_eq!(place.at_hand(NAMES[1]), Err(OnDisk));
@@ -118,7 +112,7 @@ fn record_that_is_not_hot_is_left_to_others_after_a_slow_read() {
 #[test]
 fn answer_that_waits_for_no_record_is_given_whatever_the_disk_does() {
     let place = Place::new();
-    expect_disk(&place.node);
+    place.node.expect_disk();
     let elsewhere = place.at_hand("99.9/elsewhere");
     assert_eq!(elsewhere, Ok(ResponseCode::SERVER_NOT_RESPONSIBLE));
 }
@@ -126,7 +120,7 @@ fn answer_that_waits_for_no_record_is_given_whatever_the_disk_does() {
 #[test]
 fn thread_that_may_wait_answers_what_was_left_to_it() {
     let place = Place::new();
-    expect_disk(&place.node);
+    place.node.expect_disk();
     assert_eq!(place.at_hand(NAMES[1]), Err(OnDisk));
     let mut out = Vec::new();
     let wait = place.node.answer(&ask(NAMES[1], 1), via(), &mut out);
@@ -153,7 +147,7 @@ fn requests_whose_records_are_on_the_disk_are_all_answered() {
         ResponseCode::HANDLE_NOT_FOUND,
     ];
 
-    expect_disk(node);
+    node.expect_disk();
     let packets: Vec<_> = names
         .into_iter()
         .zip(0..)
@@ -174,7 +168,7 @@ fn requests_whose_records_are_on_the_disk_are_all_answered() {
         );
     }
 
-    expect_disk(node);
+    node.expect_disk();
     for packet in &packets {
         udp.send(packet).unwrap();
     }

@@ -11,7 +11,7 @@ use httparse::{Header, Request, Status};
 
 use super::worker::{Buffers, Moment};
 use super::{Step, Then};
-use crate::http::write_quick_answer;
+use crate::http::{Disk, Quick, write_quick_answer};
 use crate::listen::tcp::WRITE_AT;
 
 /// What the octets of a plain request begin with.
@@ -45,12 +45,16 @@ pub(super) fn step(
             _ if buffers.out.len() >= WRITE_AT => Then::Write,
             [] => Then::Keep,
             left => match Plain::read(left) {
-                Read::Plain(plain) if answer(&plain, peer, moment, buffers) => {
-                    used += plain.len;
-                    continue;
-                }
+                Read::Plain(plain) => match answer(&plain, peer, moment, buffers) {
+                    Quick::Written => {
+                        used += plain.len;
+                        continue;
+                    }
+                    Quick::OnDisk => Then::Read { len: plain.len },
+                    Quick::Otherwise => Then::HandOver { owed: 0 },
+                },
                 Read::Incomplete => Then::Keep,
-                Read::Plain(_) | Read::Unusual => Then::HandOver { owed: 0 },
+                Read::Unusual => Then::HandOver { owed: 0 },
             },
         };
         return Step { used, then };
@@ -58,36 +62,43 @@ pub(super) fn step(
 }
 
 /// Answers a request, unless that takes more than success, or its address asks too fast.
-fn answer(plain: &Plain<'_>, peer: SocketAddr, moment: &Moment<'_>, buffers: &mut Buffers) -> bool {
+fn answer(
+    plain: &Plain<'_>,
+    peer: SocketAddr,
+    moment: &Moment<'_>,
+    buffers: &mut Buffers,
+) -> Quick {
     let Moment { node, limits, .. } = moment;
     let Buffers { out, body, .. } = buffers;
     let start = out.len();
-    if !write_quick_answer(node, moment.site, plain.name, moment.date, body, out) {
-        return false;
+    let (site, date) = (moment.site, moment.date);
+    let quick = write_quick_answer(node, site, Disk::Avoid, plain.name, date, body, out);
+    if quick != Quick::Written {
+        return quick;
     }
     // Counted last: what is not answered here will be counted there.
     if !node.requests.admits(peer.ip(), limits, moment.now_ms) {
         out.truncate(start);
-        return false;
+        return Quick::Otherwise;
     }
     node.metrics.http(200);
-    true
+    Quick::Written
 }
 
 //----------- Plain ----------------------------------------------------------
 
 /// A plain request.
 #[derive(Debug, PartialEq, Eq)]
-struct Plain<'a> {
+pub(super) struct Plain<'a> {
     /// The name that is asked for.
-    name: &'a str,
+    pub(super) name: &'a str,
     /// Octets of the request.
     len: usize,
 }
 
 /// What octets begin with.
 #[derive(Debug, PartialEq, Eq)]
-enum Read<'a> {
+pub(super) enum Read<'a> {
     Plain(Plain<'a>),
     /// What may become a plain request.
     Incomplete,
@@ -96,7 +107,7 @@ enum Read<'a> {
 }
 
 impl<'a> Plain<'a> {
-    fn read(octets: &'a [u8]) -> Read<'a> {
+    pub(super) fn read(octets: &'a [u8]) -> Read<'a> {
         if !octets.starts_with(BEGIN) {
             return match BEGIN.starts_with(octets) {
                 true => Read::Incomplete,

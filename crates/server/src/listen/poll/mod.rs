@@ -2,16 +2,17 @@
 //!
 //! ```text
 //!   epoll ──► read once ──► answer what is whole ──► write once ──► epoll …
-//!                                  │
-//!                                  └─ anything else ──► tokio: tcp, http, until its end
+//!                               │      ▲
+//!                               │      └─ a record on the disk ──► a thread that may wait
+//!                               └─ anything else ──► tokio: tcp, http, until its end
 //! ```
 //!
 //! A thread owns a listening socket of each address (the kernel spreads connections over them,
 //! SO_REUSEPORT), the connections that it accepted there, and one set of buffers for all of them. A
 //! connection at rest is a descriptor and [a few words](worker).
 //!
-//! Only the plain case is known here: a request that the node can answer at once, in full. For
-//! whatever else a connection needs, it is [`Handed`] over whole to [`tcp`](super::tcp) or
+//! Only the plain case is known here: a request that the node can answer at once, in full, or after
+//! one [read]. For whatever else a connection needs, it is [`Handed`] over whole to [`tcp`](super::tcp) or
 //! [`http`](super::http), which know everything, and stays there: answers that have to wait, octets
 //! that are no message, an address above its rate, a peer that does not take its answers, TLS. So
 //! each such decision has one place, and none of them holds up the other connections of a thread.
@@ -21,6 +22,9 @@
 
 mod http;
 mod native;
+mod read;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::io;
@@ -32,6 +36,7 @@ use std::thread::JoinHandle;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use tokio::runtime::Handle;
 
+use self::read::{Request, Returns};
 use self::worker::{Door, Worker};
 use super::http::Http;
 use super::{Sharing, stream_socket};
@@ -172,7 +177,7 @@ pub(super) struct Handed {
     pub(super) due_ms: Option<u64>,
 }
 
-/// Where connections go on.
+/// Where connections go on, and where reads are waited for.
 struct WayOn {
     node: Arc<Node>,
     runtime: Handle,
@@ -193,6 +198,13 @@ impl WayOn {
             }
         }
     }
+
+    /// Has a request answered by a thread that may wait for the disk.
+    fn read(&self, request: Request, returns: Arc<Returns>) {
+        let node = self.node.clone();
+        self.runtime
+            .spawn_blocking(move || returns.push(read::answer(&node, &request)));
+    }
 }
 
 //----------- Step -----------------------------------------------------------
@@ -212,7 +224,9 @@ enum Then {
     Keep,
     /// There is no room for more answers before those made are written.
     Write,
-    /// They need more than an answer from memory.
+    /// The first of them are a request, so many octets long, whose record is on the disk.
+    Read { len: usize },
+    /// They need more than that.
     HandOver {
         /// Requests among the answered ones that are not counted against their address's rate.
         owed: u64,

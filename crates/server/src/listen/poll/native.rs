@@ -40,9 +40,9 @@ pub(super) fn step(
         };
         match node.answer_at_hand(moment.site, moment.now_secs, packet, via, scratch, out) {
             Ok(None) => {}
-            // The packet goes along and is answered again from its beginning, where waiting costs
-            // nobody anything.
-            Ok(Some(_)) | Err(OnDisk) => break Then::HandOver { owed: 0 },
+            // The packet is answered again from its beginning, where waiting costs nobody anything.
+            Ok(Some(_)) => break Then::HandOver { owed: 0 },
+            Err(OnDisk) => break Then::Read { len: packet.len() },
         }
         used += packet.len();
         count += 1;

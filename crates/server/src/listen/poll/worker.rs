@@ -21,6 +21,7 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use slab::Slab;
 
+use super::read::{Answered, Request, Returns, Ticket};
 use super::{Handed, Service, Signal, Then, WayOn, http, native};
 use crate::config::Limits;
 use crate::limit::Place;
@@ -30,10 +31,10 @@ use crate::node::{Node, Scratch};
 
 /// Octets that a connection may bring before it is the turn of the next one: some two hundred
 /// requests in one go.
-const READ_LEN: usize = 16 * 1024;
+pub(super) const READ_LEN: usize = 16 * 1024;
 /// Octets of a request that is not complete which a connection may keep here. They are copied and
 /// looked at with every octet that follows, so there may not be many; nearly all requests are
-/// shorter.
+/// shorter. Behind one that waits for the disk, as many are kept as one read has brought.
 const PENDING_MAX: usize = 4 * 1024;
 /// Connections that one wait tells of.
 const EVENTS: usize = 256;
@@ -55,6 +56,8 @@ const ENDS: EpollFlags = EpollFlags::EPOLLRDHUP
 
 /// The number of the signal to stop among events.
 const SIGNAL: u64 = u64::MAX;
+/// The number of what was waited for elsewhere.
+const RETURNS: u64 = u64::MAX - 1;
 /// The number of the first listener among events; those of connections are smaller.
 const DOORS_AT: u64 = 1 << 48;
 
@@ -129,8 +132,12 @@ pub(super) struct Worker {
     epoll: Epoll,
     doors: Vec<Door>,
     connections: Slab<Connection>,
-    /// Connections on which more may have arrived than was read, of which epoll does not tell again.
-    again: Vec<Again>,
+    /// Connections that are to have another turn, of which epoll does not tell again.
+    again: Vec<usize>,
+    /// What was waited for elsewhere.
+    returns: Arc<Returns>,
+    /// The number of the last read that was begun.
+    reads: u32,
     /// What has arrived for the connection whose turn it is.
     read: Box<[u8]>,
     buffers: Buffers,
@@ -144,7 +151,9 @@ impl Worker {
         signal: Arc<Signal>,
     ) -> std::io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let returns = Arc::new(Returns::new()?);
         epoll.add(&signal.wake, EpollEvent::new(EpollFlags::EPOLLIN, SIGNAL))?;
+        epoll.add(&returns.wake, EpollEvent::new(EpollFlags::EPOLLIN, RETURNS))?;
         for (door, number) in doors.iter().zip(DOORS_AT..) {
             epoll.add(&door.listener, EpollEvent::new(EpollFlags::EPOLLIN, number))?;
         }
@@ -155,6 +164,8 @@ impl Worker {
             doors,
             connections: Slab::new(),
             again: Vec::new(),
+            returns,
+            reads: 0,
             read: vec![0; PENDING_MAX + READ_LEN].into(),
             buffers: Buffers {
                 out: Vec::new(),
@@ -188,8 +199,8 @@ impl Worker {
             }
             match woken {
                 Ok(count) => {
-                    for again in std::mem::take(&mut self.again) {
-                        self.turn(again, &moment);
+                    for key in std::mem::take(&mut self.again) {
+                        self.turn(key, &moment);
                     }
                     for event in events.iter().take(count) {
                         self.on_event(event, &moment);
@@ -228,13 +239,21 @@ impl Worker {
 
     fn on_event(&mut self, event: &EpollEvent, moment: &Moment<'_>) {
         let number = event.data();
+        if number == RETURNS {
+            for answered in self.returns.take() {
+                self.on_answered(answered, moment);
+            }
+            return;
+        }
         match number.checked_sub(DOORS_AT).map(usize::try_from) {
             Some(Ok(door)) => self.accept(door, moment),
             Some(Err(_)) => {}
             None => {
                 let key = usize::try_from(number).unwrap_or(usize::MAX);
-                let has_ended = event.events().intersects(ENDS);
-                self.turn(Again { key, has_ended }, moment);
+                if let Some(connection) = self.connections.get_mut(key) {
+                    connection.has_ended |= event.events().intersects(ENDS);
+                }
+                self.turn(key, moment);
             }
         }
     }
@@ -282,6 +301,9 @@ impl Worker {
                         place,
                         door: at,
                         is_new: true,
+                        has_ended: false,
+                        is_unseen: false,
+                        reads: None,
                         pending: Box::default(),
                         since_ms: moment.now_ms,
                     });
@@ -310,11 +332,14 @@ impl Worker {
     //--- Connections
 
     /// Reads and answers on a connection, once.
-    fn turn(&mut self, again: Again, moment: &Moment<'_>) {
-        let key = again.key;
+    fn turn(&mut self, key: usize, moment: &Moment<'_>) {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
+        if connection.reads.is_some() {
+            // It has its turn when that is there.
+            return;
+        }
         let Some(door) = self.doors.get(connection.door) else {
             return;
         };
@@ -323,10 +348,11 @@ impl Worker {
         let turn = || connection.turn(&door.service, moment, read, buffers);
         match catch_unwind(AssertUnwindSafe(turn)) {
             Ok(Ok(Left::Nothing)) => {}
-            Ok(Ok(Left::Something)) => self.again.push(again),
+            Ok(Ok(Left::Something)) => self.again.push(key),
             // The end itself is read last, behind what had arrived before it.
-            Ok(Ok(Left::Unknown)) if again.has_ended => self.again.push(again),
+            Ok(Ok(Left::Unknown)) if connection.has_ended => self.again.push(key),
             Ok(Ok(Left::Unknown)) => {}
+            Ok(Ok(Left::Read { len })) => self.begin_read(key, len),
             Ok(Err(Leave::Closed)) => self.close(key),
             Ok(Err(Leave::HandOver(rest))) => self.hand_over(key, rest),
             Err(_) => {
@@ -339,6 +365,61 @@ impl Worker {
             if buffer.capacity() > KEEP_LEN {
                 *buffer = Vec::new();
             }
+        }
+    }
+
+    /// Has the first request that is pending answered elsewhere.
+    fn begin_read(&mut self, key: usize, len: usize) {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        let Some(door) = self.doors.get(connection.door) else {
+            return;
+        };
+        self.reads = self.reads.wrapping_add(1);
+        let number = self.reads;
+        connection.reads = Some(number);
+        let request = Request {
+            ticket: Ticket { key, number },
+            transport: door.service.transport(),
+            peer: connection.peer,
+            octets: connection.pending.get(..len).unwrap_or_default().into(),
+        };
+        self.way_on.read(request, self.returns.clone());
+    }
+
+    /// Goes on with a connection whose request was answered elsewhere.
+    fn on_answered(&mut self, answered: Answered, moment: &Moment<'_>) {
+        let Ticket { key, number } = answered.ticket;
+        let Some(connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        if connection.reads != Some(number) {
+            // The one that asked has gone.
+            return;
+        }
+        connection.reads = None;
+        let Some(out) = answered.answer else {
+            let rest = connection.half_message(moment.limits);
+            return self.hand_over(key, rest);
+        };
+        let left = connection.pending.get(answered.len..).unwrap_or_default();
+        connection.pending = left.into();
+        connection.is_unseen = true;
+        connection.is_new = false;
+        connection.since_ms = moment.now_ms;
+        match connection.write(&out) {
+            Ok(written) if written == out.len() => self.again.push(key),
+            Ok(written) => {
+                let rest = Rest {
+                    octets: connection.pending.to_vec(),
+                    out: out.get(written..).unwrap_or_default().to_vec(),
+                    owed: 0,
+                    due_ms: None,
+                };
+                self.hand_over(key, rest);
+            }
+            Err(_) => self.close(key),
         }
     }
 
@@ -380,7 +461,8 @@ impl Worker {
             let Some(service) = door.map(|door| &door.service) else {
                 continue;
             };
-            if connection.ends_ms(service, moment.limits) <= moment.now_ms {
+            let is_ours = connection.reads.is_none();
+            if is_ours && connection.ends_ms(service, moment.limits) <= moment.now_ms {
                 over.push(key);
             }
         }
@@ -436,18 +518,17 @@ struct Connection {
     /// Which listener it came by.
     door: usize,
     is_new: bool,
-    /// The beginning of a request whose end has not arrived.
+    /// Whether the peer sends nothing more, so that the last read gives the end.
+    has_ended: bool,
+    /// Whether what is pending may hold whole requests.
+    is_unseen: bool,
+    /// The number of the read that the first pending request waits for.
+    reads: Option<u32>,
+    /// The beginning of a request whose end has not arrived; behind one that waits for a read,
+    /// whatever has arrived.
     pending: Box<[u8]>,
     /// When that began to arrive; where nothing is pending, when the last request was answered.
     since_ms: u64,
-}
-
-/// A connection that is to have another turn.
-#[derive(Clone, Copy, Debug)]
-struct Again {
-    key: usize,
-    /// Whether the peer sends nothing more, so that the last read gives the end.
-    has_ended: bool,
 }
 
 /// What a turn left unread.
@@ -459,6 +540,16 @@ enum Left {
     Unknown,
     /// Perhaps more octets: the read took as many as there was room for.
     Something,
+    /// Whatever there is: the first request that is pending, so many octets long, comes first, and
+    /// takes a read of the disk.
+    Read { len: usize },
+}
+
+/// What was answered of some octets.
+struct Taken {
+    used: usize,
+    /// The length of the next request, if that takes a read of the disk.
+    read: Option<usize>,
 }
 
 /// Why a connection leaves its thread.
@@ -491,11 +582,16 @@ impl Connection {
         front.copy_from_slice(&self.pending);
         let most = room.len();
         let (len, left) = match self.stream.read(room) {
+            // What is pending fills the buffer: requests that were behind one from the disk.
+            Ok(0) if most == 0 => (had, Left::Something),
             Ok(0) if had == 0 => return Err(Leave::Closed),
             // The peer may still read, and wants to hear what was wrong.
             Ok(0) => return Err(Leave::HandOver(self.half_message(moment.limits))),
             Ok(len) if len == most => (had + len, Left::Something),
             Ok(len) => (had + len, Left::Unknown),
+            Err(error) if error.kind() == ErrorKind::WouldBlock && self.is_unseen => {
+                (had, Left::Nothing)
+            }
             Err(error) => {
                 return match error.kind() {
                     ErrorKind::WouldBlock => Ok(Left::Nothing),
@@ -504,8 +600,9 @@ impl Connection {
                 };
             }
         };
+        self.is_unseen = false;
         let octets = read.get(..len).unwrap_or_default();
-        let used = self.answer(octets, service, moment, buffers)?;
+        let Taken { used, read } = self.answer(octets, service, moment, buffers)?;
         let rest = octets.get(used..).unwrap_or_default();
         if used > 0 || had == 0 {
             self.since_ms = moment.now_ms;
@@ -513,20 +610,23 @@ impl Connection {
         if !rest.is_empty() || had > 0 {
             self.pending = rest.into();
         }
-        match rest.len() > PENDING_MAX {
-            true => Err(Leave::HandOver(self.half_message(moment.limits))),
-            false => Ok(left),
+        match read {
+            Some(len) => Ok(Left::Read { len }),
+            None if rest.len() > PENDING_MAX => {
+                Err(Leave::HandOver(self.half_message(moment.limits)))
+            }
+            None => Ok(left),
         }
     }
 
-    /// Answers what is whole, and says how many octets that were.
+    /// Answers what is whole.
     fn answer(
         &mut self,
         octets: &[u8],
         service: &Service,
         moment: &Moment<'_>,
         buffers: &mut Buffers,
-    ) -> Result<usize, Leave> {
+    ) -> Result<Taken, Leave> {
         let mut used = 0;
         loop {
             buffers.out.clear();
@@ -539,11 +639,17 @@ impl Connection {
             self.is_new &= step.used == 0;
             let (written, owed) = match step.then {
                 Then::HandOver { owed } => (0, owed),
-                Then::Keep | Then::Write => (self.write(&buffers.out)?, 0),
+                Then::Keep | Then::Write | Then::Read { .. } => (self.write(&buffers.out)?, 0),
             };
             let out = buffers.out.get(written..).unwrap_or_default();
             match step.then {
-                Then::Keep if out.is_empty() => return Ok(used),
+                Then::Keep if out.is_empty() => return Ok(Taken { used, read: None }),
+                Then::Read { len } if out.is_empty() => {
+                    return Ok(Taken {
+                        used,
+                        read: Some(len),
+                    });
+                }
                 Then::Write if out.is_empty() => {}
                 // Or answers wait until the peer takes them, and nothing is read meanwhile.
                 _ => {
