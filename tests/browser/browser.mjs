@@ -16,7 +16,8 @@ export const base = `http://127.0.0.1:${process.env.GUANTONG_CONSOLE}`;
 const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
 
 // Opens a browser; `close` ends it.
-export const launch = () => chromium.launch({ executablePath, args: ["--no-sandbox"] });
+export const launch = (more = []) =>
+  chromium.launch({ executablePath, args: ["--no-sandbox", ...more] });
 
 // A page as one reader sees it, that remembers everything that must not happen.
 export const open = async (browser, { width = 1280, lang = "en", theme = "light" } = {}) => {

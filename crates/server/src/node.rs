@@ -24,6 +24,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio_rustls::rustls::ServerConfig;
 
 use crate::config::Config;
+use crate::console::Scanner;
 use crate::errand::Errands;
 use crate::files::Files;
 use crate::http::{Claims, RequestIds, V2};
@@ -127,6 +128,8 @@ pub struct Node {
     pub(crate) prover: Prover,
 }
 
+    /// Reads the codes in pictures that the console sends.
+    pub(crate) scanner: Scanner,
 /// What a thread uses again for every answer.
 #[derive(Debug, Default)]
 pub struct Scratch {
@@ -192,6 +195,7 @@ impl Node {
             prover,
             record_signer,
         };
+            scanner: Scanner::new(),
         node.refresh_site()?;
         Ok(Arc::new(node))
     }

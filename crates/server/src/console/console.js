@@ -82,65 +82,190 @@
   setInterval(() => document.hidden || look(), 1000);
 })();
 
-// --- Scan a code with the camera, where the browser reads codes.
+// --- Scan a code, with the camera or from a photo. Where the browser reads no codes itself, the
+// node does: it is sent the picture in shades of grey, made small.
 (() => {
-  const button = document.getElementById("scan");
   const box = document.getElementById("scanner");
-  if (!button || !box || !navigator.mediaDevices) return;
-  button.hidden = false;
+  if (!box) return;
+  const SIDE_MAX = 1000;
+  const SIDE_FRAME = 640;
+  const MARGIN = 16;
+  const PAUSE_MS = 150;
+  const BUSY_MS = 1000;
+  const TRIES_MAX = 10;
   const [status, video] = [box.querySelector("p"), box.querySelector("video")];
-  const begin = button.textContent;
+  const [scan, photo] = [document.getElementById("scan"), document.getElementById("photo")];
+  const file = document.getElementById("photo-file");
+  const input = document.getElementById("handle");
+  const begin = scan.textContent;
+  const words = box.dataset;
+  const canvas = document.createElement("canvas");
+  const pen = canvas.getContext("2d", { willReadFrequently: true });
   let stream = null;
+  let detector;
+
+  const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+  // The browser's own reader, if it knows both kinds of codes; null if not.
+  const own = async () => {
+    if (detector !== undefined) return detector;
+    detector = null;
+    const formats = ["qr_code", "data_matrix"];
+    const known = "BarcodeDetector" in window
+      ? await BarcodeDetector.getSupportedFormats().catch(() => []) : [];
+    if (formats.every((format) => known.includes(format))) {
+      detector = new BarcodeDetector({ formats });
+    }
+    return detector;
+  };
+
+  // Draws the middle of a picture, or all of it if `part` is 1, with a light margin around.
+  const draw = (picture, part, side) => {
+    const width = picture.videoWidth || picture.naturalWidth;
+    const height = picture.videoHeight || picture.naturalHeight;
+    const [w, h] = [width * part, height * part];
+    const scale = Math.min(1, side / Math.max(w, h));
+    const [across, down] = [w, h].map((length) => Math.max(1, Math.round(length * scale)));
+    canvas.width = across + 2 * MARGIN;
+    canvas.height = down + 2 * MARGIN;
+    pen.fillStyle = "#ffffff";
+    pen.fillRect(0, 0, canvas.width, canvas.height);
+    const [x, y] = [(width - w) / 2, (height - h) / 2];
+    pen.drawImage(picture, x, y, w, h, MARGIN, MARGIN, across, down);
+  };
+
+  // What the code on the canvas says; empty if there is none, null if the node asks for patience.
+  const ask = async () => {
+    const { data, width, height } = pen.getImageData(0, 0, canvas.width, canvas.height);
+    const luma = new Uint8Array(width * height);
+    for (let n = 0; n < luma.length; n++) {
+      luma[n] = (data[4 * n] * 299 + data[4 * n + 1] * 587 + data[4 * n + 2] * 114) / 1000;
+    }
+    const said = new URLSearchParams({ width, height, token: words.token });
+    const headers = { "Content-Type": "application/octet-stream" };
+    const answer = await fetch(`/scan?${said}`, { method: "POST", headers, body: luma });
+    if (answer.status === 204) return "";
+    if (answer.status === 429 || answer.status === 503) return null;
+    const text = await answer.text();
+    if (!answer.ok) throw new Error(text);
+    return text;
+  };
+
+  const read = async (picture, part, side) => {
+    draw(picture, part, side);
+    const reader = await own();
+    if (!reader) return ask();
+    const codes = await reader.detect(canvas);
+    return codes.find((code) => code.rawValue)?.rawValue ?? "";
+  };
 
   const stop = () => {
     stream?.getTracks().forEach((track) => track.stop());
     stream = null;
+    video.srcObject = null;
     video.hidden = true;
-    button.textContent = begin;
+    scan.textContent = begin;
   };
 
-  const read = async (detector) => {
-    if (!stream) return;
-    const codes = await detector.detect(video).catch(() => []);
-    const text = codes.find((code) => code.rawValue)?.rawValue;
-    if (text && stream) {
-      stop();
-      const input = document.getElementById("handle");
-      input.value = text;
-      input.form.requestSubmit();
-      return;
+  const tell = (text) => {
+    status.textContent = text;
+  };
+
+  const found = (text) => {
+    stop();
+    tell("");
+    input.value = text;
+    input.form.requestSubmit();
+  };
+
+  // Frame after frame: the whole one, and the middle of it for codes that are small or far away.
+  const watch = async () => {
+    for (let n = 0; stream; n++) {
+      let text = "";
+      try {
+        if (video.videoWidth) text = await read(video, n % 2 ? 0.5 : 1, SIDE_FRAME);
+      } catch (error) {
+        stop();
+        return tell(`${words.failed}: ${error.message}`);
+      }
+      if (!stream) return;
+      if (text) return found(text);
+      await wait(text === null ? BUSY_MS : PAUSE_MS);
     }
-    setTimeout(() => read(detector), 150);
   };
 
-  button.addEventListener("click", async () => {
+  scan.addEventListener("click", async () => {
     if (stream) {
-      box.hidden = true;
+      tell("");
       return stop();
     }
-    box.hidden = false;
-    video.hidden = true;
-    const known = "BarcodeDetector" in window
-      ? await BarcodeDetector.getSupportedFormats().catch(() => []) : [];
-    const formats = known.filter((format) => ["qr_code", "data_matrix"].includes(format));
-    if (formats.length === 0) {
-      status.textContent = button.dataset.unable;
-      return;
-    }
+    if (!navigator.mediaDevices) return tell(words.clear);
     try {
-      stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
-      video.srcObject = stream;
-      video.hidden = false;
-      await video.play();
-    } catch {
-      stop();
-      status.textContent = button.dataset.denied;
-      return;
+      const wanted = { facingMode: "environment", width: { ideal: 1280 } };
+      stream = await navigator.mediaDevices.getUserMedia({ video: wanted });
+    } catch ({ name }) {
+      const why = {
+        NotAllowedError: words.denied, SecurityError: words.denied,
+        NotFoundError: words.none, OverconstrainedError: words.none,
+      };
+      return tell(why[name] ?? words.taken);
     }
-    status.textContent = button.dataset.aim;
-    button.textContent = button.dataset.stop;
-    read(new BarcodeDetector({ formats }));
+    video.srcObject = stream;
+    video.hidden = false;
+    tell(words.aim);
+    scan.textContent = words.stop;
+    stream.getVideoTracks()[0].addEventListener("ended", stop);
+    await video.play().catch(() => {});
+    watch();
   });
+
+  // A photo is looked at as a whole, more coarsely, and in its middle.
+  const VIEWS = [[1, SIDE_MAX - 2 * MARGIN], [1, SIDE_FRAME / 2], [0.5, SIDE_FRAME]];
+  const look = async (picture) => {
+    for (const [part, side] of VIEWS) {
+      let text = null;
+      for (let n = 0; n < TRIES_MAX && text === null; n++) {
+        if (n > 0) await wait(BUSY_MS);
+        text = await read(picture, part, side);
+      }
+      if (text === null) throw new Error("503");
+      if (text) return text;
+    }
+    return "";
+  };
+
+  const take = async (chosen) => {
+    if (!chosen) return;
+    stop();
+    tell(words.wait);
+    const picture = new Image();
+    picture.src = URL.createObjectURL(chosen);
+    try {
+      await picture.decode().catch(() => {});
+      if (!picture.naturalWidth) return tell(words.not);
+      const text = await look(picture);
+      if (text) found(text);
+      else tell(words.blank);
+    } catch (error) {
+      tell(`${words.failed}: ${error.message}`);
+    } finally {
+      URL.revokeObjectURL(picture.src);
+    }
+  };
+  photo.addEventListener("click", () => file.click());
+  file.addEventListener("change", () => {
+    take(file.files[0]);
+    file.value = "";
+  });
+  input.form.addEventListener("dragover", (event) => {
+    if (event.dataTransfer?.types.includes("Files")) event.preventDefault();
+  });
+  input.form.addEventListener("drop", (event) => {
+    if (!event.dataTransfer?.files.length) return;
+    event.preventDefault();
+    take(event.dataTransfer.files[0]);
+  });
+  for (const id of ["scan", "photo", "photo-drop"]) document.getElementById(id).hidden = false;
 })();
 
 // --- Graph: where it is wider than the screen, show the record in the middle of it.

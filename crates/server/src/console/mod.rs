@@ -8,6 +8,7 @@
 //!  sign    signing in and out, preferences        home     what the node is and does now
 //!  numbers what is registered: totals, growth, the largest templates
 //!  resolve what an identifier stands for, and the way to it
+//!  scan    codes in frames of the camera, for browsers that read none by themselves
 //!  record  one record, and all about it: history, links (its graph, laid out in layout), code
 //!  grants, identities, identity, account   who may what, who proves it how, one's own password
 //!  prefixes, audit, settings   what the node answers for, who changed what, how it is set up
@@ -52,6 +53,7 @@ mod registration;
 mod registrations;
 mod resolve;
 mod settings;
+mod scan;
 mod setup;
 mod sign;
 mod templates;
@@ -70,6 +72,7 @@ use axum::response::{IntoResponse, Response};
 
 use self::visit::Visit;
 use crate::http::page::ICON_SVG;
+pub(crate) use self::scan::Scanner;
 use crate::listen::host;
 use crate::node::Node;
 
@@ -125,6 +128,7 @@ async fn page(visit: &Visit<'_>) -> Response {
         ("/resolve", false) => resolve::show(visit).await,
         ("/prefixes", false) => prefixes::show(visit).await,
         ("/prefixes", true) => prefixes::act(visit).await,
+        ("/scan", true) => scan::read(visit).await,
         ("/audit", false) => audit::show(visit).await,
         ("/settings", false) => settings::show(visit).await,
         ("/settings", true) => settings::act(visit).await,

@@ -13,19 +13,34 @@ use crate::http::path;
 
 super::words::words! {
     title: "Resolve", "标识解析";
-    lead: "Type or paste an identifier or the address in a code, or scan it with the camera.",
-        "输入或粘贴标识、码中的网址，或用摄像头扫码。";
+    lead: "Type or paste an identifier or the address in a code, or scan it: with the camera, or \
+        from a photo.",
+        "输入或粘贴标识、码中的网址，也可用摄像头或照片扫码。";
     label: "Identifier", "标识";
     hint: "for example 88.118.5/SN20260001", "例如 88.118.5/SN20260001";
     submit: "Resolve", "解析";
     scan: "Scan a code", "扫码";
     scan_stop: "Stop the camera", "关闭摄像头";
     scan_aim: "Aim the camera at a QR or Data Matrix code.", "请将摄像头对准二维码或 Data Matrix 码。";
-    scan_unable: "This browser reads no codes by itself. Chromium on Android, macOS and ChromeOS \
-        does.",
-        "此浏览器不支持识别条码。Android、macOS、ChromeOS 上的 Chromium 支持。";
-    scan_denied: "The camera cannot be used: it is missing, or the browser may not use it here.",
-        "无法使用摄像头：设备缺失，或浏览器在此处无权使用。";
+    scan_denied: "The browser does not let this page use the camera. Allow it in the settings of the \
+        page, beside its address, and try again. Or choose a photo.",
+        "浏览器未允许本页面使用摄像头。请在地址栏旁的网站设置中允许后重试，或选择照片。";
+    scan_none: "There is no camera. Connect one and try again, or choose a photo.",
+        "未找到摄像头。请连接后重试，或选择照片。";
+    scan_taken: "Another program is using the camera. Close it and try again, or choose a photo.",
+        "摄像头正被其他程序占用。请关闭该程序后重试，或选择照片。";
+    scan_clear: "Browsers give the camera only to pages that came by https, or from this machine \
+        itself. Choose a photo instead.",
+        "浏览器仅允许通过 https 或本机打开的页面使用摄像头。请改为选择照片。";
+    photo: "Choose a photo", "选择照片";
+    photo_drop: "A photo may also be dropped here.", "也可将照片拖放到此处。";
+    photo_wait: "Looking for a code in the photo…", "正在识别照片中的码…";
+    photo_none: "No QR or Data Matrix code was found in the photo. The whole code must be in it, sharp, \
+        with a light margin around it.",
+        "照片中未识别到二维码或 Data Matrix 码。请确保码完整、清晰，四周留有浅色空白。";
+    photo_not: "This file is no picture that the browser can show. Choose a PNG or JPEG.",
+        "浏览器无法打开该图片。请选择 PNG 或 JPEG 图片。";
+    scan_failed: "The node did not read the picture", "节点未能识别图片";
     no_handle: "That is no identifier", "这不是有效的标识";
     found: "What it stands for", "解析结果";
     way: "The way to it", "解析路径";
@@ -73,20 +88,33 @@ pub(super) async fn show(visit: &Visit<'_>) -> Response {
                     maxlength="2048" required autocapitalize="off" autocomplete="off"
                     spellcheck="false" placeholder=(words.hint);
             }
-            div class="actions" {
-                button type="submit" class="button strong" { (words.submit) }
-                button type="button" class="button" id="scan" hidden data-stop=(words.scan_stop)
-                    data-aim=(words.scan_aim) data-unable=(words.scan_unable)
-                    data-denied=(words.scan_denied) { (words.scan) }
-            }
-            div id="scanner" hidden {
-                p class="hint" role="status" {}
-                video muted playsinline {}
-            }
+            (scanner(visit))
         }
         (result)
     };
     frame::page(visit, Tab::Resolve, asked.unwrap_or(words.title), &content)
+}
+
+/// What leads from a code to its text: the camera, or a photo. The script shows what it can do.
+fn scanner(visit: &Visit<'_>) -> Markup {
+    let words = words(visit.lang);
+    html! {
+        div class="actions" {
+            button type="submit" class="button strong" { (words.submit) }
+            button type="button" class="button" id="scan" hidden { (words.scan) }
+            button type="button" class="button" id="photo" hidden { (words.photo) }
+            input type="file" id="photo-file" accept="image/*" hidden;
+            span class="hint" id="photo-drop" hidden { (words.photo_drop) }
+        }
+        div id="scanner" data-token=(visit.token()) data-stop=(words.scan_stop)
+            data-aim=(words.scan_aim) data-denied=(words.scan_denied) data-none=(words.scan_none)
+            data-taken=(words.scan_taken) data-clear=(words.scan_clear)
+            data-wait=(words.photo_wait) data-blank=(words.photo_none) data-not=(words.photo_not)
+            data-failed=(words.scan_failed) {
+            p class="hint" role="status" {}
+            video muted playsinline hidden {}
+        }
+    }
 }
 
 async fn result(visit: &Visit<'_>, text: &str) -> Markup {
@@ -126,8 +154,8 @@ async fn result(visit: &Visit<'_>, text: &str) -> Markup {
     }
 }
 
-/// The handle in what somebody typed, pasted or scanned: bare, with a lead such as `hdl:`, or in
-/// the address of a node.
+/// The handle in what somebody typed, pasted or scanned: bare, with a lead such as `hdl:`, in the
+/// address of a node, or at the end of the address of somebody else, such as a GS1 Digital Link.
 fn named(text: &str) -> Result<Handle, String> {
     let text = text.trim();
     let rest = ["http://", "https://"].iter().find_map(|scheme| {
@@ -137,12 +165,32 @@ fn named(text: &str) -> Result<Handle, String> {
     let found = match rest {
         Some(rest) => {
             let (_, path) = rest.split_once('/').unwrap_or_default();
-            path::proxied(path.split(['?', '#']).next().unwrap_or_default())
+            let path = path.split(['?', '#']).next().unwrap_or_default();
+            path::proxied(path).map(|whole| ending(&whole).unwrap_or(whole))
         }
         // A handle may hold percent signs; only addresses are encoded.
         None => path::proxied(&text.replace('%', "%25")),
     };
     found.map_err(|error| error.to_string())
+}
+
+/// The handle at the end of a path whose beginning is none of this network's: its prefix is the
+/// first segment that is numbers with dots between, as prefixes of the network are (`88.118.5`).
+fn ending(whole: &Handle) -> Option<Handle> {
+    let mut rest = whole.as_str();
+    while !is_prefix(rest.split('/').next().unwrap_or_default()) {
+        (_, rest) = rest.split_once('/')?;
+    }
+    // The prefix alone is no name in an address of others.
+    let is_named = rest
+        .split_once('/')
+        .is_some_and(|(_, suffix)| !suffix.is_empty());
+    is_named.then(|| Handle::parse(rest).ok()).flatten()
+}
+
+fn is_prefix(segment: &str) -> bool {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|c| c.is_ascii_digit());
+    segment.contains('.') && segment.split('.').all(is_number)
 }
 
 //----------- The way --------------------------------------------------------
@@ -250,6 +298,16 @@ mod tests {
             ),
             ("HTTPS://id.example.org/88.118.5/a%20b#x", "88.118.5/a b"),
             ("https://hdl.handle.net/20.1000/1", "20.1000/1"),
+            (
+                "https://id.example/01/09506000134352/21/88.118.5%2FSN1",
+                "88.118.5/SN1",
+            ),
+            (
+                "https://maker.example/t/de/88.118.5/a/b?x=1",
+                "88.118.5/a/b",
+            ),
+            ("https://id.example/01/09506000134352", "01/09506000134352"),
+            ("https://id.example/0.NA/88.118.5", "0.NA/88.118.5"),
             ("88.118.5/100%", "88.118.5/100%"),
             ("88.118.5/a%20b", "88.118.5/a%20b"),
         ];

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use ring::digest;
 use serde_json::Value as Json;
 
+use super::scan::FRAME_LEN_MAX;
 use crate::http::Params;
 use crate::http::inside::{self, Call, Given};
 use crate::http::page::Lang;
@@ -173,10 +174,10 @@ impl<'a> Visit<'a> {
         }
         let kind = header(headers, axum::http::header::CONTENT_TYPE).unwrap_or_default();
         let is_form = kind.starts_with("application/x-www-form-urlencoded");
-        let limit = if is_form {
-            FORM_LEN_MAX
-        } else {
-            UPLOAD_LEN_MAX
+        let limit = match self.path.as_str() {
+            _ if is_form => FORM_LEN_MAX,
+            "/scan" => FRAME_LEN_MAX,
+            _ => UPLOAD_LEN_MAX,
         };
         let body = to_bytes(body, limit).await.map_err(|_| {
             let message = format!("what was sent is cut off, or longer than {limit} octets");
