@@ -88,6 +88,15 @@ super::words::words! {
     save_change: "Save", "保存";
     publish_too: "Save and publish", "保存并发布";
     cancel: "Cancel", "取消";
+    is_published: "It is published: withdraw it first", "模板已发布，请先撤回";
+    is_published_text: "What is registered by it stays, and may be changed. Nothing new is registered \
+        by it until you publish it again.",
+        "已注册的标识保持不变，仍可修改。重新发布之前，不能再按此模板注册。";
+    withdraw: "Withdraw and change", "撤回并修改";
+    is_disabled: "It is disabled and stays as it is", "模板已停用，不能再修改";
+    is_disabled_text: "A copy of it can be changed: make one on the page of the template.",
+        "可在模板页面复制后修改副本。";
+    back: "To the template", "返回模板";
 }
 
 //----------- Draft ----------------------------------------------------------
@@ -301,16 +310,51 @@ pub(super) async fn show(visit: &Visit<'_>) -> Response {
         return page(visit, &draft, None, None);
     };
     match visit.get(&of_template(handle)).await {
-        Ok(told) => {
-            let draft = Draft::of_definition(&told.json["definition"]);
-            page(visit, &draft, Some(handle), None)
-        }
+        Ok(told) => match told.json["state"].as_str() {
+            Some(state @ ("published" | "disabled")) => fixed(visit, handle, state),
+            _ => {
+                let draft = Draft::of_definition(&told.json["definition"]);
+                page(visit, &draft, Some(handle), None)
+            }
+        },
         Err(trouble) => {
             let content =
                 html! { (head(words.change, "", None)) (frame::trouble(visit, &trouble)) };
             frame::page(visit, Tab::Templates, words.change, &content)
         }
     }
+}
+
+/// Why a template cannot be changed as it is, and the next step.
+fn fixed(visit: &Visit<'_>, handle: &str, state: &str) -> Response {
+    let words = words(visit.lang);
+    let is_published = state == "published";
+    let (title, text) = match is_published {
+        true => (words.is_published, words.is_published_text),
+        false => (words.is_disabled, words.is_disabled_text),
+    };
+    let content = html! {
+        (head(words.change, "", None))
+        p class="tags" { a class="handle hint" href=(place("/template", &[("handle", handle)])) {
+            (handle)
+        } }
+        div class="notice warn" {
+            p class="notice-title" { (title) }
+            p { (text) }
+        }
+        form class="actions" method="post" action="/template" {
+            (frame::token(visit))
+            input type="hidden" name="handle" value=(handle);
+            input type="hidden" name="then" value="edit";
+            @if is_published {
+                button type="submit" class="button strong" name="action" value="withdraw" {
+                    (words.withdraw)
+                }
+            }
+            a class="button" href=(place("/template", &[("handle", handle)])) { (words.back) }
+        }
+    };
+    frame::page(visit, Tab::Templates, words.change, &content)
 }
 
 /// Arranges the form, or saves what it says.

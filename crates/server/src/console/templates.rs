@@ -222,7 +222,11 @@ pub(super) async fn act(visit: &Visit<'_>) -> Response {
     match visit.send(Method::POST, &of_template(handle), &body).await {
         Ok(told) => {
             let made = told.json["handle"].as_str().unwrap_or(handle);
-            lead(&place("/template", &[("handle", made)]))
+            let path = match visit.field("then") {
+                Some("edit") => "/template/edit",
+                _ => "/template",
+            };
+            lead(&place(path, &[("handle", made)]))
         }
         Err(trouble) => {
             let content = content(visit, handle, Some(&trouble)).await;

@@ -111,3 +111,29 @@ async fn a_draft_is_told_to_its_administrators_only() {
     desk.cookie = None;
     assert!(!desk.get(target).await.text.contains("Battery"));
 }
+
+#[tokio::test]
+async fn a_published_template_is_withdrawn_from_its_edit_page() {
+    let mut desk = Desk::new();
+    desk.sign_in().await;
+    desk.publish().await;
+    let target = "/template/edit?handle=88.118.5/META_battery";
+    let page = desk.get(target).await;
+    assert!(page.text.contains("withdraw it first"), "{}", page.text);
+    assert!(!page.text.contains("name=\"title\""), "{}", page.text);
+    let form = |action: &'static str| {
+        [
+            ("handle", "88.118.5/META_battery"),
+            ("then", "edit"),
+            ("action", action),
+        ]
+    };
+    let page = desk.post("/template", &form("withdraw")).await;
+    assert_eq!(page.header("location"), target, "{}", page.text);
+    let page = desk.get(target).await;
+    assert!(page.text.contains("name=\"title\""), "{}", page.text);
+    desk.post("/template", &form("disable")).await;
+    let page = desk.get(target).await;
+    assert!(page.text.contains("disabled"), "{}", page.text);
+    assert!(!page.text.contains("value=\"withdraw\""), "{}", page.text);
+}
