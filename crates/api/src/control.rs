@@ -538,7 +538,8 @@ pub struct ChangeEntry {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     /// `here` (whoever had the store open: the node, or a command while it did not run), `control`
-    /// (the control socket), `udp`, `tcp`, `http`, `https`, or `primary` (what is mirrored).
+    /// (the control socket), `udp`, `tcp`, `http`, `https`, `console` (a page of the console), or
+    /// `primary` (what is mirrored).
     pub way: String,
     /// The other end, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

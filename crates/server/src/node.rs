@@ -50,6 +50,8 @@ pub struct Via {
     pub transport: Transport,
     /// From whom.
     pub peer: std::net::SocketAddr,
+    /// Whether a page of the console has made it, in the name of whoever looks at the page.
+    pub by_console: bool,
 }
 
 //----------- Wait -----------------------------------------------------------
@@ -126,10 +128,10 @@ pub struct Node {
     /// Certificate and key of HTTP, once the node listens for it.
     pub(crate) tls: OnceLock<Arc<ArcSwap<ServerConfig>>>,
     pub(crate) prover: Prover,
-}
-
     /// Reads the codes in pictures that the console sends.
     pub(crate) scanner: Scanner,
+}
+
 /// What a thread uses again for every answer.
 #[derive(Debug, Default)]
 pub struct Scratch {
@@ -193,9 +195,9 @@ impl Node {
             courier: OnceLock::new(),
             tls: OnceLock::new(),
             prover,
+            scanner: Scanner::new(),
             record_signer,
         };
-            scanner: Scanner::new(),
         node.refresh_site()?;
         Ok(Arc::new(node))
     }

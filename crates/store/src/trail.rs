@@ -59,6 +59,8 @@ pub enum Way {
     Http,
     /// HTTP over TLS.
     Https,
+    /// A page of the node's own console.
+    Console,
 }
 
 /// By which right a batch was made.
@@ -130,6 +132,7 @@ impl Source {
                     Way::Tcp => 4,
                     Way::Http => 5,
                     Way::Https => 6,
+                    Way::Console => 8,
                 });
                 match address.ip() {
                     IpAddr::V4(ip) => {
@@ -167,6 +170,7 @@ impl Source {
                 let address = read_primary(r)?;
                 return Ok(Self::Primary { address });
             }
+            8 => Way::Console,
             found => return Err(unknown("source", found)),
         };
         let ip = match r.u8("address family")? {
@@ -326,6 +330,7 @@ pub(crate) mod tests {
             peer(Way::Tcp, "[2001:db8::ff00:1]:65535"),
             peer(Way::Http, "192.0.2.2:80"),
             peer(Way::Https, "[::1]:443"),
+            peer(Way::Console, "127.0.0.1:50000"),
             Source::Primary {
                 address: "primary.example:2641".to_owned(),
             },
@@ -336,6 +341,7 @@ pub(crate) mod tests {
             Right::OpenValues,
             Right::ServerAdmin,
             Right::FullAccess,
+            Right::Own,
             Right::Administrator(vec![used(0)]),
             Right::Administrator(vec![used(1), used(RIGHT_GROUPS_MAX)]),
         ];
@@ -400,7 +406,7 @@ pub(crate) mod tests {
     fn unknown_codes_and_counts_above_the_limits_are_refused() {
         let kinds = [
             &[0, 1][..],
-            &[8, 1],
+            &[9, 1],
             &[1, 0],
             &[1, 7],
             &[3, 5, 1, 2, 3, 4, 0, 80, 1],

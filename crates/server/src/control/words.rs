@@ -229,6 +229,7 @@ fn source(source: &store::Source) -> Source {
                 Way::Tcp => "tcp",
                 Way::Http => "http",
                 Way::Https => "https",
+                Way::Console => "console",
             };
             (way, Some(address.to_string()), None)
         }

@@ -80,6 +80,7 @@ pub(super) fn written_of(outcome: Result<(), WriteError>) -> Written {
 fn source_of(via: Via) -> Source {
     Source::Peer {
         way: match via.transport {
+            _ if via.by_console => Way::Console,
             Transport::Udp => Way::Udp,
             Transport::Tcp => Way::Tcp,
             Transport::Http => Way::Http,

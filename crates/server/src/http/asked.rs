@@ -42,12 +42,18 @@ impl Unread {
     }
 }
 
+/// In the extensions of a request that a page of the console makes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ByConsole;
+
 /// A request.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
     /// The number of the request: on error pages, in the answer's headers, in the log.
     pub(super) id: String,
     pub(super) peer: Peer,
+    /// Whether a page of the console asks, in the name of its viewer.
+    pub(super) by_console: bool,
     /// The certificate that the client has shown.
     pub(super) shown: Option<ClientCertificate>,
     pub(super) method: Method,
@@ -77,6 +83,7 @@ impl Asked {
         let mut asked = Self {
             id: node.request_ids.next(),
             peer: parts.extensions.get().copied().unwrap_or(far_away),
+            by_console: parts.extensions.get::<ByConsole>().is_some(),
             shown: parts.extensions.get().cloned(),
             host: host_of(&parts.uri, &parts.headers).map(str::to_owned),
             path: parts.uri.path().to_owned(),

@@ -268,6 +268,7 @@ pub(super) fn via(asked: &Asked) -> Via {
     Via {
         transport: asked.peer.transport(),
         peer: asked.peer.address,
+        by_console: asked.by_console,
     }
 }
 

@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::asked::Asked;
+use super::asked::{Asked, ByConsole};
 use super::change::{Reply, carry_out_for, who_is_it};
 use super::identity;
 use crate::listen::Peer;
@@ -56,6 +56,7 @@ pub(crate) async fn ask(node: &Arc<Node>, call: Call<'_>) -> Given {
     }
     let Ok(request) = request
         .extension(peer(call.peer))
+        .extension(ByConsole)
         .body(Body::from(call.body))
     else {
         return refused(414);

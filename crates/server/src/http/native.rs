@@ -38,6 +38,7 @@ pub(super) async fn answer(node: &Node, asked: &Asked) -> Response {
     let via = Via {
         transport: asked.peer.transport(),
         peer: asked.peer.address,
+        by_console: false,
     };
     let mut reply = Vec::new();
     match identity::check_native(node, asked) {

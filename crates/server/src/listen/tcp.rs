@@ -81,6 +81,7 @@ pub(super) async fn take_over(node: Arc<Node>, handed: Handed, stop: Stop) {
         via: Via {
             transport: Transport::Tcp,
             peer,
+            by_console: false,
         },
         framer,
         out,

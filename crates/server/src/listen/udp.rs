@@ -490,6 +490,7 @@ impl Answer {
         let via = Via {
             transport: Transport::Udp,
             peer,
+            by_console: false,
         };
         let Moment { node, site, .. } = moment;
         let (scratch, out) = (&mut self.scratch, &mut send.octets);

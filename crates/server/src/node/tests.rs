@@ -85,6 +85,7 @@ fn via() -> Via {
     Via {
         transport: Transport::Udp,
         peer: ([127, 0, 0, 1], 9).into(),
+        by_console: false,
     }
 }
 

@@ -368,6 +368,7 @@ async fn native_messages_travel_in_posts_to_any_path() {
     let via = Via {
         transport: Transport::Http,
         peer: NEAR.address,
+        by_console: false,
     };
     let mut expected = Vec::new();
     assert!(node.answer(&packet, via, &mut expected).is_none());

@@ -127,6 +127,7 @@ async fn native(place: &Place, caller: Option<&str>) -> BTreeSet<String> {
     let via = Via {
         transport: Transport::Tcp,
         peer: secure().address,
+        by_console: false,
     };
     let reply = match caller {
         None => {
@@ -408,6 +409,7 @@ impl Place {
         let via = Via {
             transport: Transport::Https,
             peer: secure().address,
+            by_console: false,
         };
         self.node.carry_out(task, via).await.reply
     }

@@ -23,6 +23,7 @@ pub(super) fn step(
     let via = Via {
         transport: Transport::Tcp,
         peer,
+        by_console: false,
     };
     let (mut used, mut count) = (0, 0);
     let then = loop {
