@@ -547,6 +547,12 @@ impl Errand {
         }
         match self.by_role(ground.site, identity, handle, record, needed)? {
             Some((prefix, grant)) => Ok(used(prefix, grant)),
+            None if Role::of_group(handle).is_some() => Err(Denied::NotOverRoles {
+                identity: identity.clone(),
+                group: handle.to_owned(),
+                prefix: handle.prefix_handle(),
+            }
+            .into()),
             None => Err(Denied::NoPermission {
                 identity: identity.clone(),
                 needed: needed.names().collect::<Vec<_>>().join(" and "),

@@ -20,9 +20,22 @@ const KEY_INDEX: i32 = 300;
 /// Most keys of a program whose rights are looked for; one with more is left to administrators.
 const KEYS_MAX: usize = 16;
 
+/// Whether an HS_ADMIN value of the prefix record that names no role lets somebody decide who has
+/// the roles: he may do everything with the prefix record, so he could put a key of his own in
+/// place of that of the prefix, and the groups of the roles belong to that key.
+fn decides_on_roles(admin: &Admin, needed: AdminPermissions) -> bool {
+    let members = AdminPermissions::ADD_VALUE
+        .union(AdminPermissions::MODIFY_VALUE)
+        .union(AdminPermissions::REMOVE_VALUE)
+        .union(AdminPermissions::READ_VALUE);
+    let everything = Role::Administrators.on_prefix();
+    admin.permissions.contains(everything) && members.contains(needed)
+}
+
 impl Errand {
     /// The right on `of`, the record of `handle`, by a role that its prefix record puts in force:
-    /// the prefix record, and the value of it that names the role's group.
+    /// the prefix record, and the value of it that names the role's group. On the group of a role
+    /// also by a value that names somebody with everything on the prefix.
     pub(super) fn by_role(
         &self,
         site: &Site,
@@ -47,7 +60,7 @@ impl Errand {
         let counts = |admin: &Admin| match Role::named(admin, above.borrow()) {
             Some(Role::AppAdministrators) if is_raised => false,
             Some(role) => role.on_record(handle, of.values()).contains(needed),
-            None => false,
+            None => Role::of_group(handle).is_some() && decides_on_roles(admin, needed),
         };
         let lookup = |handle: HandleRef<'_>| self.group(site, handle);
         let rule = site.case_rule();

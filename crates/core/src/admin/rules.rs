@@ -99,6 +99,20 @@ pub enum Denied {
         /// The record whose administrators count.
         record: Handle,
     },
+    /// Nobody but these decides who has a role.
+    #[error(
+        "{identity} does not decide who is in {group}: the key of {prefix}, the role administrators \
+         and whoever has every permission by an HS_ADMIN value of {prefix} do; have one of them do \
+         it, or run `guantong identity roles` on the machine of the node"
+    )]
+    NotOverRoles {
+        /// Who asks.
+        identity: Identity,
+        /// The group of the role.
+        group: Handle,
+        /// The record that puts the role in force.
+        prefix: Handle,
+    },
     /// The record whose administrators count does not exist.
     #[error("there is no record of {record}, which would say who may do this")]
     NoRecord {
@@ -111,9 +125,10 @@ impl Denied {
     /// The response code that says the same to a peer (end of 6.2).
     pub fn code(&self) -> ResponseCode {
         match self {
-            Self::NotConfigured { .. } | Self::NoPermission { .. } | Self::NoRecord { .. } => {
-                ResponseCode::INVALID_ADMIN
-            }
+            Self::NotConfigured { .. }
+            | Self::NoPermission { .. }
+            | Self::NotOverRoles { .. }
+            | Self::NoRecord { .. } => ResponseCode::INVALID_ADMIN,
         }
     }
 }

@@ -3,10 +3,10 @@
 use std::sync::LazyLock;
 
 use guantong_core::identity::{
-    Chosen, Kind, Login, MEMBERS_INDEX, Role, SALT_LEN, SecondFactor, role_values,
+    Chosen, Kind, Login, MEMBERS_INDEX, Role, SALT_LEN, SecondFactor, group_values, role_values,
 };
 use guantong_proto::Reference;
-use guantong_proto::data::List;
+use guantong_proto::data::{Admin, AdminPermissions, List};
 use serde_json::{Value as Json, json};
 
 use super::*;
@@ -225,6 +225,69 @@ async fn roles_may_what_the_table_says_and_nothing_else() {
                 answer.text()
             );
         }
+    }
+}
+
+/// Somebody whom an HS_ADMIN value of the prefix record names, as people add one by hand.
+fn admin_by_hand(index: i32, code: &str, permissions: AdminPermissions) -> Value {
+    let admin = Admin::new(permissions, user(code), 0);
+    Value::new(index, "HS_ADMIN", admin.encode())
+}
+
+#[tokio::test]
+async fn whoever_has_everything_on_the_prefix_gives_roles_and_others_are_told_who_does() {
+    let world = world();
+    let prefix = "0.NA/88.118.5";
+    let mut values = world.values(prefix);
+    let most = AdminPermissions(AdminPermissions::ALL.0 & !AdminPermissions::MODIFY_ADMIN.0);
+    values.push(admin_by_hand(120, "none", AdminPermissions::ALL));
+    values.push(admin_by_hand(121, "most", most));
+    world.put(prefix, &values);
+    world.put(&user("most"), &login_values());
+    // As `init` makes it: the key of the prefix keeps the group.
+    let above = Handle::parse(prefix).unwrap();
+    world.put(
+        "88.118.5/Group_operators",
+        &group_values(above.borrow(), Vec::new()),
+    );
+
+    let path = format!("/api/v2/identities/{}", user("most"));
+    let body = json!({"action": "addRole", "role": "operators"});
+    let token = world.log_in("most").await;
+    let answer = world.post(&path, Some(&token), &body).await;
+    assert_eq!(answer.status, 403, "{}", answer.text());
+    let told = answer.text();
+    assert!(
+        told.contains("guantong identity roles") && told.contains(prefix),
+        "{told}"
+    );
+
+    let token = world.log_in("none").await;
+    let answer = world.post(&path, Some(&token), &body).await;
+    assert!(answer.status.is_success(), "{}", answer.text());
+    let members = world.values("88.118.5/Group_operators");
+    let list = List::decode(&members[1].data).unwrap();
+    assert_eq!(list.0[0].handle, user("most"));
+    // Members are all that he decides on: who keeps the group, and whether it is there, are not.
+    for (method, path) in [
+        (Method::DELETE, "/api/handles/88.118.5/Group_operators"),
+        (
+            Method::PUT,
+            "/api/handles/88.118.5/Group_operators?index=100&overwrite=true",
+        ),
+        (
+            Method::PUT,
+            "/api/handles/88.118.5/SN1?index=1&overwrite=true",
+        ),
+    ] {
+        let admin = json!([{"index": 100, "type": "HS_ADMIN", "data": {"format": "admin",
+            "value": {"handle": user("none"), "index": 0, "permissions": "111111111111"}}}]);
+        let body = match path.contains("SN1") {
+            true => json!([{"index": 1, "type": "URL", "data": "https://example.org/x"}]),
+            false => admin,
+        };
+        let answer = world.send(method, path, Some(&token), &body).await;
+        assert!(!answer.status.is_success(), "{path}: {}", answer.text());
     }
 }
 
