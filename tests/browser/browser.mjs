@@ -20,13 +20,15 @@ export const launch = (more = []) =>
   chromium.launch({ executablePath, args: ["--no-sandbox", ...more] });
 
 // A page as one reader sees it, that remembers everything that must not happen.
-export const open = async (browser, { width = 1280, lang = "en", theme = "light" } = {}) => {
+export const open = async (
+  browser, { width = 1280, lang = "en", theme = "light", at = base } = {},
+) => {
   const context = await browser.newContext({
     viewport: { width, height: 800 },
     colorScheme: theme,
     locale: lang,
   });
-  await context.addCookies([{ name: "gt_lang", value: lang, url: base }]);
+  await context.addCookies([{ name: "gt_lang", value: lang, url: at }]);
   const page = await context.newPage();
   page.faults = [];
   page.on("console", (message) => {
@@ -35,7 +37,7 @@ export const open = async (browser, { width = 1280, lang = "en", theme = "light"
   page.on("pageerror", (error) => page.faults.push(`script: ${error}`));
   page.on("request", (request) => {
     const url = request.url();
-    if (!url.startsWith(base) && !/^(data|blob):/.test(url)) page.faults.push(`foreign: ${url}`);
+    if (!url.startsWith(at) && !/^(data|blob):/.test(url)) page.faults.push(`foreign: ${url}`);
   });
   return page;
 };

@@ -12,6 +12,7 @@
 //!  record  one record, and all about it: history, links (its graph, laid out in layout), code
 //!  grants, identities, identity, account   who may what, who proves it how, one's own password
 //!  prefixes, audit, settings   what the node answers for, who changed what, how it is set up
+//!  sites   the primary and the mirrors that hold them, and how far each has come
 //!  delegate a prefix that another node serves
 //!  notices what others granted to the viewer
 //!  enterprises, enterprise   applications for a prefix below ours, and their review
@@ -52,10 +53,11 @@ mod record;
 mod registration;
 mod registrations;
 mod resolve;
-mod settings;
 mod scan;
+mod settings;
 mod setup;
 mod sign;
+mod sites;
 mod templates;
 mod visit;
 mod words;
@@ -70,9 +72,9 @@ use axum::http::header::{
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
+pub(crate) use self::scan::Scanner;
 use self::visit::Visit;
 use crate::http::page::ICON_SVG;
-pub(crate) use self::scan::Scanner;
 use crate::listen::host;
 use crate::node::Node;
 
@@ -126,9 +128,9 @@ async fn page(visit: &Visit<'_>) -> Response {
         ("/", false) => home::show(visit).await,
         ("/figures", false) => home::figures(visit),
         ("/resolve", false) => resolve::show(visit).await,
+        ("/scan", true) => scan::read(visit).await,
         ("/prefixes", false) => prefixes::show(visit).await,
         ("/prefixes", true) => prefixes::act(visit).await,
-        ("/scan", true) => scan::read(visit).await,
         ("/audit", false) => audit::show(visit).await,
         ("/settings", false) => settings::show(visit).await,
         ("/settings", true) => settings::act(visit).await,

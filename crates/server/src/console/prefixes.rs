@@ -2,13 +2,13 @@
 
 use axum::http::Method;
 use axum::response::Response;
-use guantong_core::replicate::Role;
 use guantong_store::Scope;
 use maud::{Markup, html};
 use serde_json::Value as Json;
 
 use super::delegate;
 use super::frame::{self, Tab, head};
+use super::sites;
 use super::templates::prefixes;
 use super::visit::{Trouble, Visit, lead, place};
 use crate::http::page::number;
@@ -34,16 +34,6 @@ super::words::words! {
     unhome: "Unhome", "取消托管";
     unhome_text: "It is not answered for any more. The records stay in the store.",
         "取消后不再应答，记录仍保留在存储中。";
-    sites: "Sites", "站点";
-    role: "This node is", "本节点角色";
-    primary: "primary: it takes changes", "主站点：接受变更";
-    mirror: "mirror: it follows a primary", "镜像站点：跟随主站点";
-    fenced: "fenced: another node was promoted", "已隔离：已有其他节点升主";
-    epoch: "Epoch", "任期";
-    feeds: "Mirrors that follow it now", "正在同步的镜像";
-    behind: "Behind the primary", "落后主站点";
-    changes: "changes", "项变更";
-    waiting: "Batches that wait for a mirror", "等待镜像确认的批次";
     more: "More are homed than are shown; guantong prefix list has all of them.",
         "仅显示一部分，全部见 guantong prefix list。";
 }
@@ -104,7 +94,7 @@ async fn page(visit: &Visit<'_>, trouble: Option<&Trouble>) -> Response {
                 }
             }
         }
-        (sites(visit))
+        (sites::section(visit))
         (home(visit, &homed))
         (delegate::form(visit))
     };
@@ -128,39 +118,6 @@ fn row(prefix: &str, count: Option<u64>, words: &Words) -> Markup {
                     (words.templates)
                 }
                 a class="button small" href=(changes) { (words.audit) }
-            }
-        }
-    }
-}
-
-fn sites(visit: &Visit<'_>) -> Markup {
-    let words = words(visit.lang);
-    let snapshot = visit.node.mirroring.snapshot(&visit.node.store);
-    let role = match snapshot.role {
-        Role::Primary => words.primary,
-        Role::Mirror => words.mirror,
-        Role::Fenced => words.fenced,
-    };
-    let lag = snapshot
-        .figures
-        .lag()
-        .map(|lag| number::duration(lag.as_secs(), visit.lang));
-    let changes = number::count(snapshot.figures.lag_changes());
-    html! {
-        section class="card" aria-labelledby="sites" {
-            h2 id="sites" { (words.sites) }
-            dl class="facts" {
-                div { dt { (words.role) } dd { (role) } }
-                div { dt { (words.epoch) } dd { (snapshot.epoch) } }
-                @if snapshot.role == Role::Primary {
-                    div { dt { (words.feeds) } dd { (snapshot.feeds) } }
-                    div { dt { (words.waiting) } dd { (snapshot.unconfirmed) } }
-                } @else {
-                    div {
-                        dt { (words.behind) }
-                        dd { (changes) " " (words.changes) ", " (lag.as_deref().unwrap_or("–")) }
-                    }
-                }
             }
         }
     }

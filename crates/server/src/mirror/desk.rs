@@ -31,17 +31,11 @@ impl Mirrors for OfNode {
         let mirroring = &node.mirroring;
         let standing = mirroring.standing();
         let figures = mirroring.figures();
-        let leader = standing
-            .leader
-            .as_ref()
-            .map(|leader| leader.address.clone());
         let follows = standing.role != Role::Primary;
         Ok(MirrorStatus {
             role: standing.role.name().to_owned(),
             epoch: standing.epoch,
-            primary: leader
-                .or_else(|| node.config().mirror.of.clone())
-                .filter(|_| follows),
+            primary: mirroring.primary(&node.config()),
             is_complete: figures.is_complete || !follows,
             last: follows.then_some(figures.last),
             lag: follows.then(|| Lag {

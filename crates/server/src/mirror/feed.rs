@@ -61,6 +61,8 @@ pub(crate) async fn serve(
     let Ok(_place) = node.mirroring.places.clone().try_acquire_owned() else {
         return refuse(ResponseCode::SERVER_TOO_BUSY, NO_PLACE, out);
     };
+    let address = tcp.peer_addr().unwrap_or(([0, 0, 0, 0], 0).into());
+    let _connected = node.mirroring.mirrors.connected(stream.identity(), address);
     let request = stream.request().message();
     let plan = match plan(node, stream.identity(), &request, stop).await {
         Ok(plan) => plan,

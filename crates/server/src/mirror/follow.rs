@@ -138,7 +138,10 @@ impl Job {
     }
 
     fn complain(&mut self, error: &FollowError) {
-        self.node.mirroring.figure(|figures| figures.faults += 1);
+        self.node.mirroring.figure(|figures| {
+            figures.faults += 1;
+            figures.is_cut = true;
+        });
         if self.told_faults {
             tracing::debug!(%error, "the primary cannot be followed");
         } else {
@@ -394,6 +397,7 @@ impl Job {
             figures.last = last;
             figures.end = told.map_or(last, |told| told.end);
             figures.is_complete = position.is_complete();
+            figures.is_cut = false;
             if position.followed().is_some() && figures.last >= figures.end {
                 figures.level = Some(Instant::now());
             }

@@ -20,6 +20,7 @@ mod link;
 mod pin;
 mod plan;
 mod promote;
+mod seen;
 mod serve;
 mod state;
 
@@ -28,6 +29,7 @@ pub(crate) use feed::{Served, serve};
 pub use follow::run;
 pub(crate) use pin::read_key;
 pub use promote::{Promote, PromoteError, Promoted};
+pub use seen::Seen;
 pub use state::{Figures, MirrorSnapshot, Mirroring, ReadError};
 
 #[cfg(doc)]

@@ -84,6 +84,11 @@ pub(super) async fn plan(
         text: error.to_string(),
     })?;
     let wanted = Wanted::of(&request)?;
+    let is_of_ours = asked
+        .as_ref()
+        .is_none_or(|asked| asked.log == Some(node.mirroring.own));
+    let has = wanted.position.filter(|_| is_of_ours).map(|(last, _)| last);
+    node.mirroring.mirrors.heard(identity, has, asked.is_some());
     let mut gives_way = false;
     if let Some(asked) = &asked {
         gives_way = hear(node, identity, asked).await?;

@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use super::gate::Gate;
 use super::promote::Wish;
+use super::seen::{Mirrors, Seen};
 use crate::config::Config;
 use crate::node::{Node, StartError, wall_clock_ms};
 
@@ -42,6 +43,8 @@ pub struct Mirroring {
     pub(super) places: Arc<Semaphore>,
     feeds_max: usize,
     figures: Mutex<Figures>,
+    /// The mirrors that have followed this node.
+    pub(super) mirrors: Mirrors,
     commands: mpsc::Sender<Wish>,
     received: Mutex<Option<mpsc::Receiver<Wish>>>,
 }
@@ -59,6 +62,8 @@ pub struct Figures {
     pub level: Option<Instant>,
     /// Streams that ended with a fault.
     pub faults: u64,
+    /// The primary could not be followed at the last try.
+    pub is_cut: bool,
 }
 
 /// What the figures of a node say about mirrors.
@@ -126,6 +131,7 @@ impl Mirroring {
             places: Arc::new(Semaphore::new(feeds_max)),
             feeds_max,
             figures: Mutex::default(),
+            mirrors: Mirrors::default(),
             commands,
             received: Mutex::new(Some(received)),
         };
@@ -149,6 +155,23 @@ impl Mirroring {
     pub fn feeds(&self) -> usize {
         self.feeds_max
             .saturating_sub(self.places.available_permits())
+    }
+
+    /// The mirrors that have followed this node since it started.
+    pub fn mirrors(&self) -> Vec<Seen> {
+        self.mirrors.all()
+    }
+
+    /// Where the primary is, if this node follows one.
+    pub(crate) fn primary(&self, config: &Config) -> Option<String> {
+        let standing = self.standing();
+        let leader = standing
+            .leader
+            .as_ref()
+            .map(|leader| leader.address.clone());
+        leader
+            .or_else(|| config.mirror.of.clone())
+            .filter(|_| standing.role != Role::Primary)
     }
 
     /// Whether it may answer: it is no mirror, or everything was here once.
