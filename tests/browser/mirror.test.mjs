@@ -96,8 +96,8 @@ test("a mirror is shown with its lag, by its primary and by itself", { timeout: 
   await page.goto(`${base}/prefixes`);
   assert.doesNotMatch(await page.locator("main").innerText(), new RegExp(NAME), "to nobody");
   await signIn(page);
-  const told = await shows(page, `${base}/prefixes`, /up to date/);
-  assert.match(told, new RegExp(`${NAME}[^]*127\\.0\\.0\\.1:\\d+[^]*nothing`));
+  const level = await shows(page, `${base}/prefixes`, /up to date/);
+  assert.match(level, new RegExp(`${NAME}[^]*127\\.0\\.0\\.1:\\d+[^]*nothing`));
   const other = await open(browser, { at: there });
   await shows(other, `${there}/prefixes`, /up to date/);
   await other.context().close();
@@ -112,7 +112,8 @@ test("a mirror is shown with its lag, by its primary and by itself", { timeout: 
 
   const alone = await start("127.0.0.1:1");
   const last = await open(browser, { at: alone });
-  await shows(last, `${alone}/prefixes`, /cannot be reached/);
+  const told = await shows(last, `${alone}/prefixes`, /cannot be reached/);
+  assert.match(told, /Last change taken\s+[1-9][^]*unknown until the primary is reached/);
   await last.context().close();
   await seen(alone, false, /cannot be reached/, "a mirror without its primary");
 });

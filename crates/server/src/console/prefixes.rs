@@ -20,7 +20,7 @@ super::words::words! {
         prefixes are those that it answers for.",
         "上级节点将前缀之下的命名权委派给本节点；托管的前缀由本节点应答。";
     homed: "Homed", "托管";
-    records: "records", "标识记录";
+    records: "records", "条标识记录";
     prefix: "Prefix", "前缀";
     handle: "Prefix record", "前缀记录";
     templates: "Templates", "模板";
@@ -95,8 +95,11 @@ async fn page(visit: &Visit<'_>, trouble: Option<&Trouble>) -> Response {
             }
         }
         (sites::section(visit))
-        (home(visit, &homed))
-        (delegate::form(visit))
+        // A mirror takes both from its primary.
+        @if visit.node.mirroring.standing().is_primary() {
+            (home(visit, &homed))
+            (delegate::form(visit))
+        }
     };
     frame::page(visit, Tab::Prefixes, words.title, &content)
 }

@@ -26,7 +26,8 @@ super::words::words! {
     changes: "changes", "项变更";
     one_change: "1 change", "1 项变更";
     level: "nothing", "无";
-    since: "for", "已持续";
+    unknown: "unknown until the primary is reached", "未知，需先连上主站点";
+    since: "for ", "已持续";
     mirrors: "Mirrors that follow it", "跟随本节点的镜像";
     connected_now: "connected now", "个已连接";
     who: "Sign in to see which, and how far they have come.", "登录后可查看各镜像及其同步进度。";
@@ -41,8 +42,8 @@ super::words::words! {
     cut_off: "not connected", "未连接";
     unreachable: "the primary cannot be reached", "无法连接主站点";
     asks: "asks from time to time", "定期轮询";
-    heard: "heard of", "最近联系：";
-    ago: "ago", "前";
+    heard: "heard of ", "最近联系：";
+    ago: " ago", "前";
 }
 
 /// The section of the page.
@@ -112,9 +113,10 @@ fn following(visit: &Visit<'_>, snapshot: &MirrorSnapshot) -> Markup {
         div {
             dt { (words.behind) }
             dd {
-                @match figures.is_complete {
-                    true => (lag(visit, behind, seconds.filter(|_| !is_level))),
-                    false => "–",
+                @match (figures.is_complete, figures.is_cut, seconds) {
+                    (false, false, _) => "–",
+                    (_, true, None) => (words.unknown),
+                    _ => (lag(visit, behind, seconds.filter(|_| !is_level))),
                 }
             }
         }
@@ -132,7 +134,7 @@ fn lag(visit: &Visit<'_>, changes: u64, seconds: Option<u64>) -> Markup {
         }
         @if let Some(seconds) = seconds {
             " " span class="hint nowrap" {
-                (words.since) " " (number::duration(seconds, visit.lang))
+                (words.since) (number::duration(seconds, visit.lang))
             }
         }
     }
@@ -187,7 +189,7 @@ fn row(visit: &Visit<'_>, mirror: &Seen) -> Markup {
             td data-label=(words.state) {
                 span class={ "tag " (class) } { (state) }
                 @if !mirror.is_connected() {
-                    " " span class="hint nowrap" { (words.heard) " " (silence) " " (words.ago) }
+                    " " span class="hint nowrap" { (words.heard) (silence) (words.ago) }
                 }
             }
             td data-label=(words.address) { code { (mirror.address) } }

@@ -135,9 +135,13 @@ impl Mirroring {
             commands,
             received: Mutex::new(Some(received)),
         };
-        let is_complete = mirroring.position(store);
-        let is_complete = is_complete.map_err(StartError::Replication)?;
-        mirroring.figure(|figures| figures.is_complete = is_complete.is_complete());
+        let position = mirroring.position(store);
+        let position = position.map_err(StartError::Replication)?;
+        mirroring.figure(|figures| {
+            figures.is_complete = position.is_complete();
+            figures.last = position.followed().map_or(0, |followed| followed.last);
+            figures.end = figures.last;
+        });
         Ok(mirroring)
     }
 
