@@ -12,7 +12,7 @@ use super::frame::{self, Tab, head};
 use super::history::{action, who};
 use super::visit::{Visit, place};
 use crate::control::change_entry;
-use crate::http::page::number;
+use crate::http::page::{Lang, number};
 use crate::node::Node;
 
 /// Changes of a page.
@@ -46,6 +46,10 @@ super::words::words! {
     none_text: "No change that you may see fits, among those that were looked at.",
         "在已查看的范围内，没有符合条件且您有权查看的变更。";
     older: "Older changes", "更早的变更";
+    here: "this machine", "本机";
+    control: "command", "命令行";
+    console: "console", "控制台";
+    primary: "primary", "主站点";
 }
 
 const ACTIONS: [&str; 5] = ["create", "update", "delete", "home", "unhome"];
@@ -72,19 +76,32 @@ impl Filter {
         }
     }
 
-    fn fits(&self, change: &ChangeEntry) -> bool {
+    fn fits(&self, change: &ChangeEntry, lang: Lang) -> bool {
         let handle = change.handle.to_ascii_lowercase();
         handle.starts_with(&self.handle)
             && change.origin.to_ascii_lowercase().contains(&self.by)
             && (self.action.is_empty() || change.action == self.action)
-            && (self.from.is_empty() || from(change).contains(&self.from))
+            && (self.from.is_empty() || from(change, lang).contains(&self.from))
     }
 }
 
-/// The way by which a change came, and from which address.
-fn from(change: &ChangeEntry) -> String {
+/// The way by which a change came, as the log and as people say it, and from which address.
+fn from(change: &ChangeEntry, lang: Lang) -> String {
     let address = change.from.address.as_deref().unwrap_or_default();
-    format!("{} {address}", change.from.way).to_ascii_lowercase()
+    let way = change.from.way.as_str();
+    format!("{way} {} {address}", way_word(way, lang)).to_ascii_lowercase()
+}
+
+/// What people call a way by which changes come; protocols have their own names.
+fn way_word(way: &str, lang: Lang) -> &str {
+    let words = words(lang);
+    match way {
+        "here" => words.here,
+        "control" => words.control,
+        "console" => words.console,
+        "primary" => words.primary,
+        protocol => protocol,
+    }
 }
 
 /// The changes in front of number `before`, newest first: at most a chunk.
@@ -128,7 +145,7 @@ async fn find(visit: &Visit<'_>, filter: &Filter) -> Result<Found, StoreError> {
         };
         for entry in entries {
             let change = change_entry(&entry);
-            if !filter.fits(&change) || !is_shown(visit, &entry, &mut may).await {
+            if !filter.fits(&change, visit.lang) || !is_shown(visit, &entry, &mut may).await {
                 continue;
             }
             found.changes.push(change);
@@ -258,7 +275,7 @@ fn row(visit: &Visit<'_>, change: &ChangeEntry, words: &Words) -> Markup {
     html! {
         tr {
             th class="number" scope="row" { (change.number) }
-            td class="nowrap" { (at.unwrap_or_default()) }
+            td { (at.unwrap_or_default()) }
             td { (action(&change.action, visit.lang)) }
             td data-label=(words.record) {
                 a class="handle" href=(place("/record", &[("handle", &change.handle)])) {
@@ -266,7 +283,9 @@ fn row(visit: &Visit<'_>, change: &ChangeEntry, words: &Words) -> Markup {
                 }
             }
             td data-label=(words.by) { (who(change, visit.lang)) }
-            td class="hint" data-label=(words.from) { (change.from.way) " " (address) }
+            td class="hint" data-label=(words.from) {
+                (way_word(&change.from.way, visit.lang)) " " (address)
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Pages for those who run the node: what is shown to whom.
 
+use guantong_store::{Source, Way};
+
 use super::*;
 
 #[tokio::test]
@@ -27,6 +29,28 @@ async fn changes_are_shown_to_those_who_may_list_the_prefix() {
     ] {
         assert_eq!(desk.get(target).await.status, StatusCode::OK, "{target}");
     }
+}
+
+#[tokio::test]
+async fn a_change_by_a_page_is_said_to_come_from_the_console() {
+    let mut desk = Desk::new();
+    desk.sign_in().await;
+    desk.publish().await;
+    let entries = desk.node.store.changes(0, 1_000).unwrap();
+    let newest = entries.last().unwrap();
+    assert_eq!(newest.handle.as_str(), "88.118.5/META_battery");
+    let from = Source::Peer {
+        way: Way::Console,
+        address: ([127, 0, 0, 1], 50_000).into(),
+    };
+    assert_eq!(newest.trail.from, from);
+    let page = desk.get("/audit?from=console").await;
+    assert!(
+        page.text.contains("console 127.0.0.1:50000"),
+        "{}",
+        page.text
+    );
+    assert!(!page.text.contains("/record?handle=88.118.5/clerk"));
 }
 
 #[tokio::test]
