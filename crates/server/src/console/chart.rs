@@ -25,23 +25,29 @@ pub(super) fn bars(label: &str, bars: &[Bar], lang: Lang) -> Markup {
     let room = HEIGHT - BELOW - ABOVE;
     // A word below every bar has no room on a telephone, and needs none.
     let every = bars.len().div_ceil(7).max(1);
+    // Counted from the end: the newest is always told.
+    let minor = |nth: usize| if nth.is_multiple_of(2) { "" } else { " minor" };
     html! {
         svg class="bars" viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label=(label) {
             line class="axis" x1="0" x2=(WIDTH) y1=(HEIGHT - BELOW) y2=(HEIGHT - BELOW) {}
             @for (n, bar) in bars.iter().enumerate() {
                 @let height = height(bar.count, most, room);
+                @let ahead = bars.len() - 1 - n;
                 @let (left, middle) = (n as u64 * step + gap / 2, n as u64 * step + step / 2);
                 g {
                     title { (bar.name) ": " (number::count(bar.count)) }
                     rect x=(left) width=(step - gap) y=(HEIGHT - BELOW - height) height=(height)
                         rx="3" {}
                     @if bar.count > 0 {
-                        text class="figure" x=(middle) y=(HEIGHT - BELOW - height - 6) {
+                        text class={ "figure" (minor(ahead)) } x=(middle)
+                            y=(HEIGHT - BELOW - height - 6) {
                             (number::compact(bar.count as f64, lang))
                         }
                     }
-                    @if (bars.len() - 1 - n).is_multiple_of(every) {
-                        text x=(middle) y=(HEIGHT - 7) { (bar.name) }
+                    @if ahead.is_multiple_of(every) {
+                        text class={ "name" (minor(ahead / every)) } x=(middle) y=(HEIGHT - 7) {
+                            (bar.name)
+                        }
                     }
                 }
             }
@@ -67,6 +73,26 @@ mod tests {
             (height(1, u64::MAX, 100), height(u64::MAX, u64::MAX, 100)),
             (3, 100)
         );
+    }
+
+    #[test]
+    fn the_newest_bar_keeps_its_words_where_there_is_little_room() {
+        let all: Vec<Bar> = (1..=14)
+            .map(|n| Bar {
+                name: format!("day-{n}"),
+                count: n,
+            })
+            .collect();
+        let chart = bars("days", &all, Lang::En).into_string();
+        let text = |words: &str| {
+            let (before, _) = chart.rsplit_once(&format!(">{words}</text>")).unwrap();
+            before.rsplit_once("<text class=\"").unwrap().1.to_owned()
+        };
+        assert!(text("day-14").starts_with("name\""), "{chart}");
+        assert!(text("14").starts_with("figure\""), "{chart}");
+        assert!(text("day-12").starts_with("name minor\""), "{chart}");
+        assert!(text("13").starts_with("figure minor\""), "{chart}");
+        assert!(!chart.contains(">day-13</text>"), "{chart}");
     }
 
     #[test]
