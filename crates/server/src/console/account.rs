@@ -12,22 +12,22 @@ use crate::http::page::qr;
 
 super::words::words! {
     title: "Your account", "我的账户";
-    lead: "Password and second factor of a user. Each change needs the password of now.",
+    lead: "Password and second factor of a user. Each change needs the current password.",
         "用户的密码与双因素验证。每项更改都需要当前密码。";
     nobody: "Sign in first.", "请先登录。";
     sign_in: "Sign in", "登录";
     roles: "Roles", "角色";
     user: "User", "用户";
-    password: "Password of now", "当前密码";
+    password: "Current password", "当前密码";
     code: "Code of the second factor, if there is one", "双因素验证码（如已启用）";
-    change: "Another password", "修改密码";
+    change: "Change the password", "修改密码";
     new_password: "New password", "新密码";
     save: "Save", "保存";
     second: "Second factor", "双因素验证";
     second_text: "An app on your telephone makes a code that is asked for besides the password.",
         "手机应用生成验证码，登录时除密码外还需输入。";
     begin: "Set up", "启用";
-    remove: "Go without", "停用";
+    remove: "Switch off", "停用";
     scan: "Scan this code with the app, then type the code that it shows.",
         "用手机应用扫描此码，然后输入其显示的验证码。";
     secret: "Secret, for an app that scans nothing", "密钥（无法扫码时手动输入）";

@@ -209,16 +209,17 @@ async fn people(visit: &Visit<'_>, prefix: &str, kind: &str, title: &str, text: 
 }
 
 fn row(visit: &Visit<'_>, handle: &str, told: &Json) -> Markup {
+    let name = told["name"].as_str().filter(|name| !name.is_empty());
     html! {
         li {
             a class="list-title" href=(place("/identity", &[("handle", handle)])) {
-                (told["name"].as_str().filter(|name| !name.is_empty()).unwrap_or(handle))
+                (name.unwrap_or(handle))
             }
             @if told["disabled"] == true { (identity::state(told, visit.lang)) }
             @for role in texts(&told["roles"]) {
                 span class="tag good" { (identity::role_word(role, visit.lang)) }
             }
-            span class="hint handle" { (handle) }
+            @if name.is_some() { span class="hint handle" { (handle) } }
         }
     }
 }

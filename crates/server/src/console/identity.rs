@@ -178,7 +178,7 @@ fn content(
         p class="tags" {
             (state(told, visit.lang))
             span class="hint" { (if is_user { words.user } else { words.app }) }
-            code class="hint" { (handle) }
+            @if name.is_some() { code class="hint" { (handle) } }
         }
         @if let Some(trouble) = trouble { (frame::trouble(visit, trouble)) }
         @if let Some(key) = private { (made(key, handle, visit.lang)) }
@@ -375,10 +375,30 @@ async fn group_page(visit: &Visit<'_>, handle: &str, trouble: Option<&Trouble>) 
     frame::page(visit, Tab::Identities, words.group, &content)
 }
 
+/// Somebody in a group, with the button that takes him out of it.
+fn member(member: &str, hidden: &Markup, words: &Words) -> Markup {
+    html! {
+        code { (member) }
+        form method="post" action="/group" {
+            (hidden)
+            input type="hidden" name="members" value=(member);
+            button type="submit" class="quiet" name="do" value="remove"
+                aria-label={ (words.take) " " (member) } { (words.take) }
+        }
+    }
+}
+
 fn group_content(visit: &Visit<'_>, handle: &str, told: &Json, wrong: Option<&Trouble>) -> Markup {
     let words = words(visit.lang);
     let name = told["name"].as_str().filter(|name| !name.is_empty());
     let members = texts(&told["members"]);
+    let role = told["role"].as_str();
+    let prefix = handle.split('/').next().unwrap_or_default();
+    // Roles are for users of the prefix.
+    let example = match role {
+        Some(_) => format!("{prefix}/User_…"),
+        None => "88.118.6/App_…".to_owned(),
+    };
     let record = html! {
         a class="button" href=(place("/record", &[("handle", handle)])) { (words.record) }
     };
@@ -388,10 +408,12 @@ fn group_content(visit: &Visit<'_>, handle: &str, told: &Json, wrong: Option<&Tr
     };
     html! {
         (head(name.unwrap_or(handle), "", Some(record)))
-        p class="tags" {
-            code class="hint" { (handle) }
-            @if let Some(role) = told["role"].as_str() {
-                span class="tag good" { (words.is_role) " " (role_word(role, visit.lang)) }
+        @if name.is_some() || role.is_some() {
+            p class="tags" {
+                @if name.is_some() { code class="hint" { (handle) } }
+                @if let Some(role) = role {
+                    span class="tag good" { (words.is_role) " " (role_word(role, visit.lang)) }
+                }
             }
         }
         @if let Some(trouble) = wrong { (frame::trouble(visit, trouble)) }
@@ -399,24 +421,14 @@ fn group_content(visit: &Visit<'_>, handle: &str, told: &Json, wrong: Option<&Tr
             h2 id="members" { (words.members) }
             @if members.is_empty() { p class="hint" { (words.none) } }
             ul class="chips" {
-                @for member in &members {
-                    li {
-                        code { (member) }
-                        form method="post" action="/group" {
-                            (hidden)
-                            input type="hidden" name="members" value=(member);
-                            button type="submit" class="quiet" name="do" value="remove"
-                                aria-label={ (words.take) " " (member) } { (words.take) }
-                        }
-                    }
-                }
+                @for member in &members { li { (self::member(member, &hidden, words)) } }
             }
             form class="fields" method="post" action="/group" {
                 (hidden)
                 label {
                     span { (words.add) }
                     input name="members" required spellcheck="false" autocapitalize="off"
-                        placeholder="88.118.6/App_…";
+                        placeholder=(example);
                     span class="hint" { (words.add_hint) }
                 }
                 p {
@@ -426,7 +438,7 @@ fn group_content(visit: &Visit<'_>, handle: &str, told: &Json, wrong: Option<&Tr
                 }
             }
         }
-        @if told["role"].is_null() {
+        @if role.is_none() {
             details class="card" {
                 summary { (words.delete) }
                 form class="fields" method="post" action="/group" {
