@@ -45,6 +45,7 @@ super::words::words! {
         it.",
         "您的身份没有这项权限，可请该前缀的管理员授权。";
     failed: "That did not work", "操作未完成";
+    not_there: "Not found", "不存在";
 }
 
 //----------- Tabs -----------------------------------------------------------
@@ -307,6 +308,7 @@ pub(super) fn trouble(visit: &Visit<'_>, trouble: &Trouble) -> Markup {
     let title = match trouble.status {
         401 => words.needs_sign_in,
         403 => words.refused,
+        404 => words.not_there,
         _ => words.failed,
     };
     html! {

@@ -267,7 +267,10 @@ fn hop(visit: &Visit<'_>, hop: &Hop) -> Markup {
                     }
                 } @else { (words.cached) }
             }
-            p class="hint" { (name) " " span class="handle" { (why) } }
+            // An answer from the cache has said so in its name, unless it is an old one.
+            @if name != words.cached {
+                p class="hint" { (name) " " span class="handle" { (why) } }
+            }
             p { "→ " span class="handle" { (hop.handle) } }
             p {
                 span class={ "tag " (class) } { (result) } " "
