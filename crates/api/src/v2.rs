@@ -188,6 +188,22 @@ pub struct DoneAnswer {
     /// Whether nothing was to be done.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
+    /// References to records of other nodes that could not be checked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unchecked: Vec<UncheckedReference>,
+}
+
+/// A reference to a record of another node of which only the form was checked.
+#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct UncheckedReference {
+    /// The field.
+    pub field: String,
+    /// The handle that it refers to.
+    pub target: String,
+    /// Why it was not checked.
+    pub why: String,
 }
 
 /// What came of a change.
@@ -276,6 +292,9 @@ pub struct RowAnswer {
     /// What was wrong with each field.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldProblem>,
+    /// References to records of other nodes that could not be checked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unchecked: Vec<UncheckedReference>,
 }
 
 //----------- Grants ---------------------------------------------------------

@@ -93,6 +93,7 @@ fn merge(old: &Config, new: Config) -> (Config, Reloaded) {
         ("http", old.http != new.http),
         ("compatible", old.compatible != new.compatible),
         ("limits", old.limits != new.limits),
+        ("records.references", old.references != new.references),
         (
             "recurse.allow",
             recursion && old.recurse.allow != new.recurse.allow,
@@ -123,6 +124,7 @@ fn merge(old: &Config, new: Config) -> (Config, Reloaded) {
     effective.http = new.http;
     effective.compatible = new.compatible;
     effective.limits = new.limits;
+    effective.references = new.references;
     effective.recurse = recurse;
     effective.log.level = new.log.level;
     (effective, reloaded)

@@ -55,9 +55,21 @@ pub struct JobAnswer {
     pub done: u64,
     /// Rows that were refused.
     pub refused: u64,
+    /// Rows that were made or changed with references to records of other nodes of which only the
+    /// form was checked.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unchecked: u64,
     /// Why it could not go on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Jobs.

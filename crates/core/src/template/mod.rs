@@ -54,8 +54,8 @@ pub use notes::Notes;
 pub use pattern::{Pattern, PatternError};
 pub use record::{KEY_TYPE, NotATemplate, TEMPLATE_INDEX, TEMPLATE_TYPE, field_name, prefix_key};
 pub use registration::{
-    Extent, FieldFault, FieldValue, HANDLE_TYPE, LINK_TYPE, Lookup, VERSION_INDEX, field_found_by,
-    is_key_of, is_registered, link, template_of,
+    Extent, FieldFault, FieldValue, HANDLE_TYPE, LINK_TYPE, Lookup, Target, VERSION_INDEX,
+    field_found_by, is_key_of, is_registered, link, template_of,
 };
 pub use rule::Why;
 pub use schema::DIALECT;

@@ -309,8 +309,8 @@ impl Lookup {
         })
     }
 
-    /// What is wrong if this is the record of the target, `None` being no record.
-    pub fn judge_target(&self, record: Option<Values<'_>>, rule: CaseRule) -> Option<FieldFault> {
+    /// What is wrong if this is what stands behind the target.
+    pub fn judge_target(&self, found: &Target, rule: CaseRule) -> Option<FieldFault> {
         let Self::Target {
             field,
             handle,
@@ -320,10 +320,9 @@ impl Lookup {
             return None;
         };
         let target = handle.to_string();
-        let why = match record {
-            None => Why::NoTarget { target },
-            Some(values) if !template.is_empty() => {
-                let by = template_of(values);
+        let why = match found {
+            Target::Missing => Why::NoTarget { target },
+            Target::Record { by } if !template.is_empty() => {
                 let is_it = |by: &Handle| {
                     Some(by.key(rule)) == Handle::parse(template).ok().map(|t| t.key(rule))
                 };
@@ -335,10 +334,34 @@ impl Lookup {
                     },
                 }
             }
-            Some(_) => return None,
+            Target::Record { .. } => return None,
         };
         let field = field.clone();
         Some(FieldFault { field, why })
+    }
+}
+
+/// What stands behind the target of a reference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Nothing.
+    Missing,
+    /// A record.
+    Record {
+        /// The template that it says it was registered by.
+        by: Option<Handle>,
+    },
+}
+
+impl Target {
+    /// What this record is as a target, `None` being no record.
+    pub fn of(record: Option<Values<'_>>) -> Self {
+        match record {
+            None => Self::Missing,
+            Some(values) => Self::Record {
+                by: template_of(values),
+            },
+        }
     }
 }
 

@@ -151,7 +151,7 @@ fn unique_values_and_targets_are_asked_for_and_judged() {
             .as_deref()
             .map(|octets| Values::from_wire(octets).unwrap());
         target
-            .judge_target(values, RULE)
+            .judge_target(&Target::of(values), RULE)
             .map(|fault| fault.to_string())
     };
     let by = |template: &str| [Value::new(1_000, HANDLE_TYPE, template)];

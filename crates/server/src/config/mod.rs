@@ -21,7 +21,7 @@ use ipnet::IpNet;
 pub use check::{Finding, Judgement, check};
 pub use read::{ConfigErrors, Problem};
 pub use recurse::{RecurseConfig, Root};
-pub use unit::{Acknowledge, Level, LogFormat, Size, Span, Verify};
+pub use unit::{Acknowledge, Level, LogFormat, References, Size, Span, Verify};
 pub use v1::loopback_networks;
 
 /// Name of the file that `init` makes.
@@ -60,6 +60,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// Resolving for others.
     pub recurse: RecurseConfig,
+    /// What is looked at of a record of another node that a registration refers to.
+    pub references: References,
     /// Who may do what over the network.
     pub administration: AdministrationConfig,
     /// Logins of programs and people.
@@ -375,6 +377,7 @@ impl Config {
                 index: spec.store.index,
             },
             recurse: RecurseConfig::of(spec.recurse, &folder),
+            references: spec.records.references,
             administration: AdministrationConfig::of(administration, &spec.records),
             login: LoginConfig::of(spec.login),
             trust: TrustConfig::of(spec.trust, &folder),

@@ -422,6 +422,16 @@ choice! {
     }
 }
 
+choice! {
+    /// What is looked at of a record of another node that a registration refers to.
+    References, "one of \"check\", \"form\"" {
+        /// Whether it is there and of the template that it must be of.
+        Check = "check",
+        /// Whether it has the form of a handle.
+        Form = "form",
+    }
+}
+
 impl Setting for OnDelete {
     const FORM: &'static str = "one of \"remove\", \"withdraw\"";
 

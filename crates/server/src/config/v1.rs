@@ -11,7 +11,7 @@ use guantong_core::admin::{Identity, OnDelete};
 use ipnet::IpNet;
 
 use super::read::Section;
-use super::unit::{Acknowledge, Level, LogFormat, Setting, Size, Span, Verify};
+use super::unit::{Acknowledge, Level, LogFormat, References, Setting, Size, Span, Verify};
 
 /// The version that this module spells.
 pub(super) const VERSION: &str = "v1";
@@ -300,6 +300,10 @@ settings! {
         /// away with its name, "withdraw" keeps it from the public and its name from being given
         /// again.
         on_delete: OnDelete = OnDelete::Remove;
+        /// What is looked at when a registration refers to a record of another node that must be
+        /// of a certain template: "check" has the record resolved (`recurse.root` must be set) and
+        /// refuses one that is not there or of another template, "form" looks at the handle only.
+        references: References = References::Check;
     }
     /// Mirrors: which primary this node follows, and on what terms others follow it.
     mirror: Mirror {

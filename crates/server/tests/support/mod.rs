@@ -4,8 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
 pub(crate) mod admin;
+pub(crate) mod http;
 pub(crate) mod liar;
 pub(crate) mod signed;
+pub(crate) mod tls;
 pub(crate) mod tree;
 
 use std::io::{Read, Write};

@@ -140,7 +140,8 @@ async fn carry<'a>(
             }
             (Step::Update, Some(template)) => {
                 registered_by(writing, &handle, &template).await?;
-                writing.change(&handle, &said, Mode::Merge).await
+                let changed = writing.change(&handle, &said, Mode::Merge).await;
+                changed.map(drop)
             }
             _ => {
                 remove(

@@ -171,12 +171,11 @@ async fn written(
     ready: Result<Ready, Problem>,
     deed: Deed,
 ) -> Result<(), Refusal> {
-    let ready = ready.and_then(|ready| ready.referring_ahead(writing.node));
     let written = match ready {
-        Ok(ready) => writing.write(ready).await,
+        Ok(ready) => writing.write(ready.referring_ahead()).await,
         Err(problem) => Err(problem),
     };
-    written.map_err(|problem| deed.refused(problem))
+    written.map(drop).map_err(|problem| deed.refused(problem))
 }
 
 /// The template by which an identifier is registered, which must be the one that is named. What the

@@ -18,7 +18,7 @@ use serde_json::Map;
 use super::super::answer::{Failure, json};
 use super::super::asked::Asked;
 use super::problem::Problem;
-use super::registration::{Writing, published_for};
+use super::registration::{Writing, Written, published_for};
 use super::sender::{Sender, Terms};
 use super::{body, sought};
 use crate::node::Node;
@@ -26,7 +26,8 @@ use crate::node::Node;
 /// Rows that are carried out side by side, so that one write to the medium serves many of them.
 const SIDE_BY_SIDE: usize = 64;
 
-/// Most faults of fields that one answer names one by one. Behind them, a row says how many it has:
+/// Most faults of fields, and references that were not checked, that one answer names one by one.
+/// Behind them, a row says how many faults it has:
 /// an answer stays short enough to be kept for a request that is sent again.
 const ERRORS_MAX: usize = 4_000;
 
@@ -81,6 +82,8 @@ fn shortened(mut results: Vec<RowAnswer>, errors_max: usize) -> Vec<RowAnswer> {
     for row in &mut results {
         row.errors.truncate(left);
         left -= row.errors.len();
+        row.unchecked.truncate(left);
+        left -= row.unchecked.len();
     }
     results
 }
@@ -98,9 +101,9 @@ async fn carry(
         Err(problem) => Err(problem),
     };
     match carried {
-        Ok((handle, outcome)) => RowAnswer {
+        Ok((written, outcome)) => RowAnswer {
             row: number,
-            handle: Some(handle.to_string()),
+            handle: Some(written.handle.to_string()),
             outcome,
             status: if outcome == Outcome::Created {
                 201
@@ -109,6 +112,7 @@ async fn carry(
             },
             detail: None,
             errors: Vec::new(),
+            unchecked: written.unchecked,
         },
         Err(problem) => {
             let status = problem.status(writing.asked);
@@ -120,6 +124,7 @@ async fn carry(
                 status,
                 detail: Some(detail),
                 errors,
+                unchecked: Vec::new(),
             }
         }
     }
@@ -130,16 +135,16 @@ async fn one(
     template: &Template,
     mode: Mode,
     row: &Row,
-) -> Result<(Handle, Outcome), Problem> {
+) -> Result<(Written, Outcome), Problem> {
     if mode == Mode::Create {
-        let handle = writing
+        let written = writing
             .create(template, row.handle.as_deref(), &row.fields)
             .await?;
-        return Ok((handle, Outcome::Created));
+        return Ok((written, Outcome::Created));
     }
     let handle = named(row.handle.as_deref())?;
-    writing.change(&handle, &row.fields, mode).await?;
-    Ok((handle, Outcome::Changed))
+    let written = writing.change(&handle, &row.fields, mode).await?;
+    Ok((written, Outcome::Changed))
 }
 
 /// The registration that a row changes.
@@ -319,6 +324,7 @@ mod tests {
                 };
                 3
             ],
+            unchecked: Vec::new(),
         };
         let results = shortened((1..=4).map(row).collect(), 7);
         let errors: Vec<_> = results.iter().map(|row| row.errors.len()).collect();

@@ -26,10 +26,12 @@ use super::super::answer::{Failure, json};
 use super::super::asked::Asked;
 use super::super::change::builder;
 use super::super::{condition, path};
+use super::foreign::Foreign;
 use super::page::{self, LIMIT_MAX};
 use super::problem::Problem;
 use super::registration::seen;
 use super::sender::{Sender, Terms};
+use super::sought::Absent;
 use super::template::{done, terms};
 use super::{body, not_allowed, sought};
 use crate::key::form;
@@ -230,8 +232,8 @@ async fn write(
 ) -> Result<(), Problem> {
     let handle = application.handle();
     let lookups = application.lookups(node.site().case_rule());
-    match sought::look_up(node, handle, &lookups)? {
-        Ok(_claimed) => Ok(sender.carry(node, asked, handle, packet, terms).await?),
+    match sought::look_up(node, handle, &lookups, &Foreign::new(), Absent::Wrong)? {
+        Ok(_clear) => Ok(sender.carry(node, asked, handle, packet, terms).await?),
         Err(faults) => {
             let rehearsal = Terms {
                 is_rehearsal: true,

@@ -20,7 +20,7 @@
 //!
 //! What is right is decided in `core::template`. A change becomes the native request that means the
 //! same (`sender`), so rights, audit trail and change log are those of every other change. What a
-//! check must know of other records is looked up in `sought`.
+//! check must know of other records is looked up in `sought`, and at other nodes in `foreign`.
 
 mod bulk;
 pub(in crate::http) mod category;
@@ -30,6 +30,7 @@ mod describe;
 pub(in crate::http) mod enterprise;
 mod export;
 mod file;
+mod foreign;
 pub(in crate::http) mod grant;
 mod graph;
 mod group;
@@ -60,6 +61,7 @@ use self::changes::Streams;
 use self::counter::Counters;
 use self::export::Exports;
 pub(in crate::http) use self::file::upload;
+use self::foreign::Silent;
 use self::jobs::Jobs;
 use self::problem::Problem;
 use self::routes::Found;
@@ -77,6 +79,7 @@ pub(crate) struct V2 {
     exports: Exports,
     figures: Figures,
     jobs: Jobs,
+    silent: Silent,
     streams: Streams,
 }
 
@@ -87,6 +90,7 @@ impl V2 {
             exports: Exports::default(),
             figures: Figures::default(),
             jobs: Jobs::open(config.jobs_folder()),
+            silent: Silent::default(),
             streams: Streams::default(),
         }
     }

@@ -2,7 +2,9 @@
 
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
-use guantong_api::v2::{ChangedRegistration, Mode, NewRegistration, Outcome, RegistrationAnswer};
+use guantong_api::v2::{
+    ChangedRegistration, Mode, NewRegistration, Outcome, RegistrationAnswer, UncheckedReference,
+};
 use guantong_core::authority::{Outcome as Resolved, Query};
 use guantong_core::grant::{field_of, is_shared_with_all};
 use guantong_core::template::{
@@ -19,9 +21,11 @@ use super::super::answer::{Failure, json};
 use super::super::asked::Asked;
 use super::super::change::{self, builder};
 use super::super::{api, condition, path};
+use super::foreign::Foreign;
 use super::problem::Problem;
 use super::sender::{Sender, Terms};
-use super::template::{done, shown, terms};
+use super::sought::Absent;
+use super::template::{done, done_unchecked, shown, terms};
 use super::{body, counter, not_allowed, page, sought};
 use crate::node::Node;
 use crate::recurse::Source;
@@ -151,8 +155,8 @@ async fn create(node: &Node, asked: &Asked) -> Result<Response, Problem> {
     sought::have_indexes(node).await?;
     let named = new.handle.as_deref();
     let writing = Writing::new(node, asked, &sender, terms(asked));
-    let handle = writing.create(&template, named, &new.fields).await?;
-    Ok(done(asked, &sender, &handle, Outcome::Created, AREA))
+    let written = writing.create(&template, named, &new.fields).await?;
+    Ok(registered(asked, &sender, written, Outcome::Created))
 }
 
 /// The template of that handle, if the sender may register by it. One that is not shown to him is
@@ -200,8 +204,13 @@ async fn change(node: &Node, asked: &Asked, rest: &str, mode: Mode) -> Result<Re
     let handle = path::handle(rest)?;
     let sender = Sender::of(node, asked).await?;
     let writing = Writing::new(node, asked, &sender, terms(asked));
-    writing.change(&handle, &changed.fields, mode).await?;
-    Ok(done(asked, &sender, &handle, Outcome::Changed, AREA))
+    let written = writing.change(&handle, &changed.fields, mode).await?;
+    Ok(registered(asked, &sender, written, Outcome::Changed))
+}
+
+fn registered(asked: &Asked, sender: &Sender, written: Written, outcome: Outcome) -> Response {
+    let Written { handle, unchecked } = written;
+    done_unchecked(asked, sender, &handle, outcome, AREA, unchecked)
 }
 
 async fn delete(node: &Node, asked: &Asked, rest: &str) -> Result<Response, Problem> {
@@ -277,6 +286,8 @@ pub(in crate::http) struct Writing<'a> {
     pub(in crate::http) asked: &'a Asked,
     pub(in crate::http) sender: &'a Sender,
     pub(in crate::http) terms: Terms,
+    /// What other nodes have said.
+    pub(in crate::http) foreign: Foreign,
     /// Whether he was found to be somebody who may register under the prefix.
     may_mint: OnceCell<()>,
 }
@@ -289,24 +300,25 @@ pub(in crate::http) struct Ready {
     pub(in crate::http) packet: Vec<u8>,
     pub(in crate::http) terms: Terms,
     pub(in crate::http) lookups: Vec<Lookup>,
+    /// What it means that something is not there which it refers to.
+    pub(in crate::http) absent: Absent,
+}
+
+/// A registration that was written.
+pub(in crate::http) struct Written {
+    pub(in crate::http) handle: Handle,
+    /// References that could not be checked.
+    pub(in crate::http) unchecked: Vec<UncheckedReference>,
 }
 
 impl Ready {
     /// The same, and what it refers to may be registered later: one of two things that refer to
     /// each other is registered first. What there is already must be of the right template as ever.
-    pub(in crate::http) fn referring_ahead(mut self, node: &Node) -> Result<Self, Problem> {
-        let mut left = Vec::with_capacity(self.lookups.len());
-        for lookup in self.lookups {
-            let is_to_come = match &lookup {
-                Lookup::Target { handle, .. } => sought::record(node, handle)?.is_none(),
-                Lookup::Holders { .. } => false,
-            };
-            if !is_to_come {
-                left.push(lookup);
-            }
+    pub(in crate::http) fn referring_ahead(self) -> Self {
+        Self {
+            absent: Absent::ToCome,
+            ..self
         }
-        self.lookups = left;
-        Ok(self)
     }
 }
 
@@ -322,30 +334,28 @@ impl<'a> Writing<'a> {
             asked,
             sender,
             terms,
+            foreign: Foreign::new(),
             may_mint: OnceCell::new(),
         }
     }
 
-    /// Makes a registration, and gives its handle.
+    /// Makes a registration.
     pub(in crate::http) async fn create(
         &self,
         template: &Template,
         named: Option<&str>,
         said: &Map<String, Json>,
-    ) -> Result<Handle, Problem> {
+    ) -> Result<Written, Problem> {
         for _ in 1..MINTS_MAX {
             let ready = self.creation(template, named, said).await?;
-            let handle = ready.handle.clone();
             match self.write(ready).await {
                 // Somebody has chosen himself what the counter gives.
                 Err(problem) if named.is_none() && problem.is_taken() => {}
-                written => return written.map(|()| handle),
+                written => return written,
             }
         }
         let ready = self.creation(template, named, said).await?;
-        let handle = ready.handle.clone();
-        self.write(ready).await?;
-        Ok(handle)
+        self.write(ready).await
     }
 
     /// A registration that is to be made, if it is right by itself.
@@ -370,6 +380,7 @@ impl<'a> Writing<'a> {
             values,
             terms: self.terms,
             lookups: template.lookups(&given, rule),
+            absent: Absent::Wrong,
         })
     }
 
@@ -379,7 +390,7 @@ impl<'a> Writing<'a> {
         handle: &Handle,
         said: &Map<String, Json>,
         mode: Mode,
-    ) -> Result<(), Problem> {
+    ) -> Result<Written, Problem> {
         let ready = self.alteration(handle, said, mode).await?;
         self.write(ready).await
     }
@@ -446,6 +457,7 @@ impl<'a> Writing<'a> {
             packet,
             terms: self.terms.at(record.version()),
             lookups: template.lookups(&given, rule),
+            absent: Absent::Wrong,
         })
     }
 
@@ -480,25 +492,37 @@ impl<'a> Writing<'a> {
 
     /// Has a registration written that is right by itself, if other records have nothing against
     /// it. What they have is told to those only who may write it.
-    pub(in crate::http) async fn write(&self, ready: Ready) -> Result<(), Problem> {
+    pub(in crate::http) async fn write(&self, ready: Ready) -> Result<Written, Problem> {
         let (node, asked) = (self.node, self.asked);
         let Ready {
             handle,
             packet,
             terms,
             lookups,
+            absent,
             ..
         } = ready;
-        match sought::look_up(node, &handle, &lookups)? {
-            Ok(_claimed) => Ok(self
-                .sender
-                .carry(node, asked, &handle, packet, terms)
-                .await?),
+        let rehearsal = Terms {
+            is_rehearsal: true,
+            ..terms
+        };
+        if self.foreign.wants(node, &lookups) {
+            // Other nodes are asked for those only who may write it.
+            let packet = packet.clone();
+            self.sender
+                .carry(node, asked, &handle, packet, rehearsal)
+                .await?;
+            self.foreign.ask(node, &lookups).await;
+        }
+        match sought::look_up(node, &handle, &lookups, &self.foreign, absent)? {
+            Ok(clear) => {
+                self.sender
+                    .carry(node, asked, &handle, packet, terms)
+                    .await?;
+                let unchecked = clear.unchecked;
+                Ok(Written { handle, unchecked })
+            }
             Err(faults) => {
-                let rehearsal = Terms {
-                    is_rehearsal: true,
-                    ..terms
-                };
                 self.sender
                     .carry(node, asked, &handle, packet, rehearsal)
                     .await?;

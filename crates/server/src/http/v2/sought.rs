@@ -7,14 +7,16 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use guantong_api::v2::UncheckedReference;
 use guantong_core::template::{
-    FieldFault, HANDLE_TYPE, KEY_TYPE, LINK_TYPE, Lookup, Template, Why,
+    FieldFault, HANDLE_TYPE, KEY_TYPE, LINK_TYPE, Lookup, Target, Template, Why,
 };
 use guantong_proto::Handle;
 use guantong_proto::message::ResponseCode;
 use guantong_store::{IndexState, PageToken, StoredRecord};
 
 use super::super::answer::Failure;
+use super::foreign::{Foreign, Found, is_foreign, unchecked};
 use super::problem::Problem;
 use crate::errand::locked;
 use crate::node::Node;
@@ -167,17 +169,38 @@ impl Drop for Claimed<'_> {
 
 //----------- Lookups --------------------------------------------------------
 
+/// What it means that a target is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::http) enum Absent {
+    /// The reference is wrong.
+    Wrong,
+    /// The target is registered later.
+    ToCome,
+}
+
+/// What other records do not have against a registration.
+pub(in crate::http) struct Clear<'a> {
+    /// Its unique values, which are claimed.
+    pub(in crate::http) claimed: Claimed<'a>,
+    /// What could not be found out.
+    pub(in crate::http) unchecked: Vec<UncheckedReference>,
+}
+
 /// What other records have against a registration; without faults, its unique values are claimed.
 ///
-/// A target that another node answers for is not asked for: that node may be out of reach, and
-/// could take the target away at any time.
+/// What other nodes say was asked for before, so that nothing is claimed while they are waited for.
 pub(in crate::http) fn look_up<'a>(
     node: &'a Node,
     own: &Handle,
     lookups: &[Lookup],
-) -> Result<Result<Claimed<'a>, Vec<FieldFault>>, Problem> {
-    let claimed = match node.claims.claim(lookups) {
-        Ok(claimed) => claimed,
+    foreign: &Foreign,
+    absent: Absent,
+) -> Result<Result<Clear<'a>, Vec<FieldFault>>, Problem> {
+    let mut clear = match node.claims.claim(lookups) {
+        Ok(claimed) => Clear {
+            claimed,
+            unchecked: Vec::new(),
+        },
         Err(faults) => return Ok(Err(faults)),
     };
     let rule = node.site().case_rule();
@@ -188,21 +211,29 @@ pub(in crate::http) fn look_up<'a>(
                 let (holders, _) = find(node, KEY_TYPE, key, None, HOLDERS_MAX)?;
                 faults.extend(lookup.judge_holders(own, &holders, rule));
             }
-            Lookup::Target { handle, .. } => {
-                if !node
-                    .store
-                    .is_homed(handle.borrow().prefix_handle().borrow())
-                {
-                    continue;
+            Lookup::Target {
+                field,
+                handle,
+                template,
+            } => {
+                let found = match (is_foreign(node, lookup), template.as_str()) {
+                    (false, _) => {
+                        let record = record(node, handle)?;
+                        Found::Target(Target::of(record.as_ref().map(StoredRecord::values)))
+                    }
+                    (true, "") => continue,
+                    (true, _) => foreign.found(node, handle),
+                };
+                match found {
+                    Found::Target(Target::Missing) if absent == Absent::ToCome => {}
+                    Found::Target(target) => faults.extend(lookup.judge_target(&target, rule)),
+                    Found::Unasked(why) => clear.unchecked.push(unchecked(field, handle, why)),
                 }
-                let record = record(node, handle)?;
-                let values = record.as_ref().map(StoredRecord::values);
-                faults.extend(lookup.judge_target(values, rule));
             }
         }
     }
     Ok(match faults.is_empty() {
-        true => Ok(claimed),
+        true => Ok(clear),
         false => Err(faults),
     })
 }

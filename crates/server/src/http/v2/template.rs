@@ -5,6 +5,7 @@ use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use guantong_api::v2::{
     ChangedTemplate, DoneAnswer, NewTemplate, Outcome, TemplateAction, TemplateAnswer,
+    UncheckedReference,
 };
 use guantong_core::grant;
 use guantong_core::template::limit::CODE_CHARS_MAX;
@@ -275,12 +276,25 @@ pub(super) fn done(
     outcome: Outcome,
     area: &str,
 ) -> Response {
+    done_unchecked(asked, sender, handle, outcome, area, Vec::new())
+}
+
+/// The same, and what it refers to that could not be checked.
+pub(super) fn done_unchecked(
+    asked: &Asked,
+    sender: &Sender,
+    handle: &Handle,
+    outcome: Outcome,
+    area: &str,
+    unchecked: Vec<UncheckedReference>,
+) -> Response {
     let dry_run = asked.params.is_set(DRY_RUN);
     let is_new = outcome == Outcome::Created && !dry_run;
     let form = DoneAnswer {
         handle: handle.to_string(),
         outcome,
         dry_run,
+        unchecked,
     };
     let status = match is_new {
         true => StatusCode::CREATED,

@@ -235,6 +235,8 @@ enum Cancelled {
 #[derive(Debug, Default)]
 pub(super) struct Group {
     pub(super) done: u64,
+    /// Rows of these with references that could not be checked.
+    pub(super) unchecked: u64,
     pub(super) faults: Vec<JobFault>,
 }
 
@@ -366,6 +368,7 @@ impl Job {
         let refused = group.faults.len() as u64;
         known.form.rows += group.done + refused;
         known.form.done += group.done;
+        known.form.unchecked += group.unchecked;
         known.form.refused += refused;
         self.save(&known)
     }
@@ -452,6 +455,7 @@ mod tests {
             rows: 0,
             done: 0,
             refused: 0,
+            unchecked: 0,
             detail: None,
         }
     }
@@ -482,7 +486,13 @@ mod tests {
         let made = [(1, "88.118.5/1".to_owned()), (3, "88.118.5/3".to_owned())];
         job.note_handles(&made).unwrap();
         let faults = vec![fault(2)];
-        job.note(&Group { done: 1, faults }).unwrap();
+        job.note(&Group {
+            done: 1,
+            unchecked: 1,
+            faults,
+        })
+        .unwrap();
+        assert_eq!(job.form().unchecked, 1);
         // Cut off between the faults of a group and the note of it.
         let noise = OpenOptions::new()
             .append(true)
@@ -503,8 +513,8 @@ mod tests {
         );
         job.resume().unwrap();
         job.note(&Group {
-            done: 0,
             faults: vec![fault(3)],
+            ..Group::default()
         })
         .unwrap();
         let told = String::from_utf8(job.faults().unwrap()).unwrap();
@@ -591,7 +601,11 @@ mod tests {
                 detail,
                 ..fault(row)
             }];
-            job.note(&Group { done: 0, faults }).unwrap();
+            job.note(&Group {
+                faults,
+                ..Group::default()
+            })
+            .unwrap();
         }
         assert_eq!(job.form().refused, 9);
         let told = job.faults().unwrap();
@@ -605,10 +619,14 @@ mod tests {
         let jobs = Jobs::open(folder.path().to_owned());
         let job = add(&jobs, 1);
         let faults = (0..FAULTS_MAX + 5).map(fault).collect();
-        job.note(&Group { done: 0, faults }).unwrap();
         job.note(&Group {
-            done: 0,
+            faults,
+            ..Group::default()
+        })
+        .unwrap();
+        job.note(&Group {
             faults: vec![fault(1)],
+            ..Group::default()
         })
         .unwrap();
         assert_eq!(job.form().refused, FAULTS_MAX + 6);

@@ -168,6 +168,7 @@ async fn import(node: &Arc<Node>, asked: &Asked) -> Result<Response, Problem> {
         rows: 0,
         done: 0,
         refused: 0,
+        unchecked: 0,
         detail: None,
     };
     let job = node

@@ -121,6 +121,8 @@ struct Standing {
     number: u64,
     row: Read1,
     ready: Ready,
+    /// Whether it has references that could not be checked.
+    is_unchecked: bool,
 }
 
 impl Work<'_> {
@@ -192,7 +194,13 @@ impl Work<'_> {
                     if is_made {
                         made.push((number, ready.handle.to_string()));
                     }
-                    standing.push(Standing { number, row, ready });
+                    let is_unchecked = false;
+                    standing.push(Standing {
+                        number,
+                        row,
+                        ready,
+                        is_unchecked,
+                    });
                 }
                 Err(problem) => group.faults.push(self.fault(number, said, problem)),
             }
@@ -252,12 +260,20 @@ impl Work<'_> {
         let node = self.writing.node;
         let (mut first, mut later) = (Vec::new(), Vec::new());
         let (mut claims, mut seen) = (Vec::new(), HashSet::new());
-        for row in rows {
+        // Whoever started the job may register; the targets of all rows are asked for together.
+        let foreign = &self.writing.foreign;
+        let lookups = rows.iter().flat_map(|row| &row.ready.lookups);
+        foreign.begin();
+        foreign
+            .ask(node, &lookups.cloned().collect::<Vec<_>>())
+            .await;
+        for mut row in rows {
             let handle = &row.ready.handle;
             let is_new = seen.insert(handle.key(node.site().case_rule()).as_bytes().to_vec());
-            match sought::look_up(node, handle, &row.ready.lookups) {
-                Ok(Ok(claimed)) if is_new => {
-                    claims.push(claimed);
+            match sought::look_up(node, handle, &row.ready.lookups, foreign, row.ready.absent) {
+                Ok(Ok(clear)) if is_new => {
+                    claims.push(clear.claimed);
+                    row.is_unchecked = !clear.unchecked.is_empty();
                     first.push(row);
                 }
                 // Whatever it is, it is told when the row is tried by itself.
@@ -274,7 +290,10 @@ impl Work<'_> {
                 Err(problem) => Err(problem),
             };
             match written {
-                Ok(()) => group.done += 1,
+                Ok(written) => {
+                    group.done += 1;
+                    group.unchecked += u64::from(!written.unchecked.is_empty());
+                }
                 Err(problem) => group.faults.push(self.fault(number, Some(handle), problem)),
             }
         }
@@ -309,6 +328,7 @@ impl Work<'_> {
             };
             if is_done {
                 group.done += rows.len() as u64;
+                group.unchecked += rows.iter().filter(|row| row.is_unchecked).count() as u64;
                 return;
             }
             let before = rows.len();

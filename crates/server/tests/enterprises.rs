@@ -1,0 +1,238 @@
+//! Two enterprises on two nodes of the tree, whose things refer to each other.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
+
+mod support;
+
+use guantong_proto::data::{Admin, AdminPermissions};
+use guantong_proto::{Permissions, Value};
+use guantong_server::Running;
+use guantong_server::config::{References, Span};
+use serde_json::{Value as Json, json};
+use support::http::{Answer, ask};
+use support::tree::Tree;
+use support::{Place, put_values, value};
+
+const SECRET: &str = "correct horse";
+const PART: &str = "88.118.7";
+const CELL: &str = "88.118.8";
+
+/// An enterprise with a node of its own.
+struct Enterprise {
+    prefix: &'static str,
+    place: Place,
+    node: Option<Running>,
+}
+
+impl Enterprise {
+    fn join(tree: &Tree, prefix: &'static str) -> Self {
+        let mut place = Place::homing(&[prefix]);
+        place.config.recurse = tree.recursive().config.recurse;
+        place.config.recurse.timeout = Span::secs(1);
+        let node = place.start();
+        let site = node.node().site().record().to_vec();
+        let values = [
+            value(1, "HS_SITE", site.clone()),
+            value(2, "HS_SITE.PREFIX", site),
+        ];
+        put_values(tree.second.node(), &format!("0.NA/{prefix}"), &values);
+        let user = format!("{prefix}/admin");
+        let key = Value {
+            permissions: Permissions(Permissions::ADMIN_READ | Permissions::ADMIN_WRITE),
+            ..value(300, "HS_SECKEY", SECRET)
+        };
+        put_values(&node, &user, &[key]);
+        let admin = Admin::new(AdminPermissions::ALL, &user, 300).encode();
+        let own = [value(100, "HS_ADMIN", admin)];
+        put_values(&node, &format!("0.NA/{prefix}"), &own);
+        Self {
+            prefix,
+            place,
+            node: Some(node),
+        }
+    }
+
+    fn node(&self) -> &Running {
+        self.node.as_ref().unwrap()
+    }
+
+    /// The request of its administrator.
+    fn ask(&self, method: &str, path: &str, body: &Json) -> Answer {
+        let user = format!("{}/admin", self.prefix);
+        let address = self.node().addresses().http[0];
+        ask(address, method, path, Some((&user, SECRET)), body)
+    }
+
+    #[track_caller]
+    fn done(&self, path: &str, body: &Json) -> Json {
+        let answer = self.ask("POST", path, body);
+        assert!(matches!(answer.status, 200..=202), "{answer:?}");
+        answer.json()
+    }
+
+    /// Publishes a template with a field `serial`, and a reference to what another template is of.
+    fn publish(&self, code: &str, reference: Option<&str>) {
+        let mut fields = vec![json!({"name": "serial", "readers": "everybody",
+                                     "kind": {"type": "text"}})];
+        fields.extend(reference.map(|template| {
+            json!({"name": "uses", "readers": "everybody",
+                   "kind": {"type": "reference", "template": template, "countMax": 3}})
+        }));
+        let definition = json!({"title": code, "fields": fields});
+        let new = json!({"prefix": self.prefix, "code": code, "definition": definition});
+        self.done("/api/v2/templates", &new);
+        let path = format!("/api/v2/templates/{}/META_{code}", self.prefix);
+        self.done(&path, &json!({"action": "publish"}));
+    }
+
+    fn registration(&self, code: &str, name: &str, uses: &[&str]) -> Json {
+        let mut fields = json!({"serial": name});
+        if !uses.is_empty() {
+            fields["uses"] = json!(uses);
+        }
+        let (template, handle) = (
+            format!("{}/META_{code}", self.prefix),
+            format!("{}/{name}", self.prefix),
+        );
+        json!({"template": template, "handle": handle, "fields": fields})
+    }
+
+    fn register(&self, code: &str, name: &str, uses: &[&str]) -> Answer {
+        let new = self.registration(code, name, uses);
+        self.ask("POST", "/api/v2/registrations", &new)
+    }
+
+    fn stop(&mut self) {
+        self.node.take().unwrap().stop();
+    }
+
+    /// Questions to other servers so far.
+    fn exchanges(&self) -> u64 {
+        let figures = self.node().node().courier().unwrap().snapshot().figures;
+        figures.exchanges.iter().map(|each| each.sent).sum()
+    }
+}
+
+/// Parts of one enterprise are made of cells of the other.
+fn parts_and_cells(tree: &Tree) -> (Enterprise, Enterprise) {
+    let parts = Enterprise::join(tree, PART);
+    let cells = Enterprise::join(tree, CELL);
+    cells.publish("cell", None);
+    parts.publish("part", Some("88.118.8/META_cell"));
+    (parts, cells)
+}
+
+#[track_caller]
+fn check_made(answer: &Answer, unchecked: &[&str]) {
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let told = answer.json();
+    let targets = told["unchecked"].as_array().cloned().unwrap_or_default();
+    let targets: Vec<_> = targets.iter().map(|one| one["target"].as_str()).collect();
+    let wanted: Vec<_> = unchecked.iter().copied().map(Some).collect();
+    assert_eq!(targets, wanted, "{told}");
+}
+
+#[track_caller]
+fn check_refused(answer: &Answer, message: &str) {
+    assert_eq!(answer.status, 422, "{answer:?}");
+    let errors = answer.json()["errors"].clone();
+    let wanted = json!([{"field": "uses", "message": message}]);
+    assert_eq!(errors, wanted);
+}
+
+//----------- References -----------------------------------------------------
+
+#[test]
+fn reference_to_a_record_of_another_node_is_refused_on_its_definite_answer_only() {
+    let tree = Tree::grow();
+    let (parts, mut cells) = parts_and_cells(&tree);
+    assert_eq!(cells.register("cell", "C1", &[]).status, 201);
+    put_values(cells.node(), "88.118.8/plain", &[value(1, "TEXT", "x")]);
+    check_made(&parts.register("part", "P1", &["88.118.8/C1"]), &[]);
+    let missing = parts.register("part", "P2", &["88.118.8/C1", "88.118.8/C2"]);
+    check_refused(&missing, "refers to 88.118.8/C2, which is not there");
+    let plain = parts.register("part", "P2", &["88.118.8/plain"]);
+    let message = "refers to 88.118.8/plain, which is not registered by 88.118.8/META_cell";
+    check_refused(&plain, message);
+    // That it was not there a moment ago is not remembered.
+    assert_eq!(cells.register("cell", "C2", &[]).status, 201);
+    check_made(&parts.register("part", "P2", &["88.118.8/C2"]), &[]);
+    let changed = json!({"fields": {"uses": ["88.118.8/C3"]}});
+    let changed = parts.ask("PATCH", "/api/v2/registrations/88.118.7/P2", &changed);
+    check_refused(&changed, "refers to 88.118.8/C3, which is not there");
+    cells.stop();
+    let unheard = parts.register("part", "P3", &["88.118.8/C4"]);
+    check_made(&unheard, &["88.118.8/C4"]);
+    let why = unheard.json()["unchecked"][0]["why"].clone();
+    assert_eq!(why, "the node that answers for it could not be asked");
+    // Nobody waits for a silent node again soon.
+    let asked = parts.exchanges();
+    check_made(
+        &parts.register("part", "P4", &["88.118.8/C5"]),
+        &["88.118.8/C5"],
+    );
+    assert_eq!(parts.exchanges(), asked);
+}
+
+#[test]
+fn rows_of_a_batch_and_of_a_job_tell_each_for_itself_what_other_nodes_say() {
+    let tree = Tree::grow();
+    let (parts, cells) = parts_and_cells(&tree);
+    assert_eq!(cells.register("cell", "C1", &[]).status, 201);
+    let row = |name: &str, target: &str| {
+        let all = parts.registration("part", name, &[target]);
+        json!({"handle": all["handle"], "fields": all["fields"]})
+    };
+    let rows = json!([
+        row("B1", "88.118.8/C1"),
+        row("B2", "88.118.8/C2"),
+        row("B3", "88.118.99/C1")
+    ]);
+    let batch = json!({"template": "88.118.7/META_part", "registrations": rows});
+    let told = parts.done("/api/v2/registrations/batch", &batch);
+    let outcomes: Vec<_> = told["results"].as_array().unwrap().iter().collect();
+    assert_eq!(
+        (&told["done"], &told["refused"]),
+        (&json!(1), &json!(2)),
+        "{told}"
+    );
+    assert_eq!(outcomes[0]["outcome"], "created");
+    assert!(outcomes[0].get("unchecked").is_none(), "{told}");
+    let rows = json!([row("J1", "88.118.8/C1"), row("J2", "88.118.8/C2")]);
+    let started = parts.done("/api/v2/jobs/import?template=88.118.7/META_part", &rows);
+    let path = format!("/api/v2/jobs/{}", started["id"].as_str().unwrap());
+    let job = support::eventually(|| {
+        let job = parts.ask("GET", &path, &Json::Null).json();
+        (job["state"] == "done").then_some(job)
+    });
+    assert_eq!(
+        (&job["done"], &job["refused"]),
+        (&json!(1), &json!(1)),
+        "{job}"
+    );
+}
+
+#[test]
+fn other_nodes_are_asked_for_those_only_who_may_write_and_not_if_the_settings_say_so() {
+    let tree = Tree::grow();
+    let (parts, _cells) = parts_and_cells(&tree);
+    let before = parts.exchanges();
+    put_values(
+        parts.node(),
+        "88.118.7/stranger",
+        &[value(300, "HS_SECKEY", SECRET)],
+    );
+    let new = parts.registration("part", "P1", &["88.118.8/C1"]);
+    let address = parts.node().addresses().http[0];
+    let stranger = Some(("88.118.7/stranger", SECRET));
+    let refused = ask(address, "POST", "/api/v2/registrations", stranger, &new);
+    assert!(matches!(refused.status, 401 | 403), "{refused:?}");
+    assert_eq!(parts.exchanges(), before);
+    let mut config = parts.place.config.clone();
+    config.references = References::Form;
+    let reloaded = parts.node().reconfigure(config).unwrap();
+    assert_eq!(reloaded.applied, ["records.references"]);
+    let made = parts.register("part", "P1", &["88.118.8/C1"]);
+    check_made(&made, &["88.118.8/C1"]);
+    assert_eq!(parts.exchanges(), before);
+}
