@@ -236,3 +236,135 @@ fn other_nodes_are_asked_for_those_only_who_may_write_and_not_if_the_settings_sa
     check_made(&made, &["88.118.8/C1"]);
     assert_eq!(parts.exchanges(), before);
 }
+
+//----------- Graph ----------------------------------------------------------
+
+/// Handle, state and title of the nodes of a graph, sorted, and its edges.
+fn graph(answer: &Answer) -> (Vec<String>, Vec<String>) {
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let told = answer.json();
+    let text = |json: &Json| json.as_str().unwrap_or("-").to_owned();
+    let node = |node: &Json| {
+        let (handle, state) = (text(&node["handle"]), text(&node["state"]));
+        format!("{handle} {state} {}", text(&node["title"]))
+    };
+    let edge = |edge: &Json| format!("{} {}", text(&edge["from"]), text(&edge["to"]));
+    let list = |json: &Json, of: &dyn Fn(&Json) -> String| {
+        let mut all: Vec<String> = json.as_array().unwrap().iter().map(of).collect();
+        all.sort();
+        all
+    };
+    (list(&told["nodes"], &node), list(&told["edges"], &edge))
+}
+
+/// A part is made of a cell of the other enterprise, and a pack of the other one of the part.
+fn chain(tree: &Tree) -> (Enterprise, Enterprise) {
+    let (parts, cells) = parts_and_cells(tree);
+    cells.publish("pack", Some("88.118.7/META_part"));
+    assert_eq!(cells.register("cell", "C1", &[]).status, 201);
+    check_made(&parts.register("part", "P1", &["88.118.8/C1"]), &[]);
+    check_made(&cells.register("pack", "K1", &["88.118.7/P1"]), &[]);
+    check_made(&cells.register("pack", "K2", &["88.118.7/P1"]), &[]);
+    // The first text of the second pack is for its administrators.
+    let hidden = Value {
+        permissions: Permissions(Permissions::ADMIN_READ),
+        ..value(2_000, "serial", "K2")
+    };
+    let shown = [
+        value(1_000, "GT_TEMPLATE.HANDLE", "88.118.8/META_pack"),
+        value(2_001, "uses", r#"["88.118.7/P1"]"#),
+    ];
+    put_values(
+        cells.node(),
+        "88.118.8/K2",
+        &[&[hidden], &shown[..]].concat(),
+    );
+    (parts, cells)
+}
+
+#[test]
+fn graph_goes_over_to_the_other_node_and_back_and_shows_what_everybody_reads_there() {
+    let tree = Tree::grow();
+    let (parts, cells) = chain(&tree);
+    let path = "/api/v2/graph/88.118.8/K1?depth=8";
+    let whole = (
+        vec![
+            "88.118.7/P1 known P1".to_owned(),
+            "88.118.8/C1 known C1".to_owned(),
+            "88.118.8/K1 known K1".to_owned(),
+        ],
+        vec![
+            "88.118.7/P1 88.118.8/C1".to_owned(),
+            "88.118.8/K1 88.118.7/P1".to_owned(),
+        ],
+    );
+    for enterprise in [&parts, &cells] {
+        assert_eq!(graph(&enterprise.ask("GET", path, &Json::Null)), whole);
+    }
+    // Whoever administers both sees at the other node what everybody sees there.
+    let hidden = "/api/v2/graph/88.118.8/K2?depth=1";
+    let (nodes, edges) = graph(&parts.ask("GET", hidden, &Json::Null));
+    assert_eq!(nodes, ["88.118.7/P1 known P1", "88.118.8/K2 known -"]);
+    assert_eq!(edges, ["88.118.8/K2 88.118.7/P1"]);
+    // What refers to a record is known of the records of the node that is asked.
+    let back = "/api/v2/graph/88.118.8/C1?direction=in&depth=8";
+    let (nodes, _) = graph(&parts.ask("GET", back, &Json::Null));
+    assert_eq!(nodes, ["88.118.7/P1 known P1", "88.118.8/C1 known C1"]);
+    let back = "/api/v2/graph/88.118.7/P1?direction=in&depth=8";
+    let (nodes, _) = graph(&cells.ask("GET", back, &Json::Null));
+    let named = |nodes: &[String], name: &str| nodes.iter().any(|node| node.starts_with(name));
+    assert!(
+        named(&nodes, "88.118.8/K1") && !named(&nodes, "88.118.8/C1"),
+        "{nodes:?}"
+    );
+}
+
+#[test]
+fn node_that_does_not_answer_is_shown_as_such_in_the_graph() {
+    let tree = Tree::grow();
+    let (parts, mut cells) = chain(&tree);
+    cells.stop();
+    check_made(
+        &parts.register("part", "P2", &["88.118.8/C9"]),
+        &["88.118.8/C9"],
+    );
+    let path = "/api/v2/graph/88.118.7/P2?depth=8";
+    let answer = parts.ask("GET", path, &Json::Null);
+    let (nodes, edges) = graph(&answer);
+    assert_eq!(nodes, ["88.118.7/P2 known P2", "88.118.8/C9 silent -"]);
+    assert_eq!(edges, ["88.118.7/P2 88.118.8/C9"]);
+    assert_eq!(answer.json()["truncated"], true);
+}
+
+#[test]
+fn graph_asks_other_nodes_for_so_many_records_and_no_more() {
+    let tree = Tree::grow();
+    let (parts, cells) = parts_and_cells(&tree);
+    let field = |n: usize| {
+        json!({"name": format!("r{n}"), "readers": "everybody",
+               "kind": {"type": "reference", "countMax": 20}})
+    };
+    let definition = json!({"title": "wide", "fields": [field(0), field(1)]});
+    let new = json!({"prefix": PART, "code": "wide", "definition": definition});
+    parts.done("/api/v2/templates", &new);
+    parts.done(
+        "/api/v2/templates/88.118.7/META_wide",
+        &json!({"action": "publish"}),
+    );
+    let targets = |from: usize| -> Vec<String> {
+        (from..from + 20)
+            .map(|n| format!("88.118.8/N{n}"))
+            .collect()
+    };
+    let fields = json!({"r0": targets(0), "r1": targets(20)});
+    let new = json!({"template": "88.118.7/META_wide", "handle": "88.118.7/W", "fields": fields});
+    check_made(&parts.ask("POST", "/api/v2/registrations", &new), &[]);
+    let (nodes, _) = graph(&parts.ask("GET", "/api/v2/graph/88.118.7/W", &Json::Null));
+    let count = |state: &str| nodes.iter().filter(|node| node.contains(state)).count();
+    assert_eq!(
+        (count(" missing "), count(" unvisited ")),
+        (32, 8),
+        "{nodes:?}"
+    );
+    drop(cells);
+}

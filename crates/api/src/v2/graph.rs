@@ -49,6 +49,8 @@ pub enum GraphState {
     Missing,
     /// Another node answers for it, and it was not had from there.
     Foreign,
+    /// Another node answers for it, and did not answer now: what it refers to is not known.
+    Silent,
     /// It is at the bound of what was asked for, and was not looked at.
     Unvisited,
 }

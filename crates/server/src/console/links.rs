@@ -33,6 +33,7 @@ super::words::words! {
     withheld: "not shown to you", "您无权查看";
     missing: "no such record", "记录不存在";
     foreign: "of another node", "属于其他节点";
+    silent: "its node does not answer now", "所属节点暂无应答";
     unvisited: "not looked at", "未查询";
     as_list: "The same as a list", "以列表显示";
     picture: "What refers to this record stands left of it, what it refers to on the right.",
@@ -173,6 +174,7 @@ fn said<'s>(spot: &'s Spot, words: &'s Words) -> &'s str {
         "withheld" => words.withheld,
         "missing" => words.missing,
         "foreign" => words.foreign,
+        "silent" => words.silent,
         "unvisited" => words.unvisited,
         _ => &spot.title,
     }

@@ -1,7 +1,9 @@
 //! `GET /api/v2/graph/{handle}`: what a record refers to, and what refers to it, over some steps.
 //!
 //! Each record is read for the caller as if he had asked for it alone; records of other nodes are
-//! resolved, if this node resolves for him. What he may not read is a name without more.
+//! resolved, if this node resolves for him, and are what everybody may read there. What he may not
+//! read is a name without more. A node that does not answer is told as such: behind it the graph
+//! may go on.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -9,13 +11,13 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use axum::response::Response;
 use guantong_api::v2::graph::{GraphAnswer, GraphEdge, GraphNode, GraphState};
-use guantong_core::authority::Outcome as Resolved;
+use guantong_core::authority::{Outcome as Resolved, Query, Trouble};
 use guantong_core::template::{Kind, LINK_TYPE, Template, link, template_of};
 use guantong_proto::message::ResponseCode;
 use guantong_proto::wire::Writer;
 use guantong_proto::{Handle, Value, Values};
 use serde_json::Value as Json;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::super::answer::{Failure, json};
 use super::super::asked::Asked;
@@ -25,7 +27,6 @@ use super::problem::Problem;
 use super::sought::find;
 use super::{page, sought};
 use crate::node::Node;
-use crate::recurse::Source;
 
 /// Most records of an answer: as many as people can look at.
 const NODES_MAX: usize = 500;
@@ -39,6 +40,8 @@ const DEPTH_MAX: i64 = 8;
 const REFERRING_MAX: usize = 100;
 /// Records of other nodes that one question has resolved: each may take some seconds.
 const FOREIGN_MAX: usize = 32;
+/// How long one of these is waited for.
+const FOREIGN_TIME: Duration = Duration::from_secs(3);
 /// How long a question may take. What is not looked at by then is told to be so.
 const TIME_MAX: Duration = Duration::from_secs(10);
 /// Most characters of a title.
@@ -216,17 +219,13 @@ impl Walk<'_> {
             values: Vec::new(),
         };
         if !is_ours {
-            self.foreign += 1;
-            if self.foreign > FOREIGN_MAX {
-                self.is_truncated = true;
-                return nothing(GraphState::Unvisited);
-            }
+            return self.look_elsewhere(handle).await;
         }
         let sourced = api::sourced(self.node, self.asked, handle.as_str(), &[], &[]).await;
         let Ok(sourced) = sourced else {
             return nothing(GraphState::Unvisited);
         };
-        let is_asked = sourced.source == Source::Ours && self.asked.has_credential();
+        let is_asked = self.asked.has_credential();
         match sourced.outcome {
             Resolved::Record(values) => Looked {
                 state: GraphState::Known,
@@ -246,6 +245,62 @@ impl Walk<'_> {
             Resolved::AuthenticationNeeded
             | Resolved::InsufficientPermissions
             | Resolved::ValuesNotFound => nothing(GraphState::Withheld),
+            _ => nothing(GraphState::Foreign),
+        }
+    }
+
+    /// What everybody may read of a record of another node: who the caller is was proven to this
+    /// node, and is not handed on.
+    async fn look_elsewhere(&mut self, handle: &Handle) -> Looked {
+        let nothing = |state: GraphState| Looked {
+            state,
+            values: Vec::new(),
+        };
+        let (node, peer) = (self.node, self.asked.peer.address.ip());
+        let rule = node.site().case_rule();
+        let prefix = handle
+            .borrow()
+            .prefix_handle()
+            .key(rule)
+            .as_bytes()
+            .to_vec();
+        self.foreign += 1;
+        if self.foreign > FOREIGN_MAX {
+            self.is_truncated = true;
+            return nothing(GraphState::Unvisited);
+        }
+        let query = Query::public(handle.as_str());
+        // What is in the cache is had without waiting for anybody.
+        let is_silent = node.v2.silent.has(&prefix, Instant::now());
+        let patience = if is_silent {
+            Duration::ZERO
+        } else {
+            FOREIGN_TIME
+        };
+        let sourced = timeout(patience, node.resolve(&query, peer)).await;
+        let outcome = match sourced {
+            Ok(Ok(sourced)) => sourced.outcome,
+            Ok(Err(_)) => return nothing(GraphState::Unvisited),
+            Err(_) => Resolved::Unresolved(Trouble::TooLate, String::new()),
+        };
+        match outcome {
+            Resolved::Record(values) => Looked {
+                state: GraphState::Known,
+                values,
+            },
+            Resolved::NotFound | Resolved::Withdrawn(_) => nothing(GraphState::Missing),
+            Resolved::AuthenticationNeeded
+            | Resolved::InsufficientPermissions
+            | Resolved::Unresolved(Trouble::Restricted, _)
+            | Resolved::ValuesNotFound => nothing(GraphState::Withheld),
+            Resolved::Unresolved(trouble, _) => {
+                let is_of_prefix = matches!(trouble, Trouble::TooLate | Trouble::Unreachable);
+                if is_of_prefix && !is_silent {
+                    node.v2.silent.note(prefix, Instant::now());
+                }
+                self.is_truncated = true;
+                nothing(GraphState::Silent)
+            }
             _ => nothing(GraphState::Foreign),
         }
     }
