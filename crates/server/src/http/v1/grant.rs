@@ -1,6 +1,8 @@
 //! Who else reads and writes: templates, fields of all identifiers of one, single identifiers; whom
 //! that can be granted to, and what was granted to the caller.
 
+use std::sync::Arc;
+
 use axum::http::Method;
 use guantong_api::doip::{ClassGrant, ClassPublic, Code, HandleGrant, Listed, TemplateGrant};
 use guantong_api::v2::{NoticeAccess, NoticeAction, NoticeAnswer, NoticeObject};
@@ -305,7 +307,7 @@ pub(super) async fn grantees(node: &Node, asked: &Asked) -> Said {
 //----------- Messages -------------------------------------------------------
 
 /// What was granted to the caller and taken from him, newest first.
-pub(super) async fn messages(node: &Node, asked: &Asked) -> Said {
+pub(super) async fn messages(node: &Arc<Node>, asked: &Asked) -> Said {
     if !matches!(asked.method, Method::GET | Method::HEAD) {
         return Err(unsupported(asked, "GET"));
     }
@@ -319,7 +321,8 @@ pub(super) async fn messages(node: &Node, asked: &Asked) -> Said {
     let mut all = Vec::new();
     let looks = MESSAGE_CHANGES_MAX.div_ceil(u64::try_from(CHANGES_MAX).unwrap_or(1)) + 1;
     for _ in 0..looks {
-        let told = told(node, &me.handle, after).map_err(|problem| Deed::Read.refused(problem))?;
+        let told = told(node, &me.handle, after).await;
+        let told = told.map_err(|problem| Deed::Read.refused(problem))?;
         all.extend(told.notices);
         after = told.next;
         if !told.more {

@@ -93,7 +93,7 @@ pub(super) async fn answer(node: &Arc<Node>, asked: &Asked) -> Option<Response> 
     Some(enveloped(asked, said))
 }
 
-async fn said(node: &Node, asked: &Asked, path: &str) -> Said {
+async fn said(node: &Arc<Node>, asked: &Asked, path: &str) -> Said {
     let path = path.trim_end_matches('/');
     match path {
         "doip" => object::answer(node, asked).await,

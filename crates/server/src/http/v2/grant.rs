@@ -4,6 +4,7 @@
 //! every interface that shows or changes grants.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
@@ -32,7 +33,11 @@ use crate::node::Node;
 const AREA: &str = "grants";
 
 /// Answers a request for `/api/v2/grants`.
-pub(super) async fn answer(node: &Node, asked: &Asked, rest: &str) -> Result<Response, Problem> {
+pub(super) async fn answer(
+    node: &Arc<Node>,
+    asked: &Asked,
+    rest: &str,
+) -> Result<Response, Problem> {
     condition::check(asked)?;
     match (&asked.method, rest) {
         (&(Method::GET | Method::HEAD), "") => notice::answer(node, asked).await,

@@ -63,6 +63,7 @@ use self::export::Exports;
 pub(in crate::http) use self::file::upload;
 use self::foreign::Silent;
 use self::jobs::Jobs;
+use self::notice::Readings;
 use self::problem::Problem;
 use self::routes::Found;
 pub(crate) use self::sought::Claims;
@@ -79,6 +80,7 @@ pub(crate) struct V2 {
     exports: Exports,
     figures: Figures,
     jobs: Jobs,
+    notices: Readings,
     silent: Silent,
     streams: Streams,
 }
@@ -90,6 +92,7 @@ impl V2 {
             exports: Exports::default(),
             figures: Figures::default(),
             jobs: Jobs::open(config.jobs_folder()),
+            notices: Readings::default(),
             silent: Silent::default(),
             streams: Streams::default(),
         }
