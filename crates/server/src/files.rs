@@ -4,25 +4,32 @@
 //!  files/incoming/<number>       what is being received; emptied at the start
 //!  files/content/<2>/<SHA-256>   octets, each once however often they were sent
 //!  files/names/<2>/<number>.json what is known of an upload
+//!  files/unnamed/<number>        that no value was seen to name it yet; see `clear`
 //! ```
 //!
 //! Nothing that a client says becomes a path: a name is a number of 128 random bits and a suffix,
 //! and only the number, written anew, is looked for. Octets are kept as they came; nothing is
 //! unpacked, and nothing is guessed from them.
 
+pub(crate) mod clear;
+
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use guantong_store::StoreError;
 use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 use tokio::fs;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::OnceCell;
 
+use self::clear::Busy;
 use crate::config::FilesConfig;
+use crate::errand::locked;
 
 /// Most characters of a suffix; those of templates are shorter.
 const SUFFIX_CHARS_MAX: usize = 10;
@@ -119,6 +126,8 @@ pub(crate) struct Purpose {
     pub(crate) field: String,
     pub(crate) by: Option<String>,
     pub(crate) at: u32,
+    /// The last change before it came.
+    pub(crate) since: u64,
 }
 
 //----------- Files ----------------------------------------------------------
@@ -128,6 +137,9 @@ pub(crate) struct Purpose {
 pub(crate) struct Files {
     config: FilesConfig,
     used: OnceCell<AtomicU64>,
+    busy: Mutex<Busy>,
+    /// Held while uploads are cleared away, and while they are copied.
+    clearing: Mutex<()>,
 }
 
 impl Files {
@@ -136,6 +148,8 @@ impl Files {
         Self {
             config,
             used: OnceCell::new(),
+            busy: Mutex::default(),
+            clearing: Mutex::default(),
         }
     }
 
@@ -159,30 +173,21 @@ impl Files {
 
     /// What is known of a file; `None` if there is none of that name.
     pub(crate) async fn find(&self, name: &FileName) -> Result<Option<Upload>, FileError> {
-        let path = self.entry_path(name);
-        let text = match fs::metadata(&path).await {
-            Ok(data) if data.len() <= ENTRY_OCTETS_MAX => fs::read(&path).await?,
-            Ok(_) => return Err(FileError::Damaged),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        serde_json::from_slice(&text)
-            .map(Some)
-            .map_err(|_| FileError::Damaged)
+        let path = self.entry_path(name.number);
+        let read = tokio::task::spawn_blocking(move || read_entry(&path)).await;
+        read.unwrap_or_else(|_| Err(io::Error::other("the node stops").into()))
     }
 
     /// The octets of an upload.
     pub(crate) async fn open(&self, upload: &Upload) -> Result<fs::File, FileError> {
-        let is_digest = upload.sha256.len() == 64
-            && upload.sha256.bytes().all(|octet| octet.is_ascii_hexdigit());
-        match is_digest {
+        match is_digest(&upload.sha256) {
             true => Ok(fs::File::open(self.content_path(&upload.sha256)).await?),
             false => Err(FileError::Damaged),
         }
     }
 
-    fn entry_path(&self, name: &FileName) -> PathBuf {
-        let number = format!("{:032x}", name.number);
+    fn entry_path(&self, number: u128) -> PathBuf {
+        let number = format!("{number:032x}");
         let folder = self.config.folder.join("names").join(&number[..2]);
         folder.join(format!("{number}.json"))
     }
@@ -208,6 +213,23 @@ impl Files {
         }
         Ok(AtomicU64::new(total))
     }
+}
+
+fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|octet| octet.is_ascii_hexdigit())
+}
+
+/// What is known of an upload; `None` if there is no such file.
+fn read_entry(path: &Path) -> Result<Option<Upload>, FileError> {
+    let text = match std::fs::metadata(path) {
+        Ok(data) if data.len() <= ENTRY_OCTETS_MAX => std::fs::read(path)?,
+        Ok(_) => return Err(FileError::Damaged),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    serde_json::from_slice(&text)
+        .map(Some)
+        .map_err(|_| FileError::Damaged)
 }
 
 async fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
@@ -279,6 +301,14 @@ impl Incoming<'_> {
             by: purpose.by,
             at: purpose.at,
         };
+        locked(&self.files.busy).begin(&upload.sha256);
+        let files = self.files;
+        let kept = self.keep_as(&upload, purpose.since).await;
+        locked(&files.busy).end(&upload.sha256);
+        Ok((kept?, upload))
+    }
+
+    async fn keep_as(mut self, upload: &Upload, since: u64) -> Result<FileName, FileError> {
         let content = self.files.content_path(&upload.sha256);
         if fs::try_exists(&content).await? {
             // The octets are there; those that came are dropped with their count.
@@ -287,15 +317,25 @@ impl Incoming<'_> {
             move_to(path, &content).await?;
             self.path = None;
         }
-        let name = self.name.clone();
-        let entry = serde_json::to_vec(&upload).map_err(|_| FileError::Damaged)?;
+        let number = self.name.number;
+        // Papers of enterprises that apply are in no field of a template, and stay.
+        if !upload.template.is_empty() {
+            let unnamed = self.files.unnamed_path(number);
+            self.put(since.to_string().as_bytes(), &unnamed).await?;
+        }
+        let entry = serde_json::to_vec(upload).map_err(|_| FileError::Damaged)?;
+        self.put(&entry, &self.files.entry_path(number)).await?;
+        Ok(self.name.clone())
+    }
+
+    /// Writes a small file of this upload whole, for good.
+    async fn put(&self, octets: &[u8], to: &Path) -> Result<(), FileError> {
         let incoming = self.files.config.folder.join("incoming");
-        let path = incoming.join(format!("{:032x}.json", name.number));
+        let path = incoming.join(format!("{:032x}.json", self.name.number));
         let mut file = fs::File::create_new(&path).await?;
-        file.write_all(&entry).await?;
+        file.write_all(octets).await?;
         file.sync_all().await?;
-        move_to(&path, &self.files.entry_path(&name)).await?;
-        Ok((name, upload))
+        Ok(move_to(&path, to).await?)
     }
 
     async fn discard(&mut self) -> Result<(), FileError> {
@@ -341,6 +381,8 @@ pub(crate) enum FileError {
     Damaged,
     #[error("the node could not write or read its files: {0}")]
     Disk(io::Error),
+    #[error("what names files could not be read from the store: {0}")]
+    Store(StoreError),
 }
 
 impl From<io::Error> for FileError {
@@ -352,9 +394,19 @@ impl From<io::Error> for FileError {
     }
 }
 
+impl From<FileError> for io::Error {
+    fn from(error: FileError) -> Self {
+        match error {
+            FileError::Disk(error) => error,
+            error => Self::other(error.to_string()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Span;
 
     fn files(file_max: u64, total_max: u64) -> (tempfile::TempDir, Files) {
         let folder = tempfile::tempdir().unwrap();
@@ -362,6 +414,7 @@ mod tests {
             folder: folder.path().join("files"),
             file_max,
             total_max,
+            unnamed_time: Span::secs(86_400),
         };
         (folder, Files::new(config))
     }
@@ -376,6 +429,7 @@ mod tests {
             field: "paper".to_owned(),
             by: None,
             at: 7,
+            since: 3,
         }
     }
 
@@ -462,7 +516,7 @@ mod tests {
     async fn damaged_entries_are_told_and_open_nothing() {
         let (_folder, files) = files(100, 100);
         let upload = send(&files, 1, b"x").await.unwrap();
-        std::fs::write(files.entry_path(&name(1)), "{").unwrap();
+        std::fs::write(files.entry_path(name(1).number), "{").unwrap();
         assert!(matches!(
             files.find(&name(1)).await,
             Err(FileError::Damaged)

@@ -94,6 +94,7 @@ families! {
     Gauge "store_hot_records" [""] "Records in the cache of hot records.";
     Gauge "store_queued_changes" [""] "Changes that wait for the writer.";
     Counter "store_errors_total" [""] "Reads that failed because of the disk or a damaged record.";
+    Counter "files_cleared_total" [""] "Uploaded files that were cleared away because no value had named them in `files.unnamed_time`.";
     Gauge "homed_prefixes" [""] "Prefixes that this node answers for.";
     Counter "recurse_cache_hits_total" [""]
         "Requests answered from the cache of others' answers at once.";
@@ -328,6 +329,7 @@ pub struct Metrics {
     last_reload_ok: AtomicI64,
     last_reload_secs: AtomicU64,
     certificate_expiry_secs: AtomicI64,
+    files_cleared: AtomicU64,
     /// When signatures and certificates of records end.
     pub expiry: Expiry,
 }
@@ -363,6 +365,7 @@ impl Metrics {
             last_reload_ok: AtomicI64::new(1),
             last_reload_secs: AtomicU64::new(now_secs),
             certificate_expiry_secs: AtomicI64::new(0),
+            files_cleared: AtomicU64::new(0),
             expiry: Expiry::default(),
         }
     }
@@ -489,6 +492,11 @@ impl Metrics {
         self.last_reload_secs.store(now_secs, Relaxed);
     }
 
+    /// Counts files that were cleared away.
+    pub fn files_cleared(&self, uploads: u64) {
+        self.files_cleared.fetch_add(uploads, Relaxed);
+    }
+
     /// Remembers when the certificate expires.
     pub fn certificate_expires(&self, secs: i64) {
         self.certificate_expiry_secs.store(secs, Relaxed);
@@ -581,6 +589,7 @@ impl Metrics {
             "config_last_reload_timestamp_seconds" => {
                 s.plain(self.last_reload_secs.load(Relaxed));
             }
+            "files_cleared_total" => s.plain(self.files_cleared.load(Relaxed)),
             "tls_certificate_expiry_timestamp_seconds" => {
                 s.plain(self.certificate_expiry_secs.load(Relaxed));
             }

@@ -169,6 +169,12 @@ impl Node {
         let site = make_site(&config, &mirroring, &key, &addresses, &store, None)?;
         let prover = Prover::new(&config.trust);
         let record_signer = RecordSigner::load(&config.trust)?.map(Arc::new);
+        let files = Files::new(config.files.clone());
+        let compared = files.compare(store.last_change());
+        compared.map_err(|source| StartError::Files {
+            path: config.files.folder.clone(),
+            source: source.into(),
+        })?;
         let node = Self {
             store,
             metrics: Arc::new(Metrics::new(wall_clock_ms() / 1_000)),
@@ -181,7 +187,7 @@ impl Node {
             logins: Logins::default(),
             v2: V2::open(&config),
             errands: Errands::new(config.administration.challenge_time.0),
-            files: Files::new(config.files.clone()),
+            files,
             config: ArcSwap::from_pointee(config),
             site: ArcSwap::from_pointee(site),
             remaking: Mutex::new(()),
@@ -677,6 +683,14 @@ pub enum StartError {
         /// The file.
         path: PathBuf,
         /// What the system said.
+        source: std::io::Error,
+    },
+    /// The folder of files cannot be used.
+    #[error("the files in {} cannot be used: {source}", path.display())]
+    Files {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
         source: std::io::Error,
     },
     /// There is no root to begin resolution at.

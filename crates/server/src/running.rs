@@ -18,6 +18,7 @@ use tokio_rustls::rustls::ServerConfig;
 use crate::config::{Config, ListenConfig, load};
 use crate::control::{BindError, Desk, Listener};
 use crate::expiry;
+use crate::files::clear;
 use crate::listen::http::Http;
 use crate::listen::poll::{Pollers, Service};
 use crate::listen::udp::Udp;
@@ -301,6 +302,7 @@ impl Streams {
         let _inside = runtime.enter();
         runtime.spawn(mirror::run(node.clone(), stopper.stop()));
         runtime.spawn(expiry::watch(node.clone(), stopper.stop()));
+        runtime.spawn(clear::watch(node.clone(), stopper.stop()));
         let server = |router, tls, stop: Stop| Http {
             node: node.clone(),
             router,

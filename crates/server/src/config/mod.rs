@@ -151,6 +151,8 @@ pub struct FilesConfig {
     pub file_max: u64,
     /// Octets of all together.
     pub total_max: u64,
+    /// How long one is kept that no value has named.
+    pub unnamed_time: Span,
 }
 
 /// Memory and indexes of the store.
@@ -419,6 +421,7 @@ impl FilesConfig {
             folder: folder.join(files.folder),
             file_max: files.file_max.0,
             total_max: files.total_max.0,
+            unnamed_time: files.unnamed_time,
         }
     }
 }

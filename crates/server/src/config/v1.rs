@@ -204,12 +204,14 @@ settings! {
     }
     /// Files that registrations name.
     files: Files {
-        /// Folder of the files. They are not in backups of the store and not sent to mirrors.
+        /// Folder of the files. They are in backups, and not sent to mirrors.
         folder: PathBuf = "files".into();
         /// Largest file.
         file_max: Size = Size::mib(64), Size(1) => Size(1 << 40);
         /// Most octets of all files together.
         total_max: Size = Size::mib(10_240), Size(0) => Size(1 << 50);
+        /// How long a file is kept that no value has ever named. 0s means for ever.
+        unnamed_time: Span = Span::secs(86_400), Span(0) => Span::secs(31_536_000);
     }
     /// Memory of the store and its extra indexes.
     store: Store {

@@ -84,6 +84,7 @@ pub(super) async fn receive(
         field: field.name.clone(),
         by: sender.by.0.as_ref().map(ToString::to_string),
         at: node.now_secs(),
+        since: node.store.last_change(),
     };
     let known = field.kind.suffixes();
     take(node, asked, body, &known, purpose).await

@@ -40,6 +40,7 @@ pub(super) async fn upload(node: &Node, asked: &Asked, body: Body) -> Result<Res
         field: PURPOSE.to_owned(),
         by: sender.by.0.as_ref().map(ToString::to_string),
         at: node.now_secs(),
+        since: node.store.last_change(),
     };
     let (name, _) = take(node, asked, body, &SUFFIXES, purpose).await?;
     // Clients keep the number in 63 bits.
