@@ -1,4 +1,4 @@
-//! `guantong backup`: a consistent copy of the store.
+//! `guantong backup`: a consistent copy of the store, and of the files that its records name.
 
 use std::path::{Path, PathBuf};
 
@@ -15,9 +15,10 @@ Examples:
   guantong backup monday --config /srv/node
 
 The node may run and take changes meanwhile; the backup is of the moment at which it began. It
-holds all records, the change log and the homed prefixes, but neither the configuration nor keys.";
+holds all records, the change log, the homed prefixes and the files that registrations name, but
+neither the configuration nor keys.";
 
-/// Make a consistent copy of the store, while the node runs or not.
+/// Make a consistent copy of the store and its files, while the node runs or not.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -43,6 +44,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Failed> {
         "{} records and {} changes, up to change {}, {} octets, in {time}: {}",
         backup.records, backup.changes, backup.last_change, backup.octets, backup.dir
     ))?;
+    if backup.files > 0 {
+        output.line(format_args!(
+            "{} files, {} octets",
+            backup.files, backup.file_octets
+        ))?;
+    }
     output.finish()
 }
 

@@ -72,6 +72,7 @@ pub(super) fn control_of(config: &Config) -> Result<Box<dyn Control>, OpenFault>
             memory_bytes: config.store.memory.0,
             ..Options::default()
         },
+        files: config.files.folder.clone(),
         trust: config.trust.clone(),
     };
     control::open(&place, wall_clock_ms)

@@ -1,9 +1,10 @@
-//! `guantong restore`: a store from a backup.
+//! `guantong restore`: a store and its files from a backup.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use guantong_store::{BackupError, restore};
+use guantong_server::files::copy::{self, CopyError, FilesManifest};
+use guantong_store::{BackupError, read_manifest, restore};
 
 use crate::failed::{Exit, Failed, Report};
 use crate::output::Output;
@@ -13,10 +14,12 @@ const EXAMPLES: &str = "\
 Examples:
   guantong restore /var/backups/guantong/monday /srv/node/store
 
-Every octet of the backup is verified. To take the restored store into use, stop the node, move
-its old store away, restore into the place of the old one, and start the node.";
+  guantong restore monday /srv/node/store --files /srv/files
 
-/// Make a store from a backup.
+Every octet of the backup is verified. To take the restored store into use, stop the node, move
+its old store and its old files away, restore into their places, and start the node.";
+
+/// Make a store, and the files that its records name, from a backup.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -27,9 +30,31 @@ pub(crate) struct Args {
     /// The store to make: a folder that is empty or does not exist yet
     #[arg(value_name = "DIR")]
     to: PathBuf,
+
+    /// Where the files go that records name: a folder that is empty or does not exist yet, which is
+    /// `files.folder` of the node. Without it: `files` beside the store
+    #[arg(long, value_name = "DIR", conflicts_with = "no_files")]
+    files: Option<PathBuf>,
+
+    /// Restore the records alone
+    #[arg(long)]
+    no_files: bool,
+}
+
+impl Args {
+    /// Where the files go, if they are to be restored.
+    fn shelf(&self) -> Option<PathBuf> {
+        let beside = || self.to.with_file_name("files");
+        (!self.no_files).then(|| self.files.clone().unwrap_or_else(beside))
+    }
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failed> {
+    // First, since a store that is there already would be taken into use without them.
+    let files = match args.shelf() {
+        Some(shelf) => Some(restored_files(&args.from, &shelf)?),
+        None => None,
+    };
     let mut meter = Meter::new("entries", 0);
     let restored = restore(&args.from, &args.to, &mut |progress| {
         meter.set(progress.done, progress.total, progress.done);
@@ -41,9 +66,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failed> {
             BackupError::NotEmpty { .. } => Exit::Usage,
             _ => Exit::Refused,
         };
-        Report::new(exit, "the backup could not be restored")
-            .causes_of(&error)
-            .fail()
+        if let Some((FilesManifest { uploads: 1.., .. }, shelf)) = &files {
+            // They were put there for records that did not come.
+            drop(std::fs::remove_dir_all(shelf));
+        }
+        failed(&error, exit)
     })?;
     let time = meter.finish(manifest.records + manifest.changes);
     let mut output = Output::new();
@@ -54,5 +81,29 @@ pub(crate) fn run(args: &Args) -> Result<(), Failed> {
         manifest.last_change,
         args.to.display()
     ))?;
+    if let Some((files, shelf)) = files.filter(|(files, _)| files.uploads > 0) {
+        output.line(format_args!(
+            "{} files, {} octets: {}",
+            files.uploads,
+            files.octets,
+            shelf.display()
+        ))?;
+    }
     output.finish()
+}
+
+fn restored_files(from: &Path, shelf: &Path) -> Result<(FilesManifest, PathBuf), Failed> {
+    // What is no backup at all is told by its records.
+    read_manifest(from).map_err(|error| failed(&error, Exit::Refused))?;
+    let files = copy::restore(from, shelf).map_err(|error| match error {
+        CopyError::NotEmpty { .. } => failed(&error, Exit::Usage),
+        error => failed(&error, Exit::Refused),
+    })?;
+    Ok((files, shelf.to_owned()))
+}
+
+fn failed(error: &(dyn std::error::Error + 'static), exit: Exit) -> Failed {
+    Report::new(exit, "the backup could not be restored")
+        .causes_of(error)
+        .fail()
 }

@@ -616,8 +616,14 @@ pub struct Backup {
     pub changes: u64,
     /// The number of the last change in it.
     pub last_change: u64,
-    /// Its size in octets.
+    /// Its size in octets, without files.
     pub octets: u64,
+    /// How many uploaded files it holds.
+    #[serde(default)]
+    pub files: u64,
+    /// Their octets.
+    #[serde(default)]
+    pub file_octets: u64,
 }
 
 /// What a check found.

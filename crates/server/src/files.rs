@@ -12,13 +12,14 @@
 //! unpacked, and nothing is guessed from them.
 
 pub(crate) mod clear;
+pub mod copy;
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use guantong_store::StoreError;
 use ring::digest::{Context, SHA256};
@@ -28,6 +29,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::OnceCell;
 
 use self::clear::Busy;
+use self::copy::Shelf;
 use crate::config::FilesConfig;
 use crate::errand::locked;
 
@@ -139,7 +141,7 @@ pub(crate) struct Files {
     used: OnceCell<AtomicU64>,
     busy: Mutex<Busy>,
     /// Held while uploads are cleared away, and while they are copied.
-    clearing: Mutex<()>,
+    clearing: Arc<Mutex<()>>,
 }
 
 impl Files {
@@ -149,7 +151,15 @@ impl Files {
             config,
             used: OnceCell::new(),
             busy: Mutex::default(),
-            clearing: Mutex::default(),
+            clearing: Arc::default(),
+        }
+    }
+
+    /// The files for whoever copies them.
+    pub(crate) fn shelf(&self) -> Shelf {
+        Shelf {
+            folder: self.config.folder.clone(),
+            clearing: self.clearing.clone(),
         }
     }
 

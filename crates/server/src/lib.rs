@@ -23,7 +23,7 @@ pub mod control;
 pub mod demo;
 pub mod errand;
 mod expiry;
-mod files;
+pub mod files;
 pub mod http;
 pub mod init;
 pub mod key;

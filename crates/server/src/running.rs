@@ -371,6 +371,7 @@ fn control(node: &Arc<Node>, config: &Config) -> Result<Listener, BindError> {
     };
     let desk = Desk::new(node.store.clone(), wall_clock_ms, on_homing);
     let desk = desk.with_signer(node.record_signer().cloned());
+    let desk = desk.with_files(node.files.shelf());
     let desk = desk.with_mirrors(mirror::OfNode(Arc::downgrade(node)));
     Listener::bind(Arc::new(desk), &config.control)
 }

@@ -4,12 +4,17 @@
 
 mod support;
 
+use std::ops::ControlFlow;
+
+use guantong_api::control::{Ask, Reply};
 use guantong_proto::data::{Admin, AdminPermissions};
 use guantong_proto::{Permissions, Value};
-use guantong_server::Running;
 use guantong_server::config::{References, Span};
+use guantong_server::files::copy;
+use guantong_server::{Running, control};
+use guantong_store::Options;
 use serde_json::{Value as Json, json};
-use support::http::{Answer, ask};
+use support::http::{Answer, ask, send};
 use support::tree::Tree;
 use support::{Place, put_values, value};
 
@@ -367,4 +372,68 @@ fn graph_asks_other_nodes_for_so_many_records_and_no_more() {
         "{nodes:?}"
     );
     drop(cells);
+}
+
+//----------- Files ----------------------------------------------------------
+
+/// A scan that is sent for a field of a template; its name.
+fn upload(enterprise: &Enterprise, template: &str, octets: &[u8]) -> String {
+    let user = format!("{}/admin", enterprise.prefix);
+    let address = enterprise.node().addresses().http[0];
+    let head = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.pdf\"\r\n\r\n";
+    let body = [head.as_bytes(), octets, b"\r\n--b--\r\n"].concat();
+    let path = format!("/api/v2/files?template={template}&field=scan");
+    let kind = "multipart/form-data; boundary=b";
+    let answer = send(address, "POST", &path, Some((&user, SECRET)), kind, &body);
+    assert_eq!(answer.status, 201, "{answer:?}");
+    answer.json()["name"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn file_that_a_backed_up_record_names_is_given_by_the_restored_node() {
+    let tree = Tree::grow();
+    let mut parts = Enterprise::join(&tree, PART);
+    let definition = json!({"title": "doc", "fields": [
+        {"name": "scan", "readers": "everybody", "kind": {"type": "file"}}]});
+    let new = json!({"prefix": PART, "code": "doc", "definition": definition});
+    parts.done("/api/v2/templates", &new);
+    let template = "88.118.7/META_doc";
+    parts.done(
+        &format!("/api/v2/templates/{template}"),
+        &json!({"action": "publish"}),
+    );
+    let scan = upload(&parts, template, b"%PDF the octets");
+    let new = json!({"template": template, "handle": "88.118.7/D", "fields": {"scan": scan}});
+    parts.done("/api/v2/registrations", &new);
+    let folder = parts.place.dir.path().to_owned();
+    let config = parts.place.config.clone();
+    let place = control::Place {
+        control: config.control.clone(),
+        store: config.data.clone(),
+        options: Options::default(),
+        files: config.files.folder.clone(),
+        trust: config.trust.clone(),
+    };
+    let dir = folder.join("backup").to_str().unwrap().to_owned();
+    let mut control = control::open(&place, || 1).unwrap();
+    let reply = control
+        .ask(Ask::Backup { dir: dir.clone() }, &mut |_| Ok(()))
+        .unwrap();
+    let Reply::BackedUp(backup) = reply else {
+        unreachable!("{reply:?}")
+    };
+    assert_eq!((backup.files, backup.file_octets), (1, 15));
+    drop(control);
+    parts.stop();
+    let again = &mut parts.place.config;
+    again.data = folder.join("store2");
+    again.files.folder = folder.join("files2");
+    let from = std::path::Path::new(&dir);
+    copy::restore(from, &again.files.folder).unwrap();
+    guantong_store::restore(from, &again.data, &mut |_| ControlFlow::Continue(())).unwrap();
+    parts.node = Some(parts.place.start());
+    let path = format!("/api/v2/files/{scan}?handle=88.118.7/D&field=scan");
+    let given = parts.ask("GET", &path, &Json::Null);
+    assert_eq!(given.status, 200, "{given:?}");
+    assert_eq!(given.body, b"%PDF the octets");
 }

@@ -30,6 +30,7 @@ use super::words::{
     parse_handle, parse_items, parse_scope, parse_token, report, stored,
 };
 
+use crate::files::copy::{self, Shelf};
 use crate::mirror::Promote;
 use crate::trust::RecordSigner;
 
@@ -57,6 +58,8 @@ pub struct Desk {
     on_homing: Arc<dyn Fn() + Send + Sync>,
     mirrors: Option<Arc<dyn Mirrors>>,
     signer: Option<Arc<RecordSigner>>,
+    /// Files that registrations name.
+    files: Option<Shelf>,
     /// From where the questions come.
     from: Source,
 }
@@ -84,6 +87,7 @@ impl Desk {
             on_homing: Arc::new(on_homing),
             mirrors: None,
             signer: None,
+            files: None,
             from: Source::Here,
         }
     }
@@ -106,6 +110,13 @@ impl Desk {
     #[must_use]
     pub fn with_signer(self, signer: Option<Arc<RecordSigner>>) -> Self {
         Self { signer, ..self }
+    }
+
+    /// The same desk, which backs up these files, too.
+    #[must_use]
+    pub fn with_files(self, files: Shelf) -> Self {
+        let files = Some(files);
+        Self { files, ..self }
     }
 
     /// The values of a record, in wire form, as they are to be stored.
@@ -476,12 +487,16 @@ impl Desk {
         }
         let manifest = self.store.backup(to, &mut |progress| report(progress, say));
         let manifest = manifest.map_err(|e| refusal::of_backup(&e))?;
+        let files = copy::back_up(self.files.as_ref(), to);
+        let files = files.map_err(|error| refusal::of_copy(&error))?;
         Ok(Reply::BackedUp(Backup {
             dir: dir.to_owned(),
             records: manifest.records,
             changes: manifest.changes,
             last_change: manifest.last_change,
             octets: manifest.data_octets,
+            files: files.uploads,
+            file_octets: files.octets,
         }))
     }
 

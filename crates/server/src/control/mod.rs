@@ -42,6 +42,7 @@ use guantong_api::control::{Ask, Imported, Mode, OnConflict, Refusal, Reply};
 use guantong_store::{OpenError, Options, Store, StoreError};
 
 use crate::config::TrustConfig;
+use crate::files::copy::Shelf;
 use crate::key::KeyError;
 use crate::mirror;
 use crate::trust::RecordSigner;
@@ -85,6 +86,8 @@ pub struct Place {
     pub store: PathBuf,
     /// Settings of the store.
     pub options: Options,
+    /// Files that registrations name.
+    pub files: PathBuf,
     /// How records are signed.
     pub trust: TrustConfig,
 }
@@ -102,6 +105,7 @@ pub fn open(place: &Place, now_ms: fn() -> u64) -> Result<Box<dyn Control>, Open
             Ok(()) => {
                 let signer = RecordSigner::load(&place.trust)?.map(Arc::new);
                 let desk = Desk::new(store, now_ms, || {}).with_signer(signer);
+                let desk = desk.with_files(Shelf::at(place.files.clone()));
                 Ok(Box::new(Local::new(desk)))
             }
             Err(error) => Err(OpenFault::Unreadable(error)),

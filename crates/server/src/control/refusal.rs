@@ -6,6 +6,8 @@ use std::fmt;
 use guantong_api::control::{Reason, Refusal};
 use guantong_store::{BackupError, StoreError, WriteError};
 
+use crate::files::copy::CopyError;
+
 /// The request makes no sense.
 pub(super) fn invalid(message: impl fmt::Display) -> Refusal {
     refusal(Reason::Invalid, message)
@@ -51,6 +53,11 @@ pub(super) fn of_backup(error: &BackupError) -> Refusal {
         _ => Reason::Store,
     };
     refusal(reason, error)
+}
+
+/// Files could not be copied into a backup.
+pub(super) fn of_copy(error: &CopyError) -> Refusal {
+    refusal(Reason::Store, error)
 }
 
 /// A refusal.

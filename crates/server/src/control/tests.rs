@@ -475,6 +475,7 @@ fn store_that_a_node_holds_without_a_socket_is_explained() {
         control: dir.path().join("control.sock"),
         store: dir.path().join("store"),
         options: options(),
+        files: dir.path().join("files"),
         trust: crate::config::Config::ephemeral(dir.path()).trust,
     };
     let error = open(&place, || NOW_MS).err().unwrap();
