@@ -13,6 +13,7 @@ use guantong_store::{Scope, StoreError};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
+use crate::listen::tls;
 use crate::metrics::Expiring;
 use crate::node::Node;
 use crate::shutdown::Stop;
@@ -32,6 +33,13 @@ pub(crate) async fn watch(node: Arc<Node>, stop: Stop) {
     let walk = async {
         loop {
             certificates(&node).await;
+            let renewed = {
+                let node = node.clone();
+                spawn_blocking(move || tls::renew(&node)).await
+            };
+            if let Ok(Err(error)) = renewed {
+                tracing::warn!(%error, "the node's own certificate could not be renewed");
+            }
             if let Err(error) = records(&node).await {
                 tracing::warn!(%error, "when signatures end could not be read from the store");
             }

@@ -173,7 +173,8 @@ settings! {
     }
     /// HTTP and HTTPS.
     http: Http {
-        /// Certificate chain in PEM. Empty: one is made and signed by itself at the first start.
+        /// Certificate chain in PEM. Empty: one is made that signs itself, for `site.domain`,
+        /// `site.address`, the addresses of `listen.http` and this machine, and made again in time.
         certificate: Option<PathBuf> = None;
         /// Private key of the certificate in PEM.
         certificate_key: Option<PathBuf> = None;

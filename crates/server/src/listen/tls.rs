@@ -2,12 +2,17 @@
 //!
 //! Without a certificate in the configuration the node makes one for itself at the first start and
 //! keeps it. Its subject is `anonymous` and its key is that of the site record, as clients of the
-//! Handle protocol expect: they compare the keys, not the name with a list.
+//! Handle protocol expect: they compare the keys, not the name with a list. Browsers and others do
+//! look for the name (RFC 6125, 6.4): it names whatever the node is told to be reached at. It is
+//! made again, with the same key, when these names change and before it ends.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::ring::digest::{SHA256, digest};
 use tokio_rustls::rustls::client::danger::HandshakeSignatureValid;
 use tokio_rustls::rustls::crypto::{
     CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature,
@@ -21,12 +26,14 @@ use tokio_rustls::rustls::{
     DigitallySignedStruct, DistinguishedName, Error as TlsFault, ServerConfig, ServerConnection,
     SignatureScheme,
 };
+use x509_parser::extensions::GeneralName;
 use x509_parser::oid_registry::{
     OID_USERID, OID_X509_COMMON_NAME, OID_X509_ORGANIZATION_NAME, Oid,
 };
 
 use crate::config::Config;
 use crate::key::{ServerKey, write_private};
+use crate::node::Node;
 
 /// File of the certificate that the node makes for itself.
 const OWN_CERTIFICATE: &str = "certificate.pem";
@@ -34,8 +41,13 @@ const OWN_CERTIFICATE: &str = "certificate.pem";
 const OWN_KEY: &str = "certificate_key.pem";
 /// Subject of the certificate that the node makes for itself.
 const SUBJECT: &str = "anonymous";
-/// How long it is valid. Nobody checks it, so that renewing it would only be a chore.
-const VALIDITY_DAYS: u64 = 3_650;
+/// How long it is valid: as long as systems take of a certificate that somebody has chosen to
+/// trust.
+const VALIDITY_DAYS: u64 = 825;
+/// How long before its end it is made again.
+const RENEWAL_DAYS: i64 = 30;
+/// Names and addresses by which a machine reaches itself.
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// A certificate ready for use.
 #[derive(Debug)]
@@ -44,27 +56,67 @@ pub struct Tls {
     pub config: Arc<ServerConfig>,
     /// When the certificate expires, in seconds since 1970, if it could be read.
     pub expires_secs: Option<i64>,
+    /// The names and addresses that it is for.
+    pub names: BTreeSet<String>,
 }
 
 /// Loads the certificate, or makes one if the configuration names none.
 pub fn load_or_make(config: &Config, now_secs: u64) -> Result<Tls, TlsError> {
     if config.http.certificate.is_none() {
-        // Our own certificate says nothing but the key. One that is missing, damaged or of an
-        // earlier key is made again.
-        if let Ok(tls) = load(config) {
+        // One that is missing, damaged, of an earlier key or of other names is made again, and one
+        // that is about to end.
+        let names = names(config);
+        let lasts_until = i64::try_from(now_secs).unwrap_or(i64::MAX) + RENEWAL_DAYS * 86_400;
+        if let Ok(tls) = load(config)
+            && tls.expires_secs.is_some_and(|end| end > lasts_until)
+            && tls.names == names
+        {
             return Ok(tls);
         }
         let (certificate, key) = own_files(config);
-        make(&certificate, &key, key != config.site.key, now_secs)?;
+        let has_key = PrivateKeyDer::from_pem_file(&key).is_ok();
+        let new_key = key != config.site.key && !has_key;
+        make(&certificate, &key, new_key, &names, now_secs)?;
     }
     load(config)
+}
+
+/// The names and addresses that clients reach the node by, as far as it is told.
+fn names(config: &Config) -> BTreeSet<String> {
+    let site = &config.site;
+    // A certificate has names in ASCII (RFC 5280, 7.2): others must be set in their coded form.
+    let is_name = |name: &&String| name.is_ascii() && !name.contains(char::is_whitespace);
+    let domain = site.domain.iter().filter(is_name);
+    let domain = domain.map(|name| name.to_ascii_lowercase());
+    let listened = config.listen.http.iter().map(std::net::SocketAddr::ip);
+    let addresses = listened.chain([site.address]);
+    let addresses = addresses.filter(|address| !address.is_unspecified());
+    let addresses = addresses.map(|address| address.to_string());
+    let own = LOOPBACK.map(str::to_owned);
+    own.into_iter().chain(domain).chain(addresses).collect()
+}
+
+/// Makes the node's own certificate again if it is about to end. The node need not be stopped.
+pub(crate) fn renew(node: &Node) -> Result<(), TlsError> {
+    let (config, Some(tls)) = (node.config(), node.tls.get()) else {
+        return Ok(());
+    };
+    if config.http.certificate.is_some() {
+        return Ok(());
+    }
+    let certificate = load_or_make(&config, node.now_ms() / 1_000)?;
+    let expires = certificate.expires_secs.unwrap_or(0);
+    node.metrics.certificate_expires(expires);
+    tls.store(certificate.config);
+    Ok(())
 }
 
 /// TLS by which the holder of the node's key shows itself, whatever certificate HTTPS has.
 pub(crate) fn of_key(key: &ServerKey, now_secs: u64) -> Result<Arc<ServerConfig>, String> {
     let secret = PrivatePkcs8KeyDer::from(key.pkcs8().to_vec());
     let pair = rcgen::KeyPair::try_from(&secret).map_err(|error| error.to_string())?;
-    let certificate = self_signed(&pair, now_secs).map_err(|error| error.to_string())?;
+    let certificate = self_signed(&pair, Vec::new(), now_secs);
+    let certificate = certificate.map_err(|error| error.to_string())?;
     let config = ServerConfig::builder()
         .with_no_client_auth()
         .with_single_cert(vec![certificate.der().clone()], secret.into())
@@ -119,7 +171,7 @@ fn load(config: &Config) -> Result<Tls, TlsError> {
             "it has no certificate in PEM".to_owned(),
         ));
     };
-    let expires_secs = expiry(first);
+    let (expires_secs, names) = read(first);
     let secret =
         PrivateKeyDer::from_pem_file(&key).map_err(|error| fail(&key, error.to_string()))?;
     let builder = match config.http.client_certificates {
@@ -133,11 +185,18 @@ fn load(config: &Config) -> Result<Tls, TlsError> {
     Ok(Tls {
         config: Arc::new(config),
         expires_secs,
+        names,
     })
 }
 
 /// Makes a certificate for the key in the file `key`; with `new_key` for a new one, put there.
-fn make(certificate: &Path, key: &Path, new_key: bool, now_secs: u64) -> Result<(), TlsError> {
+fn make(
+    certificate: &Path,
+    key: &Path,
+    new_key: bool,
+    names: &BTreeSet<String>,
+    now_secs: u64,
+) -> Result<(), TlsError> {
     let fail = |path: &Path, why: String| TlsError {
         path: path.to_owned(),
         why,
@@ -149,21 +208,37 @@ fn make(certificate: &Path, key: &Path, new_key: bool, now_secs: u64) -> Result<
             .map(|text| rcgen::KeyPair::from_pem(&text))?,
     };
     let pair = pair.map_err(|error| fail(key, error.to_string()))?;
-    let chain = self_signed(&pair, now_secs).map_err(|e| fail(certificate, e.to_string()))?;
+    let names = names.iter().cloned().collect();
+    let chain =
+        self_signed(&pair, names, now_secs).map_err(|e| fail(certificate, e.to_string()))?;
     if new_key {
         // Halves of an earlier attempt are of no use.
         let _ = std::fs::remove_file(key);
         let secret = pair.serialize_pem();
         write_private(key, secret.as_bytes()).map_err(|error| fail(key, error.to_string()))?;
     }
-    let _ = std::fs::remove_file(certificate);
-    write_private(certificate, chain.pem().as_bytes())
+    // One that is there stays until the new one is whole.
+    let partial = certificate.with_extension("partial");
+    let _ = std::fs::remove_file(&partial);
+    write_private(&partial, chain.pem().as_bytes())
+        .and_then(|()| std::fs::rename(&partial, certificate))
         .map_err(|error| fail(certificate, error.to_string()))
 }
 
 /// A certificate that its own key signs.
-fn self_signed(pair: &rcgen::KeyPair, now_secs: u64) -> Result<rcgen::Certificate, rcgen::Error> {
-    let mut params = rcgen::CertificateParams::new(Vec::new())?;
+fn self_signed(
+    pair: &rcgen::KeyPair,
+    names: Vec<String>,
+    now_secs: u64,
+) -> Result<rcgen::Certificate, rcgen::Error> {
+    let mut params = rcgen::CertificateParams::new(names)?;
+    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+    // Of one issuer no two certificates may have one number (RFC 5280, 4.1.2.2), and all these have
+    // one issuer.
+    let octets = [pair.public_key_raw(), &now_secs.to_be_bytes()].concat();
+    let mut number = digest(&SHA256, &octets).as_ref()[..16].to_vec();
+    number[0] = number[0] & 0x3f | 0x40;
+    params.serial_number = Some(rcgen::SerialNumber::from_slice(&number));
     params.distinguished_name = rcgen::DistinguishedName::new();
     params
         .distinguished_name
@@ -175,10 +250,27 @@ fn self_signed(pair: &rcgen::KeyPair, now_secs: u64) -> Result<rcgen::Certificat
     params.self_signed(pair)
 }
 
-/// When a certificate expires, in seconds since 1970.
-fn expiry(certificate: &CertificateDer<'_>) -> Option<i64> {
-    let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
-    Some(certificate.validity().not_after.timestamp())
+/// When a certificate expires, in seconds since 1970, and the names and addresses that it is for.
+fn read(certificate: &CertificateDer<'_>) -> (Option<i64>, BTreeSet<String>) {
+    let Ok((_, certificate)) = x509_parser::parse_x509_certificate(certificate) else {
+        return (None, BTreeSet::new());
+    };
+    let names = certificate.subject_alternative_name().ok().flatten();
+    let names = names.map_or(&[][..], |names| &names.value.general_names);
+    let text = |name: &GeneralName<'_>| match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        GeneralName::IPAddress(octets) => match octets.len() {
+            4 => <[u8; 4]>::try_from(*octets)
+                .ok()
+                .map(|v4| IpAddr::from(v4).to_string()),
+            _ => <[u8; 16]>::try_from(*octets)
+                .ok()
+                .map(|v6| IpAddr::from(v6).to_string()),
+        },
+        _ => None,
+    };
+    let names = names.iter().filter_map(text).collect();
+    (Some(certificate.validity().not_after.timestamp()), names)
 }
 
 fn date(secs: i64) -> String {
@@ -287,4 +379,135 @@ impl ClientCertVerifier for AnyCertificate {
 pub struct TlsError {
     path: PathBuf,
     why: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use tokio_rustls::rustls::pki_types::ServerName;
+    use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore};
+
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000;
+    const DAY: u64 = 86_400;
+
+    fn config(folder: &Path) -> Config {
+        let config = Config::ephemeral(folder);
+        crate::key::make(&config.site.key).unwrap();
+        config
+    }
+
+    /// The octets of the node's own certificate.
+    fn certificate(config: &Config) -> CertificateDer<'static> {
+        CertificateDer::from_pem_file(config.folder.join(OWN_CERTIFICATE)).unwrap()
+    }
+
+    /// Whether a client that trusts this certificate alone takes the node for `name`.
+    fn is_taken_for(tls: &Tls, trusted: CertificateDer<'static>, name: &str) -> bool {
+        let mut roots = RootCertStore::empty();
+        roots.add(trusted).unwrap();
+        let client = ClientConfig::builder().with_root_certificates(roots);
+        let client = Arc::new(client.with_no_client_auth());
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let mut client = ClientConnection::new(client, name).unwrap();
+        let mut server = ServerConnection::new(tls.config.clone()).unwrap();
+        while client.is_handshaking() || server.is_handshaking() {
+            let mut octets = Vec::new();
+            while client.wants_write() {
+                client.write_tls(&mut octets).unwrap();
+            }
+            let mut read = io::Cursor::new(octets);
+            while server.read_tls(&mut read).unwrap() > 0 {
+                if server.process_new_packets().is_err() {
+                    return false;
+                }
+            }
+            let mut octets = Vec::new();
+            while server.wants_write() {
+                server.write_tls(&mut octets).unwrap();
+            }
+            let mut read = io::Cursor::new(octets);
+            while client.read_tls(&mut read).unwrap() > 0 {
+                if client.process_new_packets().is_err() {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    #[test]
+    fn own_certificate_is_for_whatever_the_node_is_reached_at_and_has_the_key_of_the_site() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = config(folder.path());
+        config.site.domain = Some("Node.Example".to_owned());
+        config.site.address = [192, 0, 2, 7].into();
+        config.listen.http = vec![
+            "0.0.0.0:8000".parse().unwrap(),
+            "[2001:db8::1]:8000".parse().unwrap(),
+        ];
+        let now = std::time::SystemTime::now();
+        let now = now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        let tls = load_or_make(&config, now).unwrap();
+        let trusted = certificate(&config);
+        for name in [
+            "node.example",
+            "192.0.2.7",
+            "2001:db8::1",
+            "localhost",
+            "127.0.0.1",
+            "::1",
+        ] {
+            assert!(is_taken_for(&tls, trusted.clone(), name), "{name}");
+        }
+        for name in ["other.example", "0.0.0.0"] {
+            assert!(!is_taken_for(&tls, trusted.clone(), name), "{name}");
+        }
+        let (_, parsed) = x509_parser::parse_x509_certificate(&trusted).unwrap();
+        let key = ServerKey::load(&config.site.key).unwrap();
+        let pair = PrivatePkcs8KeyDer::from(key.pkcs8().to_vec());
+        let pair = rcgen::KeyPair::try_from(&pair).unwrap();
+        let spki = rcgen::PublicKeyData::subject_public_key_info(&pair);
+        assert_eq!(parsed.public_key().raw, spki);
+    }
+
+    #[test]
+    fn own_certificate_is_made_again_for_other_names_and_before_its_end_with_the_same_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = config(folder.path());
+        let first = load_or_make(&config, NOW).unwrap();
+        let made = certificate(&config);
+        let long_before = NOW + (VALIDITY_DAYS - 31) * DAY;
+        load_or_make(&config, long_before).unwrap();
+        assert_eq!(certificate(&config), made);
+        let shortly_before = NOW + (VALIDITY_DAYS - 29) * DAY;
+        let second = load_or_make(&config, shortly_before).unwrap();
+        assert!(second.expires_secs > first.expires_secs);
+        let renewed = certificate(&config);
+        config.site.domain = Some("node.example".to_owned());
+        let third = load_or_make(&config, shortly_before + 1).unwrap();
+        assert!(third.names.contains("node.example"));
+        let named = certificate(&config);
+        let parts = [&made, &renewed, &named].map(|each| {
+            let (_, each) = x509_parser::parse_x509_certificate(each).unwrap();
+            (each.public_key().raw.to_vec(), each.raw_serial().to_vec())
+        });
+        assert!(
+            parts
+                .windows(2)
+                .all(|pair| pair[0].0 == pair[1].0 && pair[0].1 != pair[1].1)
+        );
+    }
+
+    #[test]
+    fn name_that_no_certificate_can_have_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = config(folder.path());
+        config.site.domain = Some("节点.example".to_owned());
+        let tls = load_or_make(&config, NOW).unwrap();
+        let own: BTreeSet<String> = LOOPBACK.map(str::to_owned).into();
+        assert_eq!(tls.names, own);
+    }
 }
