@@ -7,6 +7,11 @@ use serde_json::Value as Json;
 
 /// An application that is to be filed, or what it says from now on.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(rename = "FiledEnterprise")
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Filed<F> {
     /// What the enterprise says.
@@ -15,6 +20,7 @@ pub struct Filed<F> {
 
 /// What is to be done with an application.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "action", rename_all = "camelCase", deny_unknown_fields)]
 pub enum EnterpriseAction {
     /// Let it have the prefix.
@@ -39,6 +45,11 @@ pub enum EnterpriseAction {
 
 /// An application.
 #[derive(Debug, Serialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(rename = "EnterpriseAnswer")
+)]
 #[serde(rename_all = "camelCase")]
 pub struct EnterpriseAnswer<F, S> {
     /// Its handle.
@@ -58,6 +69,11 @@ pub struct EnterpriseAnswer<F, S> {
 
 /// Applications for prefixes below one.
 #[derive(Debug, Serialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(rename = "EnterprisesAnswer")
+)]
 #[serde(rename_all = "camelCase")]
 pub struct EnterprisesAnswer<F, S> {
     /// The applications.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// A key that the node is to make.
 #[derive(Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MakeKey {
     /// Of which kind.
@@ -18,6 +19,7 @@ pub struct MakeKey {
 
 /// A kind of key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum KeyKind {
     /// RSA of 2048 bits, which every client takes.
@@ -35,6 +37,7 @@ pub enum KeyKind {
 
 /// What an identity is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum IdentityKind {
     /// A program (应用身份).
@@ -45,6 +48,7 @@ pub enum IdentityKind {
 
 /// An identity that is to be made.
 #[derive(Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewIdentity {
     /// The prefix under which it stands.
@@ -70,6 +74,7 @@ pub struct NewIdentity {
 
 /// What is to be done with an identity.
 #[derive(Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(
     tag = "action",
     rename_all = "camelCase",
@@ -111,6 +116,7 @@ pub enum IdentityAction {
 
 /// The answer that an identity was made or has another key.
 #[derive(Clone, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct KeyAnswer {
     /// Its handle.
@@ -122,6 +128,7 @@ pub struct KeyAnswer {
 
 /// An identity.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct IdentityAnswer {
     /// Its handle.
@@ -148,6 +155,7 @@ pub struct IdentityAnswer {
 
 /// How a user logs in.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct LoginState {
     /// Whether he needs a code besides the password.
@@ -160,6 +168,7 @@ pub struct LoginState {
 
 /// A group that is to be made, or one of another enterprise that is to be listed.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewGroup {
     /// The prefix under which it stands, or is listed.
@@ -180,6 +189,7 @@ pub struct NewGroup {
 
 /// What is to be done with a group.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "action", rename_all = "camelCase", deny_unknown_fields)]
 pub enum GroupAction {
     /// Take identities in.
@@ -196,6 +206,7 @@ pub enum GroupAction {
 
 /// A group.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct GroupAnswer {
     /// Its handle.
@@ -212,6 +223,7 @@ pub struct GroupAnswer {
 
 /// One page of the groups of a prefix.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct GroupsAnswer {
     /// Their handles.

@@ -54,6 +54,7 @@ pub struct WhoAnswer {
 
 /// A user with his password.
 #[derive(Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PasswordRequest {
     /// His handle.
@@ -67,6 +68,7 @@ pub struct PasswordRequest {
 
 /// A user who wants another password.
 #[derive(Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OwnPasswordRequest {
     /// His handle.
@@ -82,6 +84,7 @@ pub struct OwnPasswordRequest {
 
 /// The first administrator of a new node.
 #[derive(Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SetUpRequest {
     /// What is in the file `setup_code` of the node's folder.
@@ -94,6 +97,7 @@ pub struct SetUpRequest {
 
 /// Whether the first administrator is yet to be made.
 #[derive(Clone, Copy, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SetUpAnswer {
     /// The code is there and was not used.
     pub open: bool,
@@ -101,6 +105,7 @@ pub struct SetUpAnswer {
 
 /// A user who wants a second factor, another one, or none.
 #[derive(Clone, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SecondFactorRequest {
     /// What is to be done.
@@ -122,6 +127,7 @@ pub struct SecondFactorRequest {
 
 /// What is to be done with a second factor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum SecondFactorAction {
     /// Draw a secret. Nothing is changed yet.
@@ -134,6 +140,7 @@ pub enum SecondFactorAction {
 
 /// The secret of a second factor, for the device that will make the codes.
 #[derive(Clone, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SecondFactorAnswer {
     /// In base32.

@@ -59,6 +59,7 @@ fn none<D>() -> Option<D> {
 
 /// A file that was taken.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FileAnswer {
     /// What values call it.
     pub name: String,
@@ -302,6 +303,11 @@ pub struct RowAnswer {
 /// What is changed of the grants of a template or of a registration. Who is added and taken out has
 /// the form of `core::grant`, and is a parameter here.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(rename = "ChangedGrants")
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChangedGrants<E: Default> {
     /// Which rule holds for a registration.
@@ -314,7 +320,7 @@ pub struct ChangedGrants<E: Default> {
     #[serde(default)]
     pub writers: E,
     /// The class rules of fields of the template.
-    #[serde(default = "Vec::new")]
+    #[serde(default = "Vec::<ChangedField<E>>::new")]
     pub fields: Vec<ChangedField<E>>,
     /// Fields of the template that everybody reads from now on.
     #[serde(default)]
@@ -326,6 +332,11 @@ pub struct ChangedGrants<E: Default> {
 
 /// What is changed of the class rule of a field.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(rename = "ChangedField")
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChangedField<E: Default> {
     /// Its name.
@@ -340,6 +351,7 @@ pub struct ChangedField<E: Default> {
 
 /// Which rule holds for a registration.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum RuleOf {
     /// That of its template.
@@ -350,6 +362,11 @@ pub enum RuleOf {
 
 /// The grants of a template or of a registration. `S` is whom a grant names.
 #[derive(Debug, Serialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(rename = "GrantsAnswer")
+)]
 #[serde(rename_all = "camelCase")]
 pub struct GrantsAnswer<S> {
     /// The handle.
@@ -377,6 +394,11 @@ pub struct GrantsAnswer<S> {
 
 /// Who reads and writes a field.
 #[derive(Debug, Serialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(rename = "FieldGrants")
+)]
 #[serde(rename_all = "camelCase")]
 pub struct FieldGrants<S> {
     /// Its name.
@@ -393,6 +415,11 @@ pub struct FieldGrants<S> {
 
 /// What somebody may who is not an administrator.
 #[derive(Debug, Serialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(rename = "GrantsPreview")
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Preview<S> {
     /// Who.
@@ -405,6 +432,7 @@ pub struct Preview<S> {
 
 /// What was granted to somebody, and taken from him, in order.
 #[derive(Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct NoticesAnswer {
     /// Each of it.
@@ -417,6 +445,7 @@ pub struct NoticesAnswer {
 
 /// Something that was granted to somebody, or taken from him.
 #[derive(Clone, Debug, Serialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct NoticeAnswer {
     /// The number of the change.
@@ -438,6 +467,7 @@ pub struct NoticeAnswer {
 
 /// Whether something was granted or taken.
 #[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum NoticeAction {
     /// It was granted.
@@ -448,6 +478,7 @@ pub enum NoticeAction {
 
 /// What kind of thing was granted.
 #[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum NoticeObject {
     /// A template.
@@ -460,6 +491,7 @@ pub enum NoticeObject {
 
 /// What may be done with it.
 #[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum NoticeAccess {
     /// It is read.

@@ -34,6 +34,11 @@ pub mod limit {
 
 /// What an enterprise says of itself, and wants.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(rename = "EnterpriseForm")
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Form {
     /// The name of the enterprise.
@@ -57,6 +62,11 @@ pub struct Form {
 
 /// A document of an enterprise.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(rename = "EnterpriseDocument")
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Document {
     /// Which it is.
@@ -67,6 +77,7 @@ pub struct Document {
 
 /// Which document it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum DocumentKind {
     /// The unified social credit code (统一社会信用代码).
@@ -78,6 +89,11 @@ pub enum DocumentKind {
 
 /// Somebody to ask.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(rename = "EnterpriseContact")
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Contact {
     /// The name.

@@ -57,6 +57,11 @@ struct Head {
 
 /// Where an application is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(rename = "EnterpriseState")
+)]
 #[serde(rename_all = "camelCase")]
 pub enum State {
     /// It waits for a review.

@@ -20,6 +20,11 @@ pub struct Revision {
 
 /// Who is added to a list and who is taken out of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(rename = "GrantsEdit")
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Edit {
     /// Who is added, unless he is in it.

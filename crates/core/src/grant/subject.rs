@@ -18,6 +18,11 @@ const EVERYBODY: &str = "everybody";
 
 /// Whom a grant names. Written `everybody`, `300:88.118.5/App_1` or `200:88.118.5/Group_1`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(rename = "GrantsSubject", with = "String")
+)]
 pub enum Subject {
     /// Whoever asks, without a proof of who he is.
     Everybody,

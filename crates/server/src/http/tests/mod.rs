@@ -28,6 +28,7 @@ use guantong_proto::{Handle, Value, Values};
 use guantong_store::{Batch, Change, Expect, Origin, Trail};
 use tower::ServiceExt;
 
+use super::v2::openapi_tests::{Described, Exchange};
 use crate::config;
 use crate::init::{InitOptions, init};
 use crate::listen::Peer;
@@ -153,14 +154,36 @@ pub(super) async fn ask(request: Request<Body>, peer: Peer) -> Answer {
     ask_at(node(), request, peer).await
 }
 
-/// The same at a node of one test's own.
-pub(super) async fn ask_at(node: Arc<Node>, mut request: Request<Body>, peer: Peer) -> Answer {
-    request.extensions_mut().insert(peer);
+/// The same at a node of one test's own. Whatever is asked below `/api/v2`, the answer must be of
+/// the form that its description says.
+pub(super) async fn ask_at(node: Arc<Node>, request: Request<Body>, peer: Peer) -> Answer {
+    let (mut head, body) = request.into_parts();
+    head.extensions.insert(peer);
+    let (method, path) = (head.method.clone(), head.uri.path().to_owned());
+    let kind = head.headers.get("content-type");
+    let is_json = kind.is_some_and(|kind| kind.as_bytes().ends_with(b"json"));
+    let (body, sent) = match is_json {
+        true => {
+            let sent = to_bytes(body, 100_000_000).await.unwrap();
+            (Body::from(sent.clone()), Some(sent))
+        }
+        false => (body, None),
+    };
+    let request = Request::from_parts(head, body);
     let response = super::router(node).oneshot(request).await.unwrap();
     let (head, body) = response.into_parts();
-    Answer {
+    let answer = Answer {
         status: head.status,
         headers: head.headers,
         body: to_bytes(body, 10_000_000).await.unwrap().to_vec(),
-    }
+    };
+    Described::get().check_exchange(&Exchange {
+        method: &method,
+        path: &path,
+        sent: sent.as_deref(),
+        status: answer.status,
+        kind: answer.header("content-type"),
+        got: &answer.body,
+    });
+    answer
 }

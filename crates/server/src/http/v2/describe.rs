@@ -1,5 +1,7 @@
 //! The description of the interface: OpenAPI 3.1 for programs, a list for people.
 
+use std::borrow::Cow;
+
 use axum::http::StatusCode;
 use axum::http::header::{ETAG, HeaderValue, IF_NONE_MATCH};
 use axum::response::{IntoResponse, Response};
@@ -84,18 +86,21 @@ fn taken(body: Body) -> &'static str {
     match body {
         Body::None => "",
         Body::Json(name) | Body::Batch(name) => name,
-        Body::Any => "an object",
+        Body::File => "a file",
         Body::Rows => "rows",
     }
 }
 
 /// What an answer says, in a word.
-fn given(content: Content) -> &'static str {
-    match content {
+fn given(content: Content) -> Cow<'static, str> {
+    let text = match content {
         Content::None => "",
         Content::Json(name) | Content::Any(name) => name,
+        Content::Either(one, other) => return format!("{one} or {other}").into(),
+        Content::Octets => "a file",
         Content::Rows => "rows",
         Content::Events => "events",
         Content::Page => "a page",
-    }
+    };
+    text.into()
 }

@@ -26,7 +26,7 @@ use crate::node::Node;
 
 const AREA: &str = "groups";
 /// Most members that one request names, and that a group has.
-const MEMBERS_MAX: usize = 1_000;
+pub(super) const MEMBERS_MAX: usize = 1_000;
 /// The group that lists those of other enterprises. Nobody is in it: its list has another index
 /// than that of members.
 const IMPORTED: &str = "imported";

@@ -37,7 +37,7 @@ pub(super) const NAME_INDEX: i32 = 1;
 /// Type of that value.
 pub(super) const NAME_TYPE: &str = "DESC";
 /// Longest name, in octets.
-const NAME_LEN_MAX: usize = 256;
+pub(super) const NAME_LEN_MAX: usize = 256;
 /// Type of a key that proves nothing for now. No software takes it for one.
 const DISABLED_TYPE: &str = "GT_DISABLED_KEY";
 /// Permissions of what administrators read.

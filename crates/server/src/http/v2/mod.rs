@@ -39,7 +39,7 @@ mod jobs;
 pub(in crate::http) mod login;
 pub(in crate::http) mod notice;
 #[cfg(test)]
-mod openapi_tests;
+pub(in crate::http) mod openapi_tests;
 pub(in crate::http) mod page;
 pub(in crate::http) mod problem;
 pub(in crate::http) mod registration;

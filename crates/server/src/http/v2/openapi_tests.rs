@@ -1,15 +1,21 @@
 //! The description of the interface is made here, and compared with the file that is served. With
 //! `UPDATE_FILES=1` the file is written anew.
 
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex};
+
 use axum::http::{Method, StatusCode};
-use guantong_api::{login, v2};
+use guantong_api::{enterprise, identity, login, v2};
+use guantong_core::enterprise::{Form, State};
+use guantong_core::grant::{Edit, Subject};
+use guantong_core::identity::Role;
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, SchemaGenerator as Generator};
 use serde_json::{Map, Value as Json, json};
 
 use super::super::tests::change::send;
 use super::describe::OPENAPI;
-use super::routes::{Body, Content, ROUTES, Route};
+use super::routes::{self, Body, Content, ROUTES, Route};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/v2/openapi.json");
 const SCHEMAS: &str = "#/components/schemas/";
@@ -81,8 +87,11 @@ fn operation(route: &Route) -> Json {
         "5XX": problem("The node cannot do it now"),
     });
     if route.params.contains(&"dryRun") && status == 201 {
-        answers["200"] = json!({"description": "It would be done",
-            "content": {"application/json": {"schema": reference("DoneAnswer")}}});
+        answers["200"] = json!({"description": "It would be done, or was done by a change",
+            "content": answer_content(content)});
+    }
+    if let Some(also) = route.also {
+        answers[also.to_string()] = good.clone();
     }
     if route.params.contains(&"ifNoneMatch") {
         answers["304"] = json!({"description": "It is as the caller knows it"});
@@ -120,11 +129,21 @@ fn text(kind: &str) -> Json {
     json!({kind: {"schema": {"type": "string"}}})
 }
 
+/// Octets as they are (OpenAPI 3.1, 4.8.14.2).
+fn octets() -> Json {
+    json!({"type": "string", "format": "binary"})
+}
+
 fn answer_content(content: Content) -> Option<Json> {
     Some(match content {
         Content::None => return None,
         Content::Json(name) => json!({"application/json": {"schema": reference(name)}}),
+        Content::Either(one, other) => {
+            let forms = json!({"anyOf": [reference(one), reference(other)]});
+            json!({"application/json": {"schema": forms}})
+        }
         Content::Any(kind) => json!({kind: {"schema": {"type": "object"}}}),
+        Content::Octets => json!({"application/octet-stream": {"schema": octets()}}),
         Content::Rows => {
             json!({"application/jsonl": {"schema": {"type": "string"}},
                    "text/csv": {"schema": {"type": "string"}}})
@@ -140,7 +159,11 @@ fn body_content(body: Body) -> Option<Json> {
     Some(match body {
         Body::None => return None,
         Body::Json(name) => json!({"application/json": {"schema": reference(name)}}),
-        Body::Any => json!({"application/json": {"schema": {"type": "object"}}}),
+        Body::File => {
+            let parts = json!({"type": "object", "properties": {"file": octets()},
+                               "required": ["file"]});
+            json!({"multipart/form-data": {"schema": parts}})
+        }
         Body::Batch(name) => {
             rows["application/json"] = json!({"schema": reference(name)});
             rows
@@ -191,6 +214,10 @@ fn parameters() -> Json {
         "template-required": required("template", name(), "The handle of a template"),
         "category": query("category", text(), "The code of a category; those below it count, too"),
         "field": query("field", text(), "A searchable field of the template"),
+        "fileField-required": required("field", name(), "A field of the template that holds files"),
+        "fileOf": query("handle", text(), "The registration that will name the file, if it is \
+              there already"),
+        "kind": query("kind", one_of(&["app", "user"]), "Programs or persons"),
         "value": query("value", text(), "The value of that field"),
         "refersTo": query("refersTo", text(), "The handle of what is referred to, in place of \
               `template`"),
@@ -209,8 +236,9 @@ fn parameters() -> Json {
               change behind which the events begin"),
         "dryRun": query("dryRun", text(), "`true`, or nothing: everything is decided, and \
               nothing done"),
-        "to": query("to", text(), "Whose grants: `index:handle` of an identity or a group"),
-        "of": query("handle", text(), "The registration that names the file"),
+        "to-required": required("to", name(), "Whose grants: `index:handle` of an identity or a \
+              group"),
+        "of-required": required("handle", name(), "The registration that names the file"),
         "for": query("for", text(), "For whom it is told what he may: `index:handle`"),
         "ifMatch": header("If-Match", "The `ETag` of the record that is changed: it must still \
               have it"),
@@ -227,18 +255,177 @@ fn schemas() -> Json {
     settings.definitions_path = "/components/schemas".into();
     settings.meta_schema = None;
     let generator = settings.clone().into_generator();
-    let takes = taken(generator);
+    let mut all = taken(generator);
     // What is given has every field that is not left out.
     let gives = given(settings.for_serialize().into_generator());
-    let mut all = takes;
-    all.extend(gives);
+    let is_other = |(name, form): &(&String, &Json)| all.get(*name).is_some_and(|it| it != *form);
+    let others = gives.iter().filter(is_other).map(|(name, _)| name.clone());
+    let mut others: Vec<String> = others.collect();
+    // What holds one of them is another, too.
+    loop {
+        let holds_other = |(name, form): &(&String, &Json)| {
+            let form = form.to_string();
+            let is_in = |other: &String| form.contains(&format!("\"{SCHEMAS}{other}\""));
+            all.contains_key(*name) && !others.contains(*name) && others.iter().any(is_in)
+        };
+        let Some((name, _)) = gives.iter().find(holds_other) else {
+            break;
+        };
+        others.push(name.clone());
+    }
+    let mut gives = Json::Object(gives);
+    others
+        .iter()
+        .for_each(|name| refer_to_given(&mut gives, name));
+    for (name, form) in gives.as_object().unwrap() {
+        let is_given = others.contains(name);
+        let name = if is_given {
+            name_of_given(name)
+        } else {
+            name.clone()
+        };
+        all.insert(name, form.clone());
+    }
     all.extend(definition_schemas());
     for name in ["NewTemplate", "ChangedTemplate", "TemplateAnswer"] {
         all[name]["properties"]["definition"] = reference("Definition");
     }
     all["TemplateAnswer"]["properties"]["state"] =
         json!({"enum": ["draft", "published", "withdrawn", "disabled"]});
+    bound(&mut all);
     Json::Object(all)
+}
+
+/// What a form is called as it is given, if it is taken in a laxer one.
+fn name_of_given(name: &str) -> String {
+    format!("{name}Given")
+}
+
+fn refer_to_given(at: &mut Json, name: &str) {
+    match at {
+        Json::Object(object) => {
+            let mut refers = object.get("$ref").and_then(Json::as_str);
+            refers = refers.filter(|target| target.strip_prefix(SCHEMAS) == Some(name));
+            if refers.is_some() {
+                let target = format!("{SCHEMAS}{}", name_of_given(name));
+                object.insert("$ref".to_owned(), target.into());
+            }
+            object
+                .values_mut()
+                .for_each(|part| refer_to_given(part, name));
+        }
+        Json::Array(list) => list.iter_mut().for_each(|part| refer_to_given(part, name)),
+        _ => {}
+    }
+}
+
+/// Writes the limits of what is taken beside the types, from the constants that hold.
+fn bound(all: &mut Map<String, Json>) {
+    use guantong_core::enterprise::limit;
+    use guantong_core::grant::SUBJECTS_MAX;
+    use guantong_core::identity::{CODE_CHARS_MAX, PASSWORD_CHARS_MIN, PASSWORD_OCTETS_MAX};
+    let text = |least: usize, most: usize| json!({"minLength": least, "maxLength": most});
+    let list = |most: usize| json!({"maxItems": most});
+    let chosen = || text(PASSWORD_CHARS_MIN, PASSWORD_OCTETS_MAX);
+    let code = || text(1, CODE_CHARS_MAX);
+    let form = "EnterpriseForm";
+    for (name, property, bounds) in [
+        ("Bulk", "registrations", list(v2::ROWS_MAX)),
+        ("NewIdentity", "code", code()),
+        (
+            "NewIdentity",
+            "name",
+            text(1, super::identity::NAME_LEN_MAX),
+        ),
+        ("NewIdentity", "password", chosen()),
+        ("NewGroup", "code", code()),
+        ("NewGroup", "name", text(1, super::identity::NAME_LEN_MAX)),
+        ("NewGroup", "members", list(super::group::MEMBERS_MAX)),
+        ("GrantsEdit", "add", list(SUBJECTS_MAX)),
+        ("OwnPasswordRequest", "newPassword", chosen()),
+        ("SetUpRequest", "password", chosen()),
+        (form, "name", text(1, limit::NAME_CHARS_MAX)),
+        (form, "prefix", text(1, limit::PREFIX_CHARS_MAX)),
+        (form, "userName", text(1, limit::USER_CHARS_MAX)),
+        (form, "publicKey", text(0, limit::KEY_OCTETS_MAX)),
+        (
+            "EnterpriseDocument",
+            "number",
+            text(1, limit::NUMBER_CHARS_MAX),
+        ),
+        (
+            "EnterpriseContact",
+            "name",
+            text(1, limit::CONTACT_CHARS_MAX),
+        ),
+        (
+            "EnterpriseContact",
+            "phone",
+            text(0, limit::PHONE_CHARS_MAX),
+        ),
+        (
+            "EnterpriseContact",
+            "email",
+            text(0, limit::CONTACT_CHARS_MAX),
+        ),
+    ] {
+        bind(&mut all[name]["properties"][property], bounds);
+    }
+    for (name, action, property, bounds) in [
+        ("IdentityAction", "setPassword", "password", chosen()),
+        (
+            "GroupAction",
+            "add",
+            "members",
+            list(super::group::MEMBERS_MAX),
+        ),
+        (
+            "GroupAction",
+            "remove",
+            "members",
+            list(super::group::MEMBERS_MAX),
+        ),
+        (
+            "EnterpriseAction",
+            "approve",
+            "prefix",
+            text(1, limit::PREFIX_CHARS_MAX),
+        ),
+        (
+            "EnterpriseAction",
+            "reject",
+            "reason",
+            text(1, limit::REASON_CHARS_MAX),
+        ),
+    ] {
+        let actions = all[name]["oneOf"].as_array_mut().unwrap();
+        let is_it = |form: &&mut Json| form["properties"]["action"]["const"] == action;
+        bind(
+            &mut actions.iter_mut().find(is_it).unwrap()["properties"][property],
+            bounds,
+        );
+    }
+    let roles = || json!(Role::ALL.map(Role::name));
+    for name in ["WhoAnswer", "IdentityAnswer"] {
+        bind(
+            &mut all[name]["properties"]["roles"]["items"],
+            json!({"enum": roles()}),
+        );
+    }
+    for action in ["addRole", "removeRole"] {
+        let actions = all["IdentityAction"]["oneOf"].as_array_mut().unwrap();
+        let is_it = |form: &&mut Json| form["properties"]["action"]["const"] == action;
+        let role = &mut actions.iter_mut().find(is_it).unwrap()["properties"]["role"];
+        bind(role, json!({"enum": roles()}));
+    }
+}
+
+/// Adds bounds to the schema of a property, which must be there.
+#[track_caller]
+fn bind(schema: &mut Json, bounds: Json) {
+    let schema = schema.as_object_mut().unwrap();
+    assert!(schema.contains_key("type"), "{schema:?}");
+    schema.extend(bounds.as_object().unwrap().clone());
 }
 
 fn add<T: JsonSchema>(generator: &mut Generator) {
@@ -253,11 +440,22 @@ fn taken(mut generator: SchemaGenerator) -> Map<String, Json> {
     add::<v2::NewRegistration>(g);
     add::<v2::ChangedRegistration>(g);
     add::<v2::Bulk>(g);
+    add::<v2::ChangedGrants<Edit>>(g);
     add::<v2::categories::NewCategory>(g);
     add::<v2::categories::ChangedCategory>(g);
     add::<v2::jobs::JobAction>(g);
+    add::<enterprise::Filed<Form>>(g);
+    add::<enterprise::EnterpriseAction>(g);
+    add::<identity::NewIdentity>(g);
+    add::<identity::IdentityAction>(g);
+    add::<identity::NewGroup>(g);
+    add::<identity::GroupAction>(g);
     add::<login::ChallengeRequest>(g);
     add::<login::SignatureRequest>(g);
+    add::<login::PasswordRequest>(g);
+    add::<login::OwnPasswordRequest>(g);
+    add::<login::SecondFactorRequest>(g);
+    add::<login::SetUpRequest>(g);
     generator.take_definitions(true)
 }
 
@@ -268,6 +466,9 @@ fn given(mut generator: SchemaGenerator) -> Map<String, Json> {
     add::<v2::RegistrationAnswer<'_>>(g);
     add::<v2::DoneAnswer>(g);
     add::<v2::BulkAnswer>(g);
+    add::<v2::FileAnswer>(g);
+    add::<v2::GrantsAnswer<Subject>>(g);
+    add::<v2::NoticesAnswer>(g);
     add::<v2::Problem<'_>>(g);
     add::<v2::categories::CategoriesAnswer>(g);
     add::<v2::jobs::JobsAnswer>(g);
@@ -275,9 +476,17 @@ fn given(mut generator: SchemaGenerator) -> Map<String, Json> {
     add::<v2::graph::GraphAnswer>(g);
     add::<v2::changes::ChangeEvent>(g);
     add::<v2::statistics::StatisticsAnswer>(g);
+    add::<enterprise::EnterpriseAnswer<&Form, State>>(g);
+    add::<enterprise::EnterprisesAnswer<&Form, State>>(g);
+    add::<identity::IdentityAnswer>(g);
+    add::<identity::KeyAnswer>(g);
+    add::<identity::GroupAnswer>(g);
+    add::<identity::GroupsAnswer>(g);
     add::<login::ChallengeAnswer>(g);
     add::<login::TokenAnswer>(g);
     add::<login::WhoAnswer>(g);
+    add::<login::SecondFactorAnswer>(g);
+    add::<login::SetUpAnswer>(g);
     generator.take_definitions(true)
 }
 
@@ -375,6 +584,123 @@ fn description_is_whole() {
     }
 }
 
+/// What has no form of ours, and why.
+const FREE: &[(&str, &str)] = &[
+    (
+        "/paths/openapi.json/get",
+        "a document of OpenAPI, which has its own schema",
+    ),
+    (
+        "/paths/schemas/{handle}/get",
+        "JSON Schema, which has its own schema",
+    ),
+    (
+        "/components/schemas/NewTemplate/properties/schema",
+        "JSON Schema",
+    ),
+    (
+        "/components/schemas/ChangedTemplate/properties/schema",
+        "JSON Schema",
+    ),
+    (
+        "/components/schemas/NewRegistration/properties/fields",
+        "its template says it",
+    ),
+    (
+        "/components/schemas/ChangedRegistration/properties/fields",
+        "its template says it",
+    ),
+    (
+        "/components/schemas/Row/properties/fields",
+        "its template says it",
+    ),
+    (
+        "/components/schemas/RegistrationAnswer/properties/fields",
+        "its template says it",
+    ),
+    (
+        "/components/schemas/EnterpriseForm/properties/details",
+        "each reviewer wants other details",
+    ),
+    (
+        "/components/schemas/EnterpriseFormGiven/properties/details",
+        "as they were sent",
+    ),
+    (
+        "/components/schemas/EnterpriseAction/oneOf/2/properties/site",
+        "what `/api/site` gives",
+    ),
+];
+
+/// Who writes a client from the description must not have to guess.
+#[test]
+fn every_form_says_what_it_holds() {
+    let document = document();
+    let mut bare = Vec::new();
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        find_bare(schema, &format!("/components/schemas/{name}"), &mut bare);
+    }
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let place = format!("/paths{path}/{method}");
+            let answers = operation["responses"].as_object().unwrap().values();
+            for part in answers.chain([&operation["requestBody"]]) {
+                for content in part["content"]
+                    .as_object()
+                    .into_iter()
+                    .flat_map(Map::values)
+                {
+                    find_bare(&content["schema"], &place, &mut bare);
+                }
+            }
+        }
+    }
+    let free: Vec<_> = FREE.iter().map(|(place, _)| (*place).to_owned()).collect();
+    for place in &bare {
+        assert!(
+            free.contains(place),
+            "{place} says nothing of what it holds"
+        );
+    }
+    for place in &free {
+        assert!(
+            bare.contains(place),
+            "{place} says what it holds: it needs no exception"
+        );
+    }
+}
+
+/// Finds the schemas that let everything be, or every object.
+fn find_bare(schema: &Json, place: &str, bare: &mut Vec<String>) {
+    const SAY: [&str; 7] = ["type", "$ref", "const", "enum", "oneOf", "anyOf", "allOf"];
+    let is_object = schema["type"] == "object"
+        && schema["properties"].is_null()
+        && !schema["additionalProperties"].is_object();
+    if is_object || SAY.iter().all(|key| schema[*key].is_null()) {
+        bare.push(place.to_owned());
+    }
+    for key in ["items", "additionalProperties"] {
+        if schema[key].is_object() {
+            find_bare(&schema[key], &format!("{place}/{key}"), bare);
+        }
+    }
+    for key in ["properties", "oneOf", "anyOf", "allOf"] {
+        match &schema[key] {
+            Json::Object(parts) => {
+                for (name, part) in parts {
+                    find_bare(part, &format!("{place}/{key}/{name}"), bare);
+                }
+            }
+            Json::Array(parts) => {
+                for (at, part) in parts.iter().enumerate() {
+                    find_bare(part, &format!("{place}/{key}/{at}"), bare);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
 fn check_references(document: &Json, at: &Json) {
     match at {
         Json::Object(object) => {
@@ -413,15 +739,8 @@ fn definitions_that_the_code_writes_are_described() {
     let read: guantong_core::template::Definition =
         serde_json::from_value(definition.clone()).unwrap();
     let written = serde_json::to_value(read).unwrap();
-    let mut schema = reference("Definition");
-    schema["components"] = document()["components"].clone();
-    let schema = jsonschema::validator_for(&schema).unwrap();
     for form in [definition, written] {
-        let errors: Vec<_> = schema
-            .iter_errors(&form)
-            .map(|error| error.to_string())
-            .collect();
-        assert!(errors.is_empty(), "{errors:?}");
+        Described::get().check(&reference("Definition"), &form);
     }
 }
 
@@ -460,7 +779,7 @@ async fn everything_that_is_described_answers() {
                 "application/problem+json",
                 "{place}"
             );
-            fits(&document, "Problem", &answer.json());
+            Described::get().check(&reference("Problem"), &answer.json());
         }
     }
     let nowhere = send(Method::GET, "/api/v2/nowhere", &[], "").await;
@@ -471,18 +790,6 @@ async fn everything_that_is_described_answers() {
     let keyed = [("idempotency-key", "")];
     let keyed = send(Method::PUT, "/api/v2/registrations", &keyed, "").await;
     assert_eq!(keyed.status, StatusCode::METHOD_NOT_ALLOWED);
-}
-
-#[track_caller]
-fn fits(document: &Json, name: &str, form: &Json) {
-    let mut schema = reference(name);
-    schema["components"] = document["components"].clone();
-    let schema = jsonschema::validator_for(&schema).unwrap();
-    let errors: Vec<_> = schema
-        .iter_errors(form)
-        .map(|error| error.to_string())
-        .collect();
-    assert!(errors.is_empty(), "{form}: {errors:?}");
 }
 
 #[tokio::test]
@@ -502,4 +809,124 @@ async fn description_is_served_and_known_again() {
         "{}",
         page.text()
     );
+}
+
+//----------- Described ------------------------------------------------------
+
+/// The description that is served, for what tests send and get.
+pub(in crate::http) struct Described {
+    document: Json,
+    /// Each schema as it checks, by itself.
+    schemas: Mutex<HashMap<String, Arc<jsonschema::Validator>>>,
+}
+
+/// What a test has sent and got.
+pub(in crate::http) struct Exchange<'a> {
+    pub(in crate::http) method: &'a Method,
+    pub(in crate::http) path: &'a str,
+    /// The body of the request, if it is JSON.
+    pub(in crate::http) sent: Option<&'a [u8]>,
+    pub(in crate::http) status: StatusCode,
+    pub(in crate::http) kind: &'a str,
+    pub(in crate::http) got: &'a [u8],
+}
+
+impl Described {
+    pub(in crate::http) fn get() -> &'static Self {
+        static DESCRIBED: LazyLock<Described> = LazyLock::new(|| Described {
+            document: serde_json::from_str(OPENAPI).unwrap(),
+            schemas: Mutex::default(),
+        });
+        &DESCRIBED
+    }
+
+    fn schema(&self, schema: &Json) -> Arc<jsonschema::Validator> {
+        let mut schemas = self.schemas.lock().unwrap();
+        let made = schemas.entry(schema.to_string()).or_insert_with(|| {
+            let mut schema = schema.clone();
+            schema["components"] = self.document["components"].clone();
+            Arc::new(jsonschema::validator_for(&schema).unwrap())
+        });
+        made.clone()
+    }
+
+    #[track_caller]
+    fn check(&self, schema: &Json, form: &Json) {
+        let schema = self.schema(schema);
+        let errors = schema.iter_errors(form);
+        let errors: Vec<_> = errors.map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{form}: {errors:?}");
+    }
+
+    /// Every answer is of the form that is described, and so is every request that was understood.
+    #[track_caller]
+    pub(in crate::http) fn check_exchange(&self, exchange: &Exchange<'_>) {
+        let Some(path) = exchange.path.strip_prefix("/api/v2/") else {
+            return;
+        };
+        let method = match exchange.method {
+            &Method::HEAD => return,
+            other => other.as_str(),
+        };
+        let first = ROUTES.iter().find(|route| routes::fits(route.path, path));
+        let at = first.map(|route| format!("/{}", route.path));
+        let operation = at.map(|at| &self.document["paths"][at][method.to_ascii_lowercase()]);
+        let Some(operation) = operation.filter(|operation| !operation.is_null()) else {
+            return;
+        };
+        let status = exchange.status.as_str();
+        let answer = match (exchange.status.is_success(), &operation["responses"]) {
+            (true, answers) => &answers[status],
+            (false, answers) if answers[status].is_null() => {
+                &answers[format!("{}XX", &status[..1])]
+            }
+            (false, answers) => &answers[status],
+        };
+        let place = format!("{method} {}: {status}", exchange.path);
+        assert!(!answer.is_null(), "{place} is not described");
+        let json = |octets: &[u8]| serde_json::from_slice::<Json>(octets).unwrap();
+        let content = answer["content"].as_object();
+        if let Some(content) = content {
+            let kind = exchange.kind.split(';').next().unwrap_or_default();
+            let content = content.get(kind);
+            let content = content.unwrap_or_else(|| panic!("{place}: {kind} is not described"));
+            if kind.ends_with("json") {
+                self.check(&content["schema"], &json(exchange.got));
+            }
+        }
+        let taken = &operation["requestBody"]["content"]["application/json"]["schema"];
+        let sent = exchange
+            .sent
+            .filter(|_| exchange.status.is_success() && !taken.is_null());
+        // The rows of an import are read when it is under way.
+        if let Some(Ok(sent)) = sent.map(serde_json::from_slice) {
+            self.check(taken, &sent);
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "is not described")]
+fn answer_that_is_not_described_is_found() {
+    Described::get().check_exchange(&Exchange {
+        method: &Method::GET,
+        path: "/api/v2/groups/88.118.5/Group_a",
+        sent: None,
+        status: StatusCode::CREATED,
+        kind: "application/json",
+        got: b"{}",
+    });
+}
+
+#[test]
+#[should_panic(expected = "members")]
+fn answer_of_another_form_is_found() {
+    Described::get().check_exchange(&Exchange {
+        method: &Method::GET,
+        path: "/api/v2/groups/88.118.5/Group_a",
+        sent: None,
+        status: StatusCode::OK,
+        kind: "application/json",
+        got: br#"{"handle": "88.118.5/Group_a"}"#,
+    });
 }

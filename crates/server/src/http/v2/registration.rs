@@ -110,6 +110,11 @@ async fn own(
                 seen => Ok(seen?),
             }
         }
+        // The code of the protocol is no error to HTTP; here it is one.
+        outcome @ Resolved::ValuesNotFound => {
+            let failure = Failure::of_outcome(&outcome, handle.as_str());
+            Err(failure.with_status(403).into())
+        }
         outcome => Err(Failure::of_outcome(&outcome, handle.as_str()).into()),
     }
 }

@@ -18,6 +18,18 @@ pub(super) struct Route {
     pub(super) params: &'static [&'static str],
     pub(super) body: Body,
     pub(super) answer: (u16, Content),
+    /// Another status of the same answer.
+    pub(super) also: Option<u16>,
+}
+
+impl Route {
+    /// The same; what it says it has done may be that it has made something.
+    const fn also_makes(self) -> Self {
+        Self {
+            also: Some(201),
+            ..self
+        }
+    }
 }
 
 /// What a request has to say.
@@ -26,8 +38,8 @@ pub(super) enum Body {
     None,
     /// JSON of a form of that name.
     Json(&'static str),
-    /// A JSON object of a form that is described elsewhere.
-    Any,
+    /// A file, as a part of a form.
+    File,
     /// A batch: JSON of a form of that name, or rows alone.
     Batch(&'static str),
     /// Rows of any number.
@@ -40,8 +52,12 @@ pub(super) enum Content {
     None,
     /// JSON of a form of that name.
     Json(&'static str),
-    /// JSON of some kind.
+    /// JSON of the one form or the other.
+    Either(&'static str, &'static str),
+    /// JSON of a kind whose form is described by others.
     Any(&'static str),
+    /// The octets of a file.
+    Octets,
     /// JSON Lines or a table.
     Rows,
     /// Server-sent events.
@@ -50,12 +66,12 @@ pub(super) enum Content {
     Page,
 }
 
-use self::Body::{Any as Object, Batch, Json as Takes, None as Nothing, Rows};
-use self::Content::{Any, Events, Json as Gives, Page};
+use self::Body::{Batch, File, Json as Takes, None as Nothing, Rows};
+use self::Content::{Any, Either, Events, Json as Gives, Octets, Page};
 
 const CHANGE: &[&str] = &["dryRun", "ifMatch", "idempotencyKey"];
 const NEW: &[&str] = &["dryRun", "idempotencyKey"];
-const TEMPLATE_DONE: (u16, Content) = (200, Gives("DoneAnswer"));
+const DONE: (u16, Content) = (200, Gives("DoneAnswer"));
 const MADE: (u16, Content) = (201, Gives("DoneAnswer"));
 
 /// Shortens the table: a line of it is a line here.
@@ -74,6 +90,7 @@ const fn route(
         params,
         body,
         answer,
+        also: None,
     }
 }
 
@@ -91,9 +108,9 @@ pub(super) const ROUTES: &[Route] = &[
     route(("GET", "templates/{handle}"), ("templates", "A template"),
         &["ifNoneMatch"], Nothing, (200, Gives("TemplateAnswer"))),
     route(("PUT", "templates/{handle}"), ("templates", "Change a draft or a withdrawn template"),
-        CHANGE, Takes("ChangedTemplate"), TEMPLATE_DONE),
+        CHANGE, Takes("ChangedTemplate"), DONE),
     route(("POST", "templates/{handle}"), ("templates", "Publish, withdraw, disable or copy it"),
-        CHANGE, Takes("TemplateAction"), TEMPLATE_DONE),
+        CHANGE, Takes("TemplateAction"), DONE).also_makes(),
     route(("GET", "schemas/{handle}"), ("templates", "A template as JSON Schema"),
         &[], Nothing, (200, Any("application/schema+json"))),
 
@@ -102,9 +119,9 @@ pub(super) const ROUTES: &[Route] = &[
     route(("POST", "categories"), ("categories", "Add a category"),
         NEW, Takes("NewCategory"), MADE),
     route(("PATCH", "categories/{prefix}/{code}"), ("categories", "Change a category"),
-        CHANGE, Takes("ChangedCategory"), TEMPLATE_DONE),
+        CHANGE, Takes("ChangedCategory"), DONE),
     route(("DELETE", "categories/{prefix}/{code}"), ("categories", "Delete a category"),
-        CHANGE, Nothing, TEMPLATE_DONE),
+        CHANGE, Nothing, DONE),
 
     route(("GET", "registrations"), ("registrations", "What is registered by a template, has a \
         value, or refers to a record"),
@@ -120,11 +137,11 @@ pub(super) const ROUTES: &[Route] = &[
     route(("GET", "registrations/{handle}"), ("registrations", "A registration"),
         &[], Nothing, (200, Gives("RegistrationAnswer"))),
     route(("PUT", "registrations/{handle}"), ("registrations", "Write a registration over"),
-        CHANGE, Takes("ChangedRegistration"), TEMPLATE_DONE),
+        CHANGE, Takes("ChangedRegistration"), DONE),
     route(("PATCH", "registrations/{handle}"), ("registrations", "Change fields of it"),
-        CHANGE, Takes("ChangedRegistration"), TEMPLATE_DONE),
+        CHANGE, Takes("ChangedRegistration"), DONE),
     route(("DELETE", "registrations/{handle}"), ("registrations", "Delete a registration"),
-        CHANGE, Nothing, TEMPLATE_DONE),
+        CHANGE, Nothing, DONE),
 
     route(("GET", "jobs"), ("jobs", "Your jobs"), &[], Nothing, (200, Gives("JobsAnswer"))),
     route(("POST", "jobs/import"), ("jobs", "Register or change any number of things"),
@@ -146,50 +163,51 @@ pub(super) const ROUTES: &[Route] = &[
         &["prefix"], Nothing, (200, Gives("StatisticsAnswer"))),
 
     route(("GET", "grants"), ("grants", "What is granted to somebody"),
-        &["to", "since"], Nothing, (200, Any("application/json"))),
+        &["to!", "since"], Nothing, (200, Gives("NoticesAnswer"))),
     route(("GET", "grants/{handle}"), ("grants", "The grants of a template or a registration"),
-        &["for"], Nothing, (200, Any("application/json"))),
+        &["for"], Nothing, (200, Gives("GrantsAnswer"))),
     route(("PATCH", "grants/{handle}"), ("grants", "Change grants"),
-        CHANGE, Object, (200, Any("application/json"))),
+        CHANGE, Takes("ChangedGrants"), DONE),
     route(("POST", "grants/{handle}"), ("grants", "Change grants, for clients without PATCH"),
-        CHANGE, Object, (200, Any("application/json"))),
+        CHANGE, Takes("ChangedGrants"), DONE),
 
     route(("GET", "enterprises"), ("enterprises", "Applications of enterprises for a prefix"),
-        &["prefix", "after", "limit"], Nothing, (200, Any("application/json"))),
-    route(("POST", "enterprises"), ("enterprises", "Apply for a prefix"), NEW, Object, MADE),
+        &["prefix!", "after", "limit"], Nothing, (200, Gives("EnterprisesAnswer"))),
+    route(("POST", "enterprises"), ("enterprises", "Apply for a prefix"),
+        NEW, Takes("FiledEnterprise"), MADE),
     route(("GET", "enterprises/{handle}"), ("enterprises", "An application"),
-        &[], Nothing, (200, Any("application/json"))),
+        &[], Nothing, (200, Gives("EnterpriseAnswer"))),
     route(("PUT", "enterprises/{handle}"), ("enterprises", "Amend an application"),
-        CHANGE, Object, TEMPLATE_DONE),
+        CHANGE, Takes("FiledEnterprise"), DONE),
     route(("POST", "enterprises/{handle}"), ("enterprises", "Review, delegate or host it"),
-        CHANGE, Object, TEMPLATE_DONE),
+        CHANGE, Takes("EnterpriseAction"), DONE),
 
     route(("GET", "identities"), ("identities", "The identities of a prefix"),
-        &["prefix", "after", "limit"], Nothing, (200, Any("application/json"))),
+        &["prefix!", "kind", "after", "limit"], Nothing, (200, Gives("PageAnswer"))),
     route(("POST", "identities"), ("identities", "Make an identity"),
-        NEW, Object, (201, Any("application/json"))),
+        NEW, Takes("NewIdentity"), (201, Gives("KeyAnswer"))),
     route(("GET", "identities/{handle}"), ("identities", "An identity"),
-        &[], Nothing, (200, Any("application/json"))),
+        &[], Nothing, (200, Gives("IdentityAnswer"))),
     route(("POST", "identities/{handle}"), ("identities", "Change an identity"),
-        CHANGE, Object, (200, Any("application/json"))),
+        CHANGE, Takes("IdentityAction"), (200, Either("DoneAnswer", "KeyAnswer"))),
     route(("DELETE", "identities/{handle}"), ("identities", "Delete an identity"),
-        CHANGE, Nothing, (200, Any("application/json"))),
+        CHANGE, Nothing, DONE),
 
     route(("GET", "groups"), ("groups", "The groups of a prefix"),
-        &["prefix", "after", "limit"], Nothing, (200, Any("application/json"))),
-    route(("POST", "groups"), ("groups", "Make a group"),
-        NEW, Object, (201, Any("application/json"))),
+        &["prefix!", "after", "limit"], Nothing, (200, Gives("GroupsAnswer"))),
+    route(("POST", "groups"), ("groups", "Make a group, or list one of another enterprise"),
+        NEW, Takes("NewGroup"), MADE),
     route(("GET", "groups/{handle}"), ("groups", "A group"),
-        &[], Nothing, (200, Any("application/json"))),
+        &[], Nothing, (200, Gives("GroupAnswer"))),
     route(("POST", "groups/{handle}"), ("groups", "Change a group"),
-        CHANGE, Object, (200, Any("application/json"))),
+        CHANGE, Takes("GroupAction"), DONE),
     route(("DELETE", "groups/{handle}"), ("groups", "Delete a group"),
-        CHANGE, Nothing, (200, Any("application/json"))),
+        CHANGE, Nothing, DONE),
 
     route(("POST", "files"), ("files", "Keep a file for a field"),
-        &[], Object, (201, Any("application/json"))),
+        &["template!", "fileField!", "fileOf"], File, (201, Gives("FileAnswer"))),
     route(("GET", "files/{name}"), ("files", "A file that a registration names"),
-        &["of", "field"], Nothing, (200, Content::None)),
+        &["of!", "fileField!"], Nothing, (200, Octets)),
 
     route(("GET", "login"), ("login", "Who is logged in"),
         &[], Nothing, (200, Gives("WhoAnswer"))),
@@ -199,15 +217,15 @@ pub(super) const ROUTES: &[Route] = &[
     route(("POST", "login/answer"), ("login", "Log in by the signature of a nonce"),
         &[], Takes("SignatureRequest"), (200, Gives("TokenAnswer"))),
     route(("POST", "login/password"), ("login", "Log in by a password"),
-        &[], Object, (200, Any("application/json"))),
+        &[], Takes("PasswordRequest"), (200, Gives("TokenAnswer"))),
     route(("POST", "login/own-password"), ("login", "Change one's password"),
-        &[], Object, (204, Content::None)),
+        &[], Takes("OwnPasswordRequest"), (200, Gives("TokenAnswer"))),
     route(("POST", "login/second-factor"), ("login", "Change one's second factor"),
-        &[], Object, (200, Any("application/json"))),
+        &[], Takes("SecondFactorRequest"), (200, Either("SecondFactorAnswer", "TokenAnswer"))),
     route(("GET", "login/set-up"), ("login", "Whether the first administrator is still to be made"),
-        &[], Nothing, (200, Any("application/json"))),
+        &[], Nothing, (200, Gives("SetUpAnswer"))),
     route(("POST", "login/set-up"), ("login", "Make the first administrator"),
-        &[], Object, (200, Any("application/json"))),
+        &[], Takes("SetUpRequest"), (200, Gives("TokenAnswer"))),
 ];
 
 //----------- Finding --------------------------------------------------------
@@ -251,7 +269,8 @@ pub(super) fn find(method: &Method, path: &str) -> Found {
     }
 }
 
-fn fits(pattern: &str, path: &str) -> bool {
+/// Whether a path, still percent-encoded, is one of a pattern.
+pub(super) fn fits(pattern: &str, path: &str) -> bool {
     let mut segments = path.split('/');
     for part in pattern.split('/') {
         if part == "{handle}" {
