@@ -23,6 +23,18 @@ pub struct ErrorAnswer<'a, S> {
     pub request_id: &'a str,
 }
 
+/// A record. `R` writes what it is and its values.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RecordAnswer<R> {
+    /// The record.
+    #[serde(flatten)]
+    pub record: R,
+    /// Whether values were asked for and left out, since the caller may not read them.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub withheld: bool,
+}
+
 /// An answer that another service holds the record. `V` writes the values.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]

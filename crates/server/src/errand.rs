@@ -233,6 +233,8 @@ pub(crate) struct Carried {
     pub(crate) proven: Option<Proven>,
     /// What the change did to the record, or would have done.
     pub(crate) effect: Option<Effect>,
+    /// Whether values were asked for and left out, since he may not read them.
+    pub(crate) withheld: bool,
 }
 
 impl Carried {
@@ -242,6 +244,7 @@ impl Carried {
             rest,
             proven: errand.proven().cloned(),
             effect: errand.effect(),
+            withheld: errand.withholds(),
         }
     }
 }

@@ -86,6 +86,8 @@ pub struct Errand {
     conflicts: u8,
     /// Whether an answer that was checked for another server was wrong.
     is_wrong_answer: bool,
+    /// Values were left out of the reply that he may not read.
+    withholds: bool,
     /// What another server says of an answer by a secret key that it has.
     confirmed: Option<Result<bool, String>>,
 }
@@ -156,6 +158,7 @@ impl Errand {
             written: None,
             conflicts: 0,
             is_wrong_answer: false,
+            withholds: false,
             confirmed: None,
         };
         let request = opened.request;
@@ -206,6 +209,7 @@ impl Errand {
             written: None,
             conflicts: 0,
             is_wrong_answer: false,
+            withholds: false,
             confirmed: None,
         }
     }
@@ -322,6 +326,11 @@ impl Errand {
         self.written = Some(written);
     }
 
+    /// Whether values were asked for and left out of the reply, since he may not read them.
+    pub fn withholds(&self) -> bool {
+        self.withholds
+    }
+
     /// Whether somebody has proven who he is, and with it that he receives what is sent to him.
     pub fn is_proven(&self) -> bool {
         matches!(self.proof, Proof::Identity(_))
@@ -337,7 +346,8 @@ impl Errand {
         match self.advance(ground) {
             Ok(Done::Body(body)) => self.reply_with(ground.site, &body, false, moment, out),
             Ok(Done::Replaced(body)) => self.reply_with(ground.site, &body, true, moment, out),
-            Ok(Done::Restricted(body)) => {
+            Ok(Done::Restricted { body, withheld }) => {
+                self.withholds = withheld;
                 let reply = self.reply(ground.site).restricted();
                 reply.send(ResponseCode::SUCCESS, moment, out, |out| {
                     out.extend_from_slice(&body);

@@ -179,13 +179,14 @@ impl Errand {
                 let standing = Standing::of(record.values());
                 let granted =
                     self.granted_to_read(ground, identity, record, &standing, selected())?;
-                if granted.is_empty() {
-                    // Others are told what the public is told.
-                    return Err(match standing {
-                        Standing::Public => Stop::Refused(code, text),
-                        Standing::Reserved => Outcome::NotFound.into(),
-                        Standing::Withdrawn(data) => Outcome::Withdrawn(data).into(),
-                    });
+                // Others are told what the public is told, and get what it gets.
+                let is_shown = !granted.is_empty() || selected().any(|value| value.is_public());
+                match standing {
+                    Standing::Public if is_shown => {}
+                    Standing::Public => return Err(Stop::Refused(code, text)),
+                    _ if !granted.is_empty() => {}
+                    Standing::Reserved => return Err(Outcome::NotFound.into()),
+                    Standing::Withdrawn(data) => return Err(Outcome::Withdrawn(data).into()),
                 }
                 Some(granted)
             }
@@ -205,11 +206,13 @@ impl Errand {
                 None => Outcome::ValuesNotFound.into(),
             });
         }
-        Ok(Done::Restricted(Writer::to_vec(|w| {
+        let body = Writer::to_vec(|w| {
             w.bytes(resolve.handle);
             w.size(values.len());
             values.iter().for_each(|value| w.raw(value));
-        })))
+        });
+        let withheld = values.len() < selected().count();
+        Ok(Done::Restricted { body, withheld })
     }
 
     //--- Changing records

@@ -21,8 +21,8 @@ pub(super) enum Done {
     Body(Vec<u8>),
     /// With this body; a record that was there was written over.
     Replaced(Vec<u8>),
-    /// With values that are not public.
-    Restricted(Vec<u8>),
+    /// With values that are not public, beside which others were perhaps left out.
+    Restricted { body: Vec<u8>, withheld: bool },
     /// With a new session.
     Session { id: i32, body: Vec<u8> },
     /// With the end of the session.

@@ -381,7 +381,7 @@ fn read_public<'a>(query: &Query<'a>, values: Values<'a>, rules: &Rules) -> Outc
     };
     // Whoever has sorted a selection, or asked rules, does not want to do so again for the answer.
     let picks = sieve.is_some() || matches!(rules, Rules::Are(_));
-    let (mut found, mut picked) = (false, Vec::new());
+    let (mut found, mut withheld, mut picked) = (false, false, Vec::new());
     for value in values.iter().filter(selects) {
         if value.is_public() || rules.show(&value) {
             found = true;
@@ -392,11 +392,18 @@ fn read_public<'a>(query: &Query<'a>, values: Values<'a>, rules: &Rules) -> Outc
                 true => Outcome::AuthenticationNeeded,
                 false => Outcome::InsufficientPermissions,
             };
+        } else {
+            withheld = true;
         }
     }
-    match (found, picks) {
-        (false, _) => Outcome::ValuesNotFound,
-        (true, false) => Outcome::Record(Selected::public(values, selection)),
-        (true, true) => Outcome::Record(Selected::picked(picked)),
-    }
+    let selected = match (found, picks) {
+        // Of a record that is not shown at all, nothing is told either.
+        (false, _) => return Outcome::ValuesNotFound,
+        (true, false) => Selected::public(values, selection),
+        (true, true) => Selected::picked(picked),
+    };
+    Outcome::Record(match withheld {
+        true => selected.beside_withheld(),
+        false => selected,
+    })
 }

@@ -145,6 +145,11 @@ impl<V> Outcome<V> {
 }
 
 impl Outcome<Selected<'_>> {
+    /// Whether it is a record of which values were asked for that the caller may not read.
+    pub fn withholds(&self) -> bool {
+        matches!(self, Self::Record(selected) if selected.withholds())
+    }
+
     /// The same with owned values.
     pub fn into_owned(self) -> Outcome {
         self.try_map(|selected| selected.to_vec())

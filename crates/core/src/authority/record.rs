@@ -50,7 +50,10 @@ fn is_service(value: &ValueRef<'_>) -> bool {
 
 /// The values of a record that go into an answer. Nothing is copied until it is asked for.
 #[derive(Clone, Debug)]
-pub struct Selected<'a>(Part<'a>);
+pub struct Selected<'a> {
+    part: Part<'a>,
+    withheld: bool,
+}
 
 #[derive(Clone, Debug)]
 enum Part<'a> {
@@ -69,19 +72,38 @@ enum Part<'a> {
 }
 
 impl<'a> Selected<'a> {
+    fn of(part: Part<'a>) -> Self {
+        let withheld = false;
+        Self { part, withheld }
+    }
+
+    /// The same, beside which others were asked for that the caller may not read.
+    pub(super) fn beside_withheld(self) -> Self {
+        Self {
+            withheld: true,
+            ..self
+        }
+    }
+
+    /// Whether values were asked for and left out, since the caller may not read them. Whoever does
+    /// not ask for public values alone is refused for them, so it tells nothing that is not told.
+    pub fn withholds(&self) -> bool {
+        self.withheld
+    }
+
     /// The record as it is stored. The caller has made sure that all of it is public.
     pub(super) fn whole(wire: &'a [u8]) -> Self {
-        Self(Part::Whole(wire))
+        Self::of(Part::Whole(wire))
     }
 
     /// The public values that `selection` wants.
     pub(super) fn public(values: Values<'a>, selection: Selection<'a>) -> Self {
-        Self(Part::Public(values, selection))
+        Self::of(Part::Public(values, selection))
     }
 
     /// These values. The caller has made sure that they are public.
     pub(super) fn picked(values: Vec<ValueRef<'a>>) -> Self {
-        Self(Part::Picked(values.into()))
+        Self::of(Part::Picked(values.into()))
     }
 
     /// The values that `selection` wants of what others gave to anybody; `None` if there are none.
@@ -89,7 +111,7 @@ impl<'a> Selected<'a> {
         values
             .iter()
             .any(|value| selection.selects(value.index, value.kind))
-            .then_some(Self(Part::Chosen(values, selection)))
+            .then_some(Self::of(Part::Chosen(values, selection)))
     }
 
     /// The values that refer to the servers of derived prefixes; `None` if there are none.
@@ -97,7 +119,7 @@ impl<'a> Selected<'a> {
         let mut values_of_prefix = values.iter().filter(is_referral);
         values_of_prefix
             .next()
-            .map(|_| Self(Part::Referral(values)))
+            .map(|_| Self::of(Part::Referral(values)))
     }
 
     /// The values that say who serves the prefix; `None` if there are none.
@@ -105,12 +127,12 @@ impl<'a> Selected<'a> {
         values
             .iter()
             .any(|value| is_service(&value))
-            .then_some(Self(Part::Service(values)))
+            .then_some(Self::of(Part::Service(values)))
     }
 
     /// The values in the order of the record.
     pub fn iter(&self) -> impl Iterator<Item = ValueRef<'a>> {
-        let (values, picked) = match &self.0 {
+        let (values, picked) = match &self.part {
             // The record was decoded when it was stored.
             Part::Whole(wire) => (Values::from_wire(wire).unwrap_or(Values::EMPTY), &[][..]),
             Part::Public(values, _)
@@ -119,7 +141,7 @@ impl<'a> Selected<'a> {
             | Part::Service(values) => (*values, &[][..]),
             Part::Picked(picked) => (Values::EMPTY, &picked[..]),
         };
-        let wanted = values.iter().filter(|value| match &self.0 {
+        let wanted = values.iter().filter(|value| match &self.part {
             Part::Whole(_) | Part::Picked(_) => true,
             Part::Public(_, selection) => {
                 value.is_public() && selection.selects(value.index, value.kind)
@@ -145,7 +167,7 @@ impl<'a> Selected<'a> {
 
     /// Appends the list in wire form: one copy for a whole record.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        if let Part::Whole(wire) = self.0 {
+        if let Part::Whole(wire) = self.part {
             out.extend_from_slice(wire);
             return;
         }

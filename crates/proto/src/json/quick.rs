@@ -12,11 +12,22 @@ use super::time::Time;
 use crate::data::Data;
 use crate::value::{Permissions, Ttl, ValueRef};
 
-/// Appends what [`RecordForm`](super::RecordForm) writes for a record.
+/// Whether the values are all that were asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// They are.
+    Whole,
+    /// There are others that the caller may not read.
+    Part,
+}
+
+/// Appends what [`RecordForm`](super::RecordForm) writes for a record, and a member `withheld` if
+/// the values are not all.
 pub fn write_record<'a>(
     response_code: i32,
     handle: &str,
     values: impl Iterator<Item = ValueRef<'a>>,
+    extent: Extent,
     out: &mut Vec<u8>,
 ) {
     out.extend_from_slice(b"{\"responseCode\":");
@@ -31,7 +42,10 @@ pub fn write_record<'a>(
         }
         write_value(&value, &mut times, out);
     }
-    out.extend_from_slice(b"]}");
+    out.extend_from_slice(match extent {
+        Extent::Whole => b"]}",
+        Extent::Part => b"],\"withheld\":true}",
+    });
 }
 
 fn write_value(value: &ValueRef<'_>, times: &mut Times, out: &mut Vec<u8>) {
@@ -131,7 +145,7 @@ mod tests {
             values: ValueForm::list(values),
         };
         let mut quick = Vec::new();
-        write_record(1, handle, values.iter(), &mut quick);
+        write_record(1, handle, values.iter(), Extent::Whole, &mut quick);
         assert_eq!(
             String::from_utf8(quick).unwrap(),
             serde_json::to_string(&form).unwrap()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
-use guantong_api::handles::{PrefixesAnswer, ReferralAnswer, SiteAnswer};
+use guantong_api::handles::{PrefixesAnswer, RecordAnswer, ReferralAnswer, SiteAnswer};
 use guantong_core::authority::{HttpOperation, Outcome, Query, Selection, http_status};
 use guantong_proto::Handle;
 use guantong_proto::data::Site;
@@ -77,7 +77,10 @@ async fn resolve_as(node: &Node, asked: &Asked, handle: &Handle) -> Result<Respo
     let may_ask = sourced.source == Source::Ours && asked.has_credential();
     if may_ask && matches!(sourced.outcome, Outcome::AuthenticationNeeded) {
         match change::restricted(node, asked, handle, &indexes, &types).await {
-            Ok(values) => sourced.outcome = Outcome::Record(values),
+            Ok(seen) => {
+                sourced.withheld = seen.withheld;
+                sourced.outcome = Outcome::Record(seen.values);
+            }
             // To him it is what it is to the public.
             Err(failure) if failure.is_not_found() => {
                 let query = Query {
@@ -139,7 +142,9 @@ pub(super) async fn sourced(
 }
 
 fn answer_sourced(asked: &Asked, handle: &str, sourced: &Sourced) -> Result<Response, Failure> {
-    let Sourced { outcome, source } = sourced;
+    let Sourced {
+        outcome, source, ..
+    } = sourced;
     let code = outcome.code();
     let status = http_status(code, HttpOperation::Resolve, asked.peer.secure);
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -156,10 +161,13 @@ fn answer_sourced(asked: &Asked, handle: &str, sourced: &Sourced) -> Result<Resp
         }
         other => return Err(Failure::of_outcome(other, handle)),
     };
-    let form = RecordForm {
-        response_code: Some(code.0),
-        handle: Some(handle),
-        values: values.iter().map(ValueForm::from).collect(),
+    let form = RecordAnswer {
+        record: RecordForm {
+            response_code: Some(code.0),
+            handle: Some(handle),
+            values: values.iter().map(ValueForm::from).collect(),
+        },
+        withheld: sourced.withheld,
     };
     Ok(with_source(json(asked, status, &form), *source))
 }

@@ -148,6 +148,13 @@ pub(super) fn withdrawal(
     Ok(Some(data.with_successor(successor).with_since(since)))
 }
 
+/// Values of a record as somebody sees it who says who he is.
+pub(super) struct Seen {
+    pub(super) values: Vec<Value>,
+    /// Whether others were asked for that he may not read.
+    pub(super) withheld: bool,
+}
+
 /// Values of a record that not everybody may read, for somebody who says who he is.
 pub(super) async fn restricted(
     node: &Node,
@@ -155,17 +162,19 @@ pub(super) async fn restricted(
     handle: &Handle,
     indexes: &[i32],
     types: &[String],
-) -> Result<Vec<Value>, Failure> {
+) -> Result<Seen, Failure> {
     let flags = OpFlags::DEFAULT.without(OpFlags::PUBLIC_ONLY);
     let packet = builder(node, flags).resolve(handle.as_str(), indexes, types);
     let reply = carry_out(node, asked, &packet).await?;
     let message = reply.success(handle)?;
-    match Native::of(&message).map(|response| response.body) {
+    let values = match Native::of(&message).map(|response| response.body) {
         Ok(Body::Record { values, .. }) => values.to_vec().map_err(|error| {
             Failure::new(ResponseCode::ERROR, error.to_string()).about(handle.as_str())
-        }),
-        _ => Ok(Vec::new()),
-    }
+        })?,
+        _ => Vec::new(),
+    };
+    let withheld = reply.0.withheld;
+    Ok(Seen { values, withheld })
 }
 
 /// Whether the sender may list the handles of a prefix, by who he is.

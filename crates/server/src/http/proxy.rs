@@ -64,7 +64,9 @@ pub(super) async fn answer(node: &Node, asked: &Asked, encoded: &str) -> Result<
         certified: params.is_set("cert"),
         ..Query::public(name)
     };
-    let Sourced { outcome, source } = node.resolve(&query, peer).await?;
+    let Sourced {
+        outcome, source, ..
+    } = node.resolve(&query, peer).await?;
     let values = match &outcome {
         Outcome::Record(values) => values.as_slice(),
         Outcome::ValuesNotFound => &[],

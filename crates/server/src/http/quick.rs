@@ -14,7 +14,7 @@ use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, ORIGI
 use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use axum::response::Response;
 use guantong_core::authority::{self, Outcome, Query, Site};
-use guantong_proto::json::write_record;
+use guantong_proto::json::{Extent, write_record};
 use guantong_proto::message::ResponseCode;
 
 use super::{NOSNIFF, REQUEST_ID};
@@ -164,7 +164,11 @@ fn record(
         view,
         |outcome, record| match (outcome, record) {
             (Outcome::Record(values), Some(record)) => {
-                write_record(ResponseCode::SUCCESS.0, name, values.iter(), text);
+                let extent = match values.withholds() {
+                    true => Extent::Part,
+                    false => Extent::Whole,
+                };
+                write_record(ResponseCode::SUCCESS.0, name, values.iter(), extent, text);
                 Some(record.version())
             }
             _ => None,

@@ -34,6 +34,18 @@ pub struct Sourced {
     pub outcome: Outcome,
     /// Where it comes from.
     pub source: Source,
+    /// Whether values were asked for that are here and that the caller may not read.
+    pub withheld: bool,
+}
+
+impl Sourced {
+    fn new(outcome: Outcome, source: Source) -> Self {
+        Self {
+            outcome,
+            source,
+            withheld: false,
+        }
+    }
 }
 
 /// Where an answer comes from.
@@ -265,10 +277,9 @@ impl Node {
         };
         let data = values.first().map(|value| StateData::decode(&value.data));
         Ok(match data {
-            Some(Ok(data)) if data.state() == State::Withdrawn => Sourced {
-                outcome: Outcome::Withdrawn(data.into()),
-                source: state.source,
-            },
+            Some(Ok(data)) if data.state() == State::Withdrawn => {
+                Sourced::new(Outcome::Withdrawn(data.into()), state.source)
+            }
             _ => sourced,
         })
     }
@@ -278,11 +289,14 @@ impl Node {
             recursion: self.recursion_for(peer),
             ..*query
         };
-        let ours = authority::resolve(&self.site(), query, |key| self.store.get(key), view);
-        let ours = ours.inspect_err(|error| self.on_store_error(error))?;
-        if let Some(outcome) = ours {
-            let source = Source::Ours;
-            return Ok(Sourced { outcome, source });
+        let site = self.site();
+        let fetch = |key: &[u8]| self.store.get(key);
+        let ours = authority::resolve_with(&site, query, fetch, view, |outcome, _| Sourced {
+            withheld: outcome.withholds(),
+            ..Sourced::new(outcome.into_owned(), Source::Ours)
+        });
+        if let Some(ours) = ours.inspect_err(|error| self.on_store_error(error))? {
+            return Ok(ours);
         }
         if let Some(hit) = self.cached(&query, &mut Lookup::default()) {
             let source = Source::of_hit(&hit);
@@ -290,9 +304,7 @@ impl Node {
             return Ok(sourced(&query, &outcome, age, source));
         }
         let Some(question) = query.question() else {
-            let outcome = Outcome::NotFound;
-            let source = Source::Ours;
-            return Ok(Sourced { outcome, source });
+            return Ok(Sourced::new(Outcome::NotFound, Source::Ours));
         };
         let answer = self.ask(question).await;
         let source = Source::of_answer(&answer);
@@ -308,5 +320,5 @@ fn sourced(
     source: Source,
 ) -> Sourced {
     let outcome = Found { outcome, age }.select(query.selection).into_owned();
-    Sourced { outcome, source }
+    Sourced::new(outcome, source)
 }

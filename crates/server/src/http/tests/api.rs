@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::http::{Method, Request};
 use guantong_proto::message::{Envelope, Message, OpFlags, RequestBuilder, ResponseCode, Version};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::metrics::Transport;
@@ -24,7 +24,7 @@ async fn record_has_the_form_that_clients_read() {
          \"https://example.org/a\"},\"ttl\":86400,\"timestamp\":\"2023-11-14T22:13:20Z\"},\
          {\"index\":100,\"type\":\"HS_ADMIN\",\"data\":{\"format\":\"admin\",\"value\":{\
          \"handle\":\"0.NA/88.118.5\",\"index\":300,\"permissions\":\"111111111111\"}},\
-         \"ttl\":86400}]}"
+         \"ttl\":86400}],\"withheld\":true}"
     );
 }
 
@@ -92,6 +92,33 @@ async fn restricted_values_ask_for_proof_with_401_over_tls_only() {
         &[("Authorization", "Basic eDp5")],
     );
     assert_eq!(offered.await.status, 403);
+}
+
+/// Who asks natively for more than the public values is told that there are others, too. Of a record
+/// that is not shown at all, nothing is said.
+#[tokio::test]
+async fn record_says_that_values_were_left_out_that_the_caller_may_not_read() {
+    for (path, withheld) in [
+        ("88.118.5/web", json!(true)),
+        ("88.118.5/web?index=1&index=200", json!(true)),
+        ("88.118.5/web?type=EMAIL&type=URL", json!(true)),
+        ("88.118.5/web?index=1", Json::Null),
+        ("88.118.5/web?type=EMAIL", Json::Null),
+        ("88.118.5/hidden", Json::Null),
+        ("88.118.5/never", Json::Null),
+        ("88.118.5/stations", Json::Null),
+        ("88.118.5/none", Json::Null),
+    ] {
+        let answer = get(&format!("/api/handles/{path}")).await;
+        assert_eq!(
+            answer.json()["withheld"],
+            withheld,
+            "{path}: {}",
+            answer.text()
+        );
+    }
+    let text = get("/api/handles/88.118.5/web").await.text();
+    assert!(text.ends_with(r#"],"withheld":true}"#), "{text}");
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use guantong_proto::{Handle, Permissions, Value, Values};
 use guantong_store::{Batch, Change, Expect, Origin, Right, Source, Trail, Used, Way};
 use ring::hmac;
 use ring::rand::SystemRandom;
+use serde_json::Value as Json;
 
 use super::{Answer, NEAR, ask, ask_at, node, secure};
 use crate::config;
@@ -251,6 +252,35 @@ async fn restricted_values_are_read_by_who_may_and_secret_keys_by_nobody() {
     assert_eq!(indexes, [100, 1, 2]);
     let secret = read("/api/handles/88.118.5/http-user", me).await;
     assert_eq!(secret.status, 403, "{}", secret.text());
+}
+
+#[tokio::test]
+async fn whoever_proves_who_he_is_and_has_no_rights_gets_what_everybody_gets() {
+    user("88.118.5/http-strange");
+    let me = basic(USER, SECRET);
+    let read = async |path: &str| {
+        let path = format!("/api/handles/88.118.5/{path}");
+        send(Method::GET, &path, &[("authorization", &me)], "").await
+    };
+    let own = read("http-strange").await.json();
+    assert_eq!(
+        (own["values"].as_array().unwrap().len(), &own["withheld"]),
+        (3, &Json::Null)
+    );
+    let web = read("web").await;
+    assert_eq!(
+        web.json(),
+        super::get("/api/handles/88.118.5/web").await.json()
+    );
+    assert_eq!(web.json()["withheld"], true);
+    // Nothing of it is public: he is told what he was told before.
+    for path in ["hidden", "web?index=200"] {
+        let refused = read(path).await;
+        assert_eq!(
+            (refused.status.as_u16(), &refused.json()["withheld"]),
+            (403, &Json::Null)
+        );
+    }
 }
 
 #[tokio::test]

@@ -53,6 +53,10 @@ async fn short_way_answers_as_the_long_one() {
     }
     assert!(count >= 5, "{count}");
     assert!(is_quick("/api/handles/88.118.5/WEB").await);
+    let partly = request(Method::GET, "/api/handles/88.118.5/web", &[]);
+    let partly = quick_answer(&node(), &partly).unwrap().into_body();
+    let partly = to_bytes(partly, 10_000).await.unwrap();
+    assert!(partly.ends_with(br#""withheld":true}"#));
 }
 
 #[tokio::test]

@@ -233,9 +233,9 @@ impl Walk<'_> {
             },
             Resolved::AuthenticationNeeded if is_asked => {
                 match change::restricted(self.node, self.asked, handle, &[], &[]).await {
-                    Ok(values) => Looked {
+                    Ok(seen) => Looked {
                         state: GraphState::Known,
-                        values,
+                        values: seen.values,
                     },
                     Err(failure) if failure.is_not_found() => nothing(GraphState::Missing),
                     Err(_) => nothing(GraphState::Withheld),

@@ -11,7 +11,9 @@ use guantong_api::identity::{
 };
 use guantong_api::v2::Outcome;
 use guantong_core::admin::Expected;
-use guantong_core::identity::{Chosen, Kind, Login, LoginState, Role, check_password, code_of};
+use guantong_core::identity::{
+    Chosen, Kind, LOGIN_INDEX, LOGIN_TYPE, Login, LoginState, Role, check_password, code_of,
+};
 use guantong_proto::data::key::PublicKey;
 use guantong_proto::message::{OpCode, OpFlags, ResponseCode};
 use guantong_proto::{Handle, Permissions, Value, Values};
@@ -151,11 +153,11 @@ async fn login_of(node: &Node, asked: &Asked, handle: &Handle) -> Result<Option<
     if login.is_none() || !asked.has_credential() {
         return Ok(None);
     }
-    match change::restricted(node, asked, handle, &[], &[]).await {
-        Ok(_) => Ok(login),
-        // The login is the only value there, and nobody reads that; but he might.
+    // It is asked for by itself: of the whole record everybody may see something.
+    match change::restricted(node, asked, handle, &[LOGIN_INDEX], &[]).await {
+        // Nobody reads a login; but he might.
         Err(failure) if failure.code() == ResponseCode::INSUFFICIENT_PERMISSIONS => Ok(login),
-        Err(_) => Ok(None),
+        _ => Ok(None),
     }
 }
 
@@ -516,11 +518,7 @@ impl Change<'_> {
 fn probe() -> Value {
     Value {
         permissions: FOR_ADMINISTRATORS,
-        ..Value::new(
-            guantong_core::identity::LOGIN_INDEX,
-            guantong_core::identity::LOGIN_TYPE,
-            "",
-        )
+        ..Value::new(LOGIN_INDEX, LOGIN_TYPE, "")
     }
 }
 

@@ -97,18 +97,8 @@ async fn own(
     match outcome {
         Resolved::Record(values) => Ok(values),
         Resolved::AuthenticationNeeded if asked.has_credential() => {
-            match change::restricted(node, asked, handle, &[], &[]).await {
-                // Who he is gives him nothing more than everybody has.
-                Err(failure) if failure.code() == ResponseCode::INVALID_ADMIN => {
-                    let public = Query::public(handle.as_str());
-                    let public = node.resolve(&public, asked.peer.address.ip()).await?;
-                    match public.outcome {
-                        Resolved::Record(values) => Ok(values),
-                        _ => Err(failure.into()),
-                    }
-                }
-                seen => Ok(seen?),
-            }
+            let seen = change::restricted(node, asked, handle, &[], &[]).await?;
+            Ok(seen.values)
         }
         // The code of the protocol is no error to HTTP; here it is one.
         outcome @ Resolved::ValuesNotFound => {
