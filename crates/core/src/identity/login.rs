@@ -127,14 +127,19 @@ impl Login {
         self.totp.is_some()
     }
 
-    /// Whether this is the password. Takes as long as [`new`](Self::new).
+    /// Whether this is the password. Takes as long as [`new`](Self::new), whatever it is.
     pub fn is_password(&self, password: &str) -> bool {
         let fits = password.len() <= PASSWORD_OCTETS_MAX;
-        let hash = hash_of(&self.hash).ok().filter(|_| fits);
-        hash.is_some_and(|hash| {
-            let checked = Argon2::default().verify_password(password.as_bytes(), &hash);
-            checked.is_ok()
-        })
+        match hash_of(&self.hash).ok().filter(|_| fits) {
+            Some(hash) => {
+                let checked = Argon2::default().verify_password(password.as_bytes(), &hash);
+                checked.is_ok()
+            }
+            None => {
+                check_nobody(password);
+                false
+            }
+        }
     }
 
     /// The step of time to which a code belongs, if it is right now; each step is good once, which

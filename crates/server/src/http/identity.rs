@@ -183,7 +183,10 @@ impl From<LoginError> for Failure {
         match error {
             LoginError::Plain => Self::new(ResponseCode::AUTHENTICATION_NEEDED, message),
             LoginError::Failed(failed) => Self::new(failed.code(), message).of_proof(),
-            LoginError::Wrong | LoginError::CodeNeeded | LoginError::MustChange => {
+            LoginError::Wrong
+            | LoginError::CodeNeeded
+            | LoginError::TooSoon
+            | LoginError::MustChange => {
                 Self::new(ResponseCode::AUTHENTICATION_FAILED, message).of_proof()
             }
             LoginError::NoSetUp => {

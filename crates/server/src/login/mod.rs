@@ -50,6 +50,9 @@ pub(crate) struct Logins {
     codes: Mutex<UsedCodes>,
     waiting: Semaphore,
     hashing: Semaphore,
+    /// How often something was hashed.
+    #[cfg(test)]
+    pub(crate) hashed: std::sync::atomic::AtomicU32,
 }
 
 impl Default for Logins {
@@ -60,6 +63,8 @@ impl Default for Logins {
             codes: Mutex::default(),
             waiting: Semaphore::new(HASHING_MAX + HASHING_WAITING_MAX),
             hashing: Semaphore::new(HASHING_MAX),
+            #[cfg(test)]
+            hashed: std::sync::atomic::AtomicU32::new(0),
         }
     }
 }
@@ -270,6 +275,12 @@ pub(crate) enum LoginError {
     /// The password is right, and the user has a second factor.
     #[error("the code of the second factor is needed, too")]
     CodeNeeded,
+    /// The password is right, and the code may have been used before the node was started.
+    #[error(
+        "the node was started a moment ago, and may have seen this code before: come again with \
+         one of a minute later"
+    )]
+    TooSoon,
     /// The password is right, and not the user's own.
     #[error("this password was given by somebody else: set one of your own first")]
     MustChange,

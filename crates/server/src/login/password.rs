@@ -26,13 +26,22 @@ const CODES_MAX: usize = 4_096;
 const CODE_SECS: u64 = 120;
 /// Seconds of a step of time.
 const STEP_SECS: u64 = 30;
+/// Steps by which the clock of a device may be ahead.
+const STEPS_AHEAD: u64 = 1;
 
 //----------- UsedCodes ------------------------------------------------------
 
 /// The step of the last code of each user who has logged in with one: each is good once (RFC 6238,
-/// 5.2). Only as long as it could be shown again.
+/// 5.2). Only as long as it could be shown again; [`is_from_before`] sees to those that were used
+/// before the node was started.
 #[derive(Debug, Default)]
 pub(super) struct UsedCodes(HashMap<Key, u64>);
+
+/// Whether a code of this step could have been shown before the node was started, which is not
+/// remembered.
+fn is_from_before(step: u64, started_secs: u32) -> bool {
+    step <= u64::from(started_secs) / STEP_SECS + STEPS_AHEAD
+}
 
 impl UsedCodes {
     /// Takes the code of a step. `false`: it was used, or there are too many users to tell.
@@ -75,6 +84,8 @@ pub(crate) struct Owner {
     pub(crate) login: Login,
     /// The version of his record.
     pub(crate) version: u64,
+    /// When it was last written how he logs in.
+    written_secs: u32,
 }
 
 //----------- Node -----------------------------------------------------------
@@ -125,6 +136,12 @@ impl Node {
         };
         let now_secs = self.now_secs();
         let step = owner.login.step_of(code, now_secs);
+        let started_secs = self.started_secs();
+        // A second factor that is younger than the run has no codes from before it.
+        let is_old = owner.written_secs < started_secs;
+        if is_old && step.is_some_and(|step| is_from_before(step, started_secs)) {
+            return Err(LoginError::TooSoon);
+        }
         let is_new = step.is_some_and(|step| locked(&self.logins.codes).take(key, step, now_secs));
         match is_new {
             true => Ok(owner),
@@ -153,26 +170,39 @@ impl Node {
         let values = record.as_ref().map(StoredRecord::values);
         let found = values.and_then(|values| {
             let (value, login) = Login::of(values)?;
-            Some((Proven::by(user, &value), login))
+            Some((Proven::by(user, &value), login, value.timestamp))
         });
         let version = record.as_ref().map_or(0, |record| record.version);
         let password = password.to_owned();
         let checked = self.aside(move || match found {
-            Some((proven, login)) => {
+            Some((proven, login, written_secs)) => {
                 let is_right = login.is_password(&password);
                 let may = login.state() == LoginState::Enabled;
-                (is_right && may).then_some((proven, login))
+                (is_right && may).then_some((proven, login, written_secs))
             }
             None => {
                 check_nobody(&password);
                 None
             }
         });
-        Ok(checked.await?.map(|(proven, login)| Owner {
+        Ok(checked.await?.map(|(proven, login, written_secs)| Owner {
             proven,
             login,
             version,
+            written_secs,
         }))
+    }
+
+    /// When the node was started.
+    fn started_secs(&self) -> u32 {
+        let up_secs = u32::try_from(self.uptime_ms() / 1_000).unwrap_or(u32::MAX);
+        self.now_secs().saturating_sub(up_secs)
+    }
+
+    /// Takes as long as a password takes that is checked.
+    pub(crate) async fn login_as_long(&self, password: &str) -> Result<(), LoginError> {
+        let password = password.to_owned();
+        self.aside(move || check_nobody(&password)).await
     }
 
     /// A new login for a password.
@@ -210,6 +240,10 @@ impl Node {
         };
         // Never closed.
         let _place = self.logins.hashing.acquire().await;
+        #[cfg(test)]
+        self.logins
+            .hashed
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let done = tokio::task::spawn_blocking(work).await;
         done.map_err(|_| LoginError::Busy)
     }
@@ -234,6 +268,14 @@ mod tests {
         assert!(!codes.take(key(1), 99, 3_000));
         assert!(codes.take(key(2), 100, 3_000));
         assert!(codes.take(key(1), 101, 3_030));
+    }
+
+    #[test]
+    fn codes_that_could_have_been_used_before_the_start_are_known() {
+        let started_secs = 3_010;
+        for (step, is) in [(98, true), (100, true), (101, true), (102, false)] {
+            assert_eq!(is_from_before(step, started_secs), is, "{step}");
+        }
     }
 
     #[test]

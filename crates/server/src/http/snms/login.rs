@@ -4,6 +4,9 @@
 //! The name is that of a user with a password, or of an identity whose secret key is the password.
 //! Its record may hold the digest of the password instead, so that the node does not know the
 //! password itself.
+//!
+//! Neither the time nor the text of a refusal says whether there is somebody of that name: a
+//! password costs one verification whoever he is, and whatever is wrong is told alike.
 
 use axum::response::Response;
 use guantong_api::snms::{Login, TokenAnswer};
@@ -21,7 +24,7 @@ use super::super::identity::{Offered, identity};
 use super::super::v2::problem::Problem;
 use super::super::v2::sought;
 use super::{body, done, refuse, required};
-use crate::login::{Credentials, KEY_INDEX, Token};
+use crate::login::{Credentials, KEY_INDEX, LoginError, Token};
 use crate::node::Node;
 
 /// Longest name and password, in characters.
@@ -43,8 +46,15 @@ pub(super) async fn plain(node: &Node, asked: &Asked) -> Result<Response, Proble
             code: None,
         };
         let token = node.login_password(credentials, asked.peer.address.ip());
-        return Ok(given(asked, &token.await.map_err(Failure::from)?));
+        return match token.await {
+            Ok(token) => Ok(given(asked, &token)),
+            Err(LoginError::Wrong | LoginError::Failed(_)) => Err(wrong()),
+            Err(error) => Err(Failure::from(error).into()),
+        };
     }
+    // A secret key is compared at once; a password is not.
+    let is_as_long = node.login_as_long(&login.password).await;
+    is_as_long.map_err(Failure::from)?;
     let digest = api_digest(login.password.as_bytes());
     let is_digest = kept.is_some_and(|kept| is_same(&kept, &digest));
     let secret = match is_digest {
@@ -117,13 +127,24 @@ fn named(node: &Node, name: &str) -> Result<Identity, Problem> {
             handle: found.remove(0),
             index: KEY_INDEX,
         }),
-        // Whether there is such a user is not told.
-        _ => Err(Failure::new(ResponseCode::AUTHENTICATION_FAILED, WRONG).into()),
+        // Whether there is such a user is not told: his place is taken by one who is not there.
+        _ => {
+            let prefix = node.store.homed().into_iter().next().ok_or_else(wrong)?;
+            let (prefix, number) = (prefix.borrow().suffix(), u128::from_be_bytes(node.random()));
+            Ok(Identity {
+                handle: Handle::parse(&format!("{prefix}/{USER_LEAD}{number:032x}"))?,
+                index: KEY_INDEX,
+            })
+        }
     }
 }
 
-const WRONG: &str = "user name or password are not right; give the whole handle of the identity if \
-                     the node has several prefixes";
+/// The refusal of whoever has not proven who he is, whatever was wrong.
+fn wrong() -> Problem {
+    let message = "user name or password are not right, or were not too often; give the whole \
+                   handle of the identity if the node has several prefixes";
+    Failure::new(ResponseCode::AUTHENTICATION_FAILED, message).into()
+}
 
 /// The secret key of an identity of ours.
 fn secret_of(node: &Node, identity: &Identity) -> Result<Option<Vec<u8>>, Problem> {
@@ -160,6 +181,7 @@ async fn begin(
     identity: Identity,
     secret: &[u8],
 ) -> Result<Response, Problem> {
+    let is_here = is_ours(node, &identity);
     let offered = Offered {
         presented: Presented::Password {
             user: identity.handle,
@@ -174,6 +196,8 @@ async fn begin(
             let token = node.login_begin(proven.clone());
             Ok(given(asked, &token))
         }
+        None if is_here => Err(wrong()),
+        // What stood in the way of asking another node is told.
         None => Err(reply.failure().into()),
     }
 }

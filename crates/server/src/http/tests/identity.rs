@@ -33,6 +33,11 @@ pub(super) fn user(code: &str) -> String {
 }
 
 pub(super) fn world() -> World {
+    world_where(|_| {})
+}
+
+/// The same with other settings.
+pub(super) fn world_where(set: fn(&mut config::Config)) -> World {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("node");
     let options = InitOptions {
@@ -40,7 +45,9 @@ pub(super) fn world() -> World {
         ..InitOptions::default()
     };
     init(&dir, &options).unwrap();
-    let node = Node::open(config::load(&dir).unwrap()).unwrap();
+    let mut config = config::load(&dir).unwrap();
+    set(&mut config);
+    let node = Node::open(config).unwrap();
     let world = World {
         node,
         _folder: folder,
@@ -474,6 +481,24 @@ async fn second_factor_is_set_up_asked_for_and_good_once() {
     assert!(!text.contains(&secret));
     let kind = Kind::of(Handle::parse(&user("operators")).unwrap().borrow());
     assert_eq!(kind, Some(Kind::User));
+}
+
+/// The node forgets when it stops which codes were used. One that was seen over somebody's shoulder
+/// is not to be used again after a new start.
+#[tokio::test]
+async fn code_that_could_have_been_used_before_the_start_is_not_taken() {
+    let world = world();
+    let factor = SecondFactor::new([7; 20]);
+    let login = LOGIN.clone().with_second_factor(Some(&factor));
+    world.put(&user("operators"), &[login.to_value()]);
+    for steps in [0, 1] {
+        let code = factor.code_at(world.node.now_secs() + steps * 30);
+        let body = json!({"user": user("operators"), "password": PASSWORD, "code": code});
+        let refused = world.post("/api/v2/login/password", None, &body).await;
+        assert_eq!(refused.status, 401, "{}", refused.text());
+        assert_eq!(refused.json()["errors"][0]["field"], "code");
+        assert!(refused.text().contains("started"), "{}", refused.text());
+    }
 }
 
 #[tokio::test]

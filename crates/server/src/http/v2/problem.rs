@@ -123,7 +123,7 @@ impl From<Failure> for Problem {
 impl From<LoginError> for Problem {
     fn from(error: LoginError) -> Self {
         let field = match error {
-            LoginError::CodeNeeded => "code",
+            LoginError::CodeNeeded | LoginError::TooSoon => "code",
             LoginError::MustChange => "newPassword",
             LoginError::Unfit(LoginFault::Secret) => "secret",
             LoginError::Unfit(_) => "newPassword",
