@@ -201,6 +201,35 @@ pub struct RowAnswer {
     pub msg: String,
 }
 
+//----------- Users ----------------------------------------------------------
+
+/// A user who is to be made.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NewUser {
+    /// His name.
+    #[serde(deserialize_with = "lenient")]
+    pub user_name: String,
+    /// SHA-256 of his password, in hexadecimal digits.
+    #[serde(deserialize_with = "lenient")]
+    pub password: String,
+    /// His address of electronic mail.
+    #[serde(deserialize_with = "lenient")]
+    pub email: String,
+    /// The number of his mobile telephone.
+    #[serde(deserialize_with = "text")]
+    pub mobile: String,
+    /// What another system knows him by.
+    #[serde(deserialize_with = "text")]
+    pub open_id: String,
+    /// What another system calls him.
+    #[serde(deserialize_with = "lenient")]
+    pub open_user_name: String,
+    /// What else there is to say.
+    #[serde(deserialize_with = "lenient")]
+    pub remarks: String,
+}
+
 //----------- Templates ------------------------------------------------------
 
 /// Which template.

@@ -9,6 +9,8 @@ use guantong_proto::{Permissions, Value, ValueRef, Values, is_of_type};
 use serde::{Deserialize, Serialize};
 use totp_rs::{Builder, Secret, Totp};
 
+use super::day::api_digest;
+
 /// Type of the value.
 pub const LOGIN_TYPE: &str = "GT_LOGIN";
 /// Index of the value.
@@ -41,6 +43,10 @@ pub struct Login {
     must_change: bool,
     /// Argon2id of the password, as a PHC string.
     hash: String,
+    /// Whether it is Argon2id of the digest of the password (`api_digest`): who made the login has
+    /// not seen the password itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    of_digest: bool,
     /// The secret of the second factor in base32, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     totp: Option<String>,
@@ -76,11 +82,28 @@ impl Login {
     /// A login by password alone. Takes some 20 milliseconds and 19 MiB.
     pub fn new(password: &str, salt: [u8; SALT_LEN], chosen: Chosen) -> Result<Self, LoginFault> {
         check_password(password)?;
-        let hash = Argon2::default().hash_password_with_salt(password.as_bytes(), &salt);
+        Self::hashed(password, salt, chosen)
+    }
+
+    /// A login by a password of which only the digest is known: SHA-256, in hexadecimal digits.
+    /// Whether it is long enough shows when its owner logs in.
+    pub fn of_digest(digest: &str, salt: [u8; SALT_LEN]) -> Result<Self, LoginFault> {
+        let is_digest = digest.len() == 64 && digest.bytes().all(|c| c.is_ascii_hexdigit());
+        let digest = is_digest.then(|| digest.to_ascii_lowercase());
+        let login = Self::hashed(&digest.ok_or(LoginFault::Digest)?, salt, Chosen::ByOwner)?;
+        Ok(Self {
+            of_digest: true,
+            ..login
+        })
+    }
+
+    fn hashed(text: &str, salt: [u8; SALT_LEN], chosen: Chosen) -> Result<Self, LoginFault> {
+        let hash = Argon2::default().hash_password_with_salt(text.as_bytes(), &salt);
         Ok(Self {
             state: LoginState::Enabled,
             must_change: chosen == Chosen::ByOther,
             hash: hash.map_err(|_| LoginFault::Hash)?.to_string(),
+            of_digest: false,
             totp: None,
         })
     }
@@ -132,7 +155,11 @@ impl Login {
         let fits = password.len() <= PASSWORD_OCTETS_MAX;
         match hash_of(&self.hash).ok().filter(|_| fits) {
             Some(hash) => {
-                let checked = Argon2::default().verify_password(password.as_bytes(), &hash);
+                let text = match self.of_digest {
+                    true => api_digest(password.as_bytes()),
+                    false => password.to_owned(),
+                };
+                let checked = Argon2::default().verify_password(text.as_bytes(), &hash);
                 checked.is_ok()
             }
             None => {
@@ -153,6 +180,7 @@ impl Login {
     pub fn with_password(self, other: Self) -> Self {
         Self {
             hash: other.hash,
+            of_digest: other.of_digest,
             must_change: other.must_change,
             ..self
         }
@@ -269,6 +297,9 @@ pub enum LoginFault {
          {PASSWORD_OCTETS_MAX} octets"
     )]
     Password,
+    /// It cannot be the digest of a password.
+    #[error("the digest of a password is its SHA-256, 64 hexadecimal digits")]
+    Digest,
     /// The data of the value is not what is kept there.
     #[error("the data of a {LOGIN_TYPE} value is not the JSON that is expected there")]
     Form,
@@ -301,6 +332,21 @@ mod tests {
         assert!(read.is_password(PASSWORD) && !read.is_password("correct horse"));
         assert!(!read.is_password(&"x".repeat(100_000)));
         assert!(!format!("{read:?}").contains("argon2"));
+    }
+
+    #[test]
+    fn password_is_known_by_its_digest() {
+        let digest = api_digest(PASSWORD.as_bytes());
+        let login = Login::of_digest(&digest.to_uppercase(), [7; SALT_LEN]).unwrap();
+        let read = Login::parse(&login.to_value().data).unwrap();
+        assert!(read.is_password(PASSWORD) && !read.is_password(&digest));
+        assert!(!read.must_change());
+        let other = read.with_password(self::login());
+        assert!(other.is_password(PASSWORD));
+        for bad in ["", "8d969eef", &"x".repeat(64), &digest[1..]] {
+            let made = Login::of_digest(bad, [7; SALT_LEN]);
+            assert_eq!(made, Err(LoginFault::Digest), "{bad}");
+        }
     }
 
     #[test]

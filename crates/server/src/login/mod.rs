@@ -281,8 +281,8 @@ pub(crate) enum LoginError {
          one of a minute later"
     )]
     TooSoon,
-    /// The password is right, and not the user's own.
-    #[error("this password was given by somebody else: set one of your own first")]
+    /// The password is right, and not the user's own, or not fit to be one.
+    #[error("this password was given by somebody else, or is too short: set one of your own first")]
     MustChange,
     /// What was given cannot be a password, or a secret.
     #[error(transparent)]

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use guantong_core::admin::authenticate::{Failed, Proven, Subject};
 use guantong_core::admin::{Identity, Place, StoredRecord, places};
-use guantong_core::identity::{Chosen, Login, LoginState, SALT_LEN, check_nobody};
+use guantong_core::identity::{Chosen, Login, LoginState, SALT_LEN, check_nobody, check_password};
 use guantong_proto::{Handle, Key};
 
 use super::{LoginError, Token};
@@ -86,6 +86,16 @@ pub(crate) struct Owner {
     pub(crate) version: u64,
     /// When it was last written how he logs in.
     written_secs: u32,
+    /// Whether the password is one that would not be taken as a new one: of a digest nobody could
+    /// tell.
+    is_unfit: bool,
+}
+
+impl Owner {
+    /// Whether the password is good for nothing but setting another one.
+    pub(crate) fn must_change(&self) -> bool {
+        self.login.must_change() || self.is_unfit
+    }
 }
 
 //----------- Node -----------------------------------------------------------
@@ -98,7 +108,7 @@ impl Node {
         peer: IpAddr,
     ) -> Result<Token, LoginError> {
         let owner = self.login_owner(credentials, peer).await?;
-        match owner.login.must_change() {
+        match owner.must_change() {
             true => Err(LoginError::MustChange),
             false => Ok(self.login_begin(owner.proven)),
         }
@@ -173,7 +183,7 @@ impl Node {
             Some((Proven::by(user, &value), login, value.timestamp))
         });
         let version = record.as_ref().map_or(0, |record| record.version);
-        let password = password.to_owned();
+        let (password, is_unfit) = (password.to_owned(), check_password(password).is_err());
         let checked = self.aside(move || match found {
             Some((proven, login, written_secs)) => {
                 let is_right = login.is_password(&password);
@@ -190,6 +200,7 @@ impl Node {
             login,
             version,
             written_secs,
+            is_unfit,
         }))
     }
 
@@ -213,6 +224,13 @@ impl Node {
     ) -> Result<Login, LoginError> {
         let (password, salt) = (password.to_owned(), self.random::<SALT_LEN>());
         let made = self.aside(move || Login::new(&password, salt, chosen));
+        Ok(made.await??)
+    }
+
+    /// A new login for a password of which the digest is known.
+    pub(crate) async fn login_of_digest(&self, digest: &str) -> Result<Login, LoginError> {
+        let (digest, salt) = (digest.to_owned(), self.random::<SALT_LEN>());
+        let made = self.aside(move || Login::of_digest(&digest, salt));
         Ok(made.await??)
     }
 

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!  /identity/token, /identity/token/v1                          login     a token for a password
+//!  /identity/registry                                           user      a user
 //!  /identityv2/data/detail, /identityv2/data, …/batchCreate, …   data      registrations
 //!  /snms/api/{v3,v5}/template                                    template  templates
 //!  /snms/api/v3/ent/…, /snms/api/ent/config                      enterprise   who applies
@@ -18,6 +19,7 @@ mod enterprise;
 mod file;
 mod login;
 mod template;
+mod user;
 
 use std::sync::Arc;
 
@@ -36,7 +38,12 @@ use super::v2::problem::Problem;
 use crate::node::Node;
 
 /// What paths begin with that belong here.
-const AREAS: [&str; 3] = ["/identity/token", "/identityv2/", "/snms/api/"];
+const AREAS: [&str; 4] = [
+    "/identity/token",
+    "/identity/registry",
+    "/identityv2/",
+    "/snms/api/",
+];
 /// Faults of fields that one message tells; behind them it says how many there are.
 const FAULTS_MAX: usize = 5;
 
@@ -66,6 +73,7 @@ async fn answered(node: &Node, asked: &Asked) -> Response {
         (_, path) if path.starts_with("/identityv2/data") => data::change(node, asked, path).await,
         (&Method::POST, "/identity/token") => login::plain(node, asked).await,
         (&Method::POST, "/identity/token/v1") => login::digest(node, asked).await,
+        (&Method::POST, "/identity/registry") => user::register(node, asked).await,
         (&Method::GET, file::DOWNLOAD) => file::download(node, asked).await,
         (_, path) if path.starts_with("/snms/api/") && path.contains("/ent/") => {
             enterprise::answer(node, asked, path).await

@@ -43,7 +43,7 @@ pub(super) const NAME_LEN_MAX: usize = 256;
 /// Type of a key that proves nothing for now. No software takes it for one.
 const DISABLED_TYPE: &str = "GT_DISABLED_KEY";
 /// Permissions of what administrators read.
-pub(super) const FOR_ADMINISTRATORS: Permissions =
+pub(in crate::http) const FOR_ADMINISTRATORS: Permissions =
     Permissions(Permissions::ADMIN_READ | Permissions::ADMIN_WRITE);
 
 /// Answers a request for `/api/v2/identities`.

@@ -198,7 +198,7 @@ async fn second_factor(node: &Node, asked: &Asked) -> Result<Response, Problem> 
         .login_owner(credentials, asked.peer.address.ip())
         .await?;
     // The password of somebody else is good for one thing only, and what follows begins a session.
-    if owner.login.must_change() {
+    if owner.must_change() {
         return Err(LoginError::MustChange.into());
     }
     match request.action {

@@ -34,7 +34,7 @@ mod foreign;
 pub(in crate::http) mod grant;
 mod graph;
 mod group;
-mod identity;
+pub(in crate::http) mod identity;
 mod jobs;
 pub(in crate::http) mod login;
 pub(in crate::http) mod notice;

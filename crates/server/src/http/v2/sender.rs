@@ -128,7 +128,7 @@ impl Sender {
 
     /// The administrators of an identity or a group that he makes: who has the key of the prefix,
     /// and he himself unless he has his right by a role.
-    pub(super) fn administrators(&self, handle: &Handle) -> Vec<Value> {
+    pub(in crate::http) fn administrators(&self, handle: &Handle) -> Vec<Value> {
         let owner = prefix_key(handle);
         let by = self.by.0.as_ref();
         let other = by.filter(|by| **by != owner && !is_user_of(by, handle));
