@@ -39,6 +39,9 @@ pub struct Page {
     pub total_count: usize,
     /// How many pages there are.
     pub total_page: usize,
+    /// Whether there are more than were counted. Ours; clients pass over it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
     /// The entries.
     pub content: Vec<Json>,
 }

@@ -1,6 +1,8 @@
 //! Lists with page numbers, of templates and of identifiers.
 //!
-//! The store lists by keyset and counts nothing, so what is listed is looked through up to a limit.
+//! The store lists by keyset and counts nothing. A short list is looked through and sorted, newest
+//! first. A long one is in the order of its index: its names are counted, and the records of one
+//! page are read. What is beyond all bounds is said to be there, and not counted.
 
 use std::cmp::Reverse;
 
@@ -20,9 +22,11 @@ use super::retrieve::{self, Times};
 use super::{Said, category, handle, moment, param, unsupported};
 use crate::node::Node;
 
-/// Most records that one list is looked through for; the counts of a longer one are those of its
-/// beginning. Each takes up to three reads of the store.
+/// Most records that one list is looked through for, to sort it or to ask for times. Each takes up
+/// to three reads of the store.
 pub(super) const LISTED_MAX: usize = 10_000;
+/// Most names that one list is counted through. A thousand of them take one read of an index.
+const COUNTED_MAX: usize = 100_000;
 /// Entries of a page if `size` does not say how many.
 const SIZE_USUAL: usize = 10;
 /// Most entries of a page.
@@ -84,23 +88,96 @@ impl<'a> Wanted<'a> {
             && self.to.is_none_or(|to| at.is_some_and(|at| at <= to))
     }
 
+    fn is_timed(&self) -> bool {
+        self.from.is_some() || self.to.is_some()
+    }
+
+    /// Number of the first entry of the page.
+    fn start(&self) -> usize {
+        self.page.saturating_mul(self.size)
+    }
+
     pub(super) fn of_all(&self, mut all: Vec<(String, Json)>) -> Page {
         // Newest first, as people look for them.
         all.sort_by(|(a, _), (b, _)| Reverse(a).cmp(&Reverse(b)));
-        let start = self.page.saturating_mul(self.size);
         let total = all.len();
-        let content = all
-            .into_iter()
-            .skip(start)
-            .take(self.size)
-            .map(|(_, entry)| entry);
+        let content = all.into_iter().skip(self.start()).take(self.size);
+        self.page_of(total, content.map(|(_, entry)| entry).collect())
+    }
+
+    fn page_of(&self, total: usize, content: Vec<Json>) -> Page {
         Page {
             page_size: self.size,
             page_number: self.page.saturating_add(1),
             total_count: total,
             total_page: total.div_ceil(self.size),
-            content: content.collect(),
+            truncated: false,
+            content,
         }
+    }
+}
+
+//----------- Sieve ----------------------------------------------------------
+
+/// How far a list is looked through.
+#[derive(Clone, Copy)]
+struct Bounds {
+    sorted: usize,
+    counted: usize,
+}
+
+/// Takes the names of a list one by one, in the order of the index, and keeps those that are shown.
+struct Sieve<'a> {
+    wanted: &'a Wanted<'a>,
+    bounds: Bounds,
+    /// The first ones, if the list is short enough to be sorted.
+    all: Vec<Handle>,
+    /// Those of the page, if it is not.
+    page: Vec<Handle>,
+    count: usize,
+    is_cut: bool,
+}
+
+impl<'a> Sieve<'a> {
+    fn new(wanted: &'a Wanted<'a>, bounds: Bounds) -> Self {
+        Self {
+            wanted,
+            bounds,
+            all: Vec::new(),
+            page: Vec::new(),
+            count: 0,
+            is_cut: false,
+        }
+    }
+
+    /// Whether it goes on.
+    fn take(&mut self, handle: Handle) -> bool {
+        let part = self.wanted.name.unwrap_or_default().to_ascii_lowercase();
+        if !handle.as_str().to_ascii_lowercase().contains(&part) {
+            return true;
+        }
+        // Whether its times fit is known only when it is read.
+        let most = match self.wanted.is_timed() {
+            true => self.bounds.sorted,
+            false => self.bounds.counted,
+        };
+        if self.count == most {
+            self.is_cut = true;
+            return false;
+        }
+        let start = self.wanted.start();
+        if (start..start.saturating_add(self.wanted.size)).contains(&self.count) {
+            self.page.push(handle.clone());
+        }
+        if self.count < self.bounds.sorted {
+            self.all.push(handle);
+        }
+        self.count += 1;
+        true
+    }
+
+    fn is_sorted(&self) -> bool {
+        self.count <= self.bounds.sorted
     }
 }
 
@@ -124,8 +201,13 @@ pub(super) async fn templates(node: &Node, asked: &Asked) -> Said {
     let prefix = Handle::of_prefix(&prefix)?;
     allowed(node, asked, &prefix).await?;
     let key = prefix_key(prefix.borrow(), node.site().case_rule());
+    let bounds = Bounds {
+        sorted: LISTED_MAX,
+        counted: LISTED_MAX,
+    };
+    let found = found(node, (KEY_TYPE, &key), Sieve::new(&wanted, bounds)).await?;
     let mut all = Vec::new();
-    for handle in found(node, KEY_TYPE, &key).await? {
+    for handle in found.all {
         let Ok((template, _)) = sought::template(node, &handle) else {
             continue;
         };
@@ -146,7 +228,10 @@ pub(super) async fn templates(node: &Node, asked: &Asked) -> Said {
             all.push((times.created, entry));
         }
     }
-    Ok(Some(json!(wanted.of_all(all))))
+    Ok(Some(json!(Page {
+        truncated: found.is_cut,
+        ..wanted.of_all(all)
+    })))
 }
 
 /// The identifiers that are registered by a template.
@@ -161,21 +246,35 @@ pub(super) async fn handles(node: &Node, asked: &Asked) -> Said {
     let found_template = sought::template(node, &named);
     let (template, _) = found_template.map_err(|problem| Deed::Template.refused(problem))?;
     let data = template.handle().as_str().as_bytes().to_vec();
-    let mut all = Vec::new();
-    for handle in found(node, HANDLE_TYPE, &data).await? {
-        let times = Times::of(node, &handle, &[], true);
-        if wanted.takes(handle.as_str(), &times) {
-            let entry = json!({
-                "handleName": handle.as_str(),
-                "createdBy": times.creator,
-                "createTime": times.created,
-                "createdTime": times.created,
-                "updateTime": times.updated,
-            });
-            all.push((times.created, entry));
+    let bounds = Bounds {
+        sorted: LISTED_MAX,
+        counted: COUNTED_MAX,
+    };
+    let found = found(node, (HANDLE_TYPE, &data), Sieve::new(&wanted, bounds)).await?;
+    let is_sorted = found.is_sorted();
+    let entry = |handle: &Handle| {
+        let times = Times::of(node, handle, &[], true);
+        let entry = json!({
+            "handleName": handle.as_str(),
+            "createdBy": times.creator,
+            "createTime": times.created,
+            "createdTime": times.created,
+            "updateTime": times.updated,
+        });
+        let takes = wanted.takes(handle.as_str(), &times);
+        takes.then_some((times.created, entry))
+    };
+    let page = match is_sorted {
+        true => wanted.of_all(found.all.iter().filter_map(entry).collect()),
+        false => {
+            let content = found.page.iter().filter_map(entry);
+            wanted.page_of(found.count, content.map(|(_, entry)| entry).collect())
         }
-    }
-    Ok(Some(json!(wanted.of_all(all))))
+    };
+    Ok(Some(json!(Page {
+        truncated: found.is_cut,
+        ..page
+    })))
 }
 
 async fn allowed(node: &Node, asked: &Asked, prefix: &Handle) -> Result<(), Refusal> {
@@ -183,22 +282,30 @@ async fn allowed(node: &Node, asked: &Asked, prefix: &Handle) -> Result<(), Refu
     may.map_err(|failure| Deed::Template.refused(failure))
 }
 
-/// The records with this value, up to [`LISTED_MAX`].
-async fn found(node: &Node, kind: &str, data: &[u8]) -> Result<Vec<Handle>, Refusal> {
+/// The records with a value of this type and data, as far as the sieve goes.
+async fn found<'a>(
+    node: &Node,
+    (kind, data): (&str, &[u8]),
+    mut sieve: Sieve<'a>,
+) -> Result<Sieve<'a>, Refusal> {
     let refused = |problem| Deed::Read.refused(problem);
     sought::have_indexes(node).await?;
-    let (mut all, mut after) = (Vec::new(), None);
-    while all.len() < LISTED_MAX {
+    let mut after: Option<String> = None;
+    loop {
         let (handles, next) =
             sought::find(node, kind, data, after.as_deref(), AT_A_TIME).map_err(refused)?;
-        all.extend(handles);
+        for handle in handles {
+            if !sieve.take(handle) {
+                return Ok(sieve);
+            }
+        }
         match next {
             Some(next) => after = Some(next),
-            None => break,
+            None => return Ok(sieve),
         }
+        // Others want to be answered, too.
+        tokio::task::yield_now().await;
     }
-    all.truncate(LISTED_MAX);
-    Ok(all)
 }
 
 #[cfg(test)]
@@ -227,5 +334,71 @@ mod tests {
         assert_eq!(page.content, [4, 3, 2, 1, 0].map(|n| json!(n)));
         assert!(wanted(usize::MAX, 10).of_all(all()).content.is_empty());
         assert_eq!(wanted(0, 10).of_all(Vec::new()).total_page, 0);
+    }
+
+    /// The numbers of the handles that a sieve keeps of so many.
+    fn kept(wanted: &Wanted<'_>, count: usize) -> (Vec<String>, Vec<String>, usize, bool) {
+        let bounds = Bounds {
+            sorted: 4,
+            counted: 8,
+        };
+        let mut sieve = Sieve::new(wanted, bounds);
+        for number in 0..count {
+            let handle = Handle::parse(&format!("88.1/{number}")).unwrap();
+            if !sieve.take(handle) {
+                break;
+            }
+        }
+        let numbers = |handles: &[Handle]| {
+            let suffixes = handles
+                .iter()
+                .map(|handle| handle.borrow().suffix().to_owned());
+            suffixes.collect()
+        };
+        (
+            numbers(&sieve.all),
+            numbers(&sieve.page),
+            sieve.count,
+            sieve.is_cut,
+        )
+    }
+
+    #[test]
+    fn long_list_is_counted_and_one_page_of_it_kept() {
+        let second = Wanted {
+            page: 2,
+            size: 3,
+            from: None,
+            to: None,
+            name: None,
+        };
+        let (all, _, count, is_cut) = kept(&second, 4);
+        assert_eq!((all.len(), count, is_cut), (4, 4, false));
+        let (_, page, count, is_cut) = kept(&second, 8);
+        assert_eq!(
+            (page, count, is_cut),
+            (vec!["6".into(), "7".into()], 8, false)
+        );
+        let (all, _, count, is_cut) = kept(&second, 9);
+        assert_eq!((all.len(), count, is_cut), (4, 8, true));
+        let named = Wanted {
+            name: Some("88.1/1"),
+            ..second
+        };
+        assert_eq!(kept(&named, 20).2, 8);
+        assert_eq!(kept(&named, 13).2, 4);
+    }
+
+    #[test]
+    fn list_by_times_is_looked_through_no_further_than_it_is_sorted() {
+        let timed = Wanted {
+            page: 0,
+            size: 3,
+            from: Some(0),
+            to: None,
+            name: None,
+        };
+        assert_eq!((kept(&timed, 4).2, kept(&timed, 4).3), (4, false));
+        assert_eq!((kept(&timed, 5).2, kept(&timed, 5).3), (4, true));
     }
 }
