@@ -16,6 +16,9 @@ use serde_json::Value as Json;
 pub struct Filed<F> {
     /// What the enterprise says.
     pub form: F,
+    /// The password of its first user; without it, one is made only if `host` gives him one.
+    #[serde(default)]
+    pub password: Option<String>,
 }
 
 /// What is to be done with an application.
@@ -40,7 +43,11 @@ pub enum EnterpriseAction {
         site: Json,
     },
     /// Serve the prefix here.
-    Host,
+    Host {
+        /// The first password of its first user, who has to choose his own with it.
+        #[serde(default)]
+        password: Option<String>,
+    },
 }
 
 /// An application.

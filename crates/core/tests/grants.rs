@@ -244,7 +244,12 @@ fn named_reader_sees_what_is_public_and_what_the_class_grants_him() {
     );
     assert_eq!(node.reads("88.1/App_a", &[2_001]), Ok(vec![2_001]));
     assert_eq!(node.reads("88.1/App_a", &[2_000]), REFUSED);
-    assert_eq!(node.reads("88.1/App_b", &[]), REFUSED);
+    // Nobody has granted him anything: he gets what everybody gets.
+    assert_eq!(
+        node.reads("88.1/App_b", &[]),
+        Ok(vec![100, 1_000, 1_001, 2_002])
+    );
+    assert_eq!(node.reads("88.1/App_b", &[2_001]), REFUSED);
     let all = vec![100, 1_000, 1_001, 2_000, 100_000, 2_001, 2_002];
     assert_eq!(node.reads("88.1/owner", &[]), Ok(all));
 }
@@ -253,7 +258,11 @@ fn named_reader_sees_what_is_public_and_what_the_class_grants_him() {
 fn own_rule_takes_the_place_of_the_class_rule() {
     let class = [rule(20_001, &["300:88.1/App_a"], &[])];
     let mut node = Node::new(&class, &[rule(1_003, &["0:88.1/App_b"], &[])]);
-    assert_eq!(node.reads("88.1/App_a", &[]), REFUSED);
+    assert_eq!(
+        node.reads("88.1/App_a", &[]),
+        Ok(vec![100, 1_000, 1_001, 2_002])
+    );
+    assert_eq!(node.reads("88.1/App_a", &[2_001]), REFUSED);
     let seen = vec![100, 1_000, 1_001, 2_000, 100_000, 2_001, 2_002];
     assert_eq!(node.reads("88.1/App_b", &[]), Ok(seen));
     assert_eq!(node.reads("88.1/App_b", &[1_003]), REFUSED);

@@ -28,6 +28,7 @@ use guantong_proto::message::ResponseCode;
 use guantong_store::{PageToken, Scope, StoreError};
 use tokio::sync::{Semaphore, oneshot};
 
+pub(crate) use self::order::source_of;
 use self::order::{batch_of, written_of};
 pub(crate) use self::together::{HELD_OCTETS_MAX, TooMuch};
 use crate::http::Answers;

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::form::{Contact, Document, DocumentKind, Form, limit};
 pub use self::route::{address_site, copied_administrators, route_administrators};
+use crate::identity::{Kind, Login};
 use crate::template::{Fault, KEY_TYPE, Lookup};
 
 /// Type of the value that makes a record an application.
@@ -31,6 +32,9 @@ pub const ENTERPRISE_TYPE: &str = "GT_ENTERPRISE";
 pub const ENTERPRISE_INDEX: i32 = 1;
 /// What suffixes of applications begin with.
 pub const ENTERPRISE_LEAD: &str = "Enterprise_";
+/// Index of how its first user is to log in. It is another one than that of users: nobody logs in as
+/// an application.
+pub const APPLICANT_INDEX: i32 = 2;
 /// Index of the first value by which an application is found.
 const KEY_INDEX: i32 = 1_002;
 
@@ -52,6 +56,9 @@ struct Head {
     reason: String,
     filed: u32,
     changed: u32,
+    /// Whether somebody filed it who did not say who he is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    by_guest: bool,
     form: Form,
 }
 
@@ -120,9 +127,26 @@ impl Application {
             reason: String::new(),
             filed: now_secs,
             changed: now_secs,
+            by_guest: false,
             form,
         };
         Ok(Self { handle, head })
+    }
+
+    /// The same, filed by somebody who did not say who he is.
+    pub fn by_guest(mut self) -> Self {
+        self.head.by_guest = true;
+        self
+    }
+
+    /// The handle of its first user, if the form names him so that there can be one.
+    pub fn user(&self) -> Result<Handle, Fault> {
+        let form = &self.head.form;
+        let user = Kind::User.handle(&form.prefix, &form.user_name);
+        user.map_err(|fault| Fault {
+            place: "userName".to_owned(),
+            why: fault.to_string(),
+        })
     }
 
     /// Its handle.
@@ -227,6 +251,8 @@ impl Application {
         let json = serde_json::to_vec(&self.head).unwrap_or_default();
         let prefix = self.handle.borrow().prefix_handle();
         let mut keys = vec![list_key(&prefix, rule)];
+        let waits = self.head.by_guest && self.head.state == State::Applied;
+        keys.extend(waits.then(|| guests_key(&prefix, rule)));
         keys.extend(self.keys(rule).into_iter().map(|(_, key)| key));
         let mut values = vec![
             hidden(ENTERPRISE_INDEX, ENTERPRISE_TYPE, json),
@@ -264,19 +290,7 @@ impl Application {
         }
         let form = &self.head.form;
         let own = self.handle.borrow().prefix_handle();
-        let own = own.key(rule);
-        let key = |part: &str, text: &str| {
-            let text = text.to_lowercase();
-            [
-                b"enterprise ",
-                part.as_bytes(),
-                b" ",
-                own.as_bytes(),
-                b"\n",
-                text.as_bytes(),
-            ]
-            .concat()
-        };
+        let key = |part: &str, text: &str| unique_key(&own, part, text, rule);
         let document = format!("{} {}", form.document.kind, form.document.number);
         vec![
             ("document.number", key("document", &document)),
@@ -294,6 +308,46 @@ impl Application {
         });
         lookups.collect()
     }
+}
+
+/// Data of a value that no two applications below a prefix share.
+fn unique_key(above: &Handle, part: &str, text: &str, rule: CaseRule) -> Vec<u8> {
+    let (own, text) = (above.key(rule), text.to_lowercase());
+    [
+        b"enterprise ",
+        part.as_bytes(),
+        b" ",
+        own.as_bytes(),
+        b"\n",
+        text.as_bytes(),
+    ]
+    .concat()
+}
+
+/// Data of the value by which the application is found whose first user has this name.
+pub fn user_key(above: &Handle, name: &str, rule: CaseRule) -> Vec<u8> {
+    unique_key(above, "user", name, rule)
+}
+
+/// Data of the value by which the applications of guests are found that wait for a review.
+pub fn guests_key(above: &Handle, rule: CaseRule) -> Vec<u8> {
+    [b"enterprise of guests ", above.key(rule).as_bytes()].concat()
+}
+
+/// How the first user is to log in, kept in the record of an application. Its type is told to
+/// nobody.
+pub fn applicant_value(login: &Login) -> Value {
+    Value {
+        index: APPLICANT_INDEX,
+        ..login.to_value()
+    }
+}
+
+/// How the first user is to log in, if that is known.
+pub fn applicant_login(record: Values<'_>) -> Option<Login> {
+    let mut values = record.iter();
+    let value = values.find(|value| value.index == APPLICANT_INDEX && value.is_secret())?;
+    Login::parse(value.data).ok()
 }
 
 /// Data of the value by which the applications of a prefix are found.

@@ -196,3 +196,44 @@ fn administrators_above_change_routes_and_no_records() {
     assert_eq!(may & AdminPermissions::ADD_HANDLE.0, 0);
     assert_eq!(may & AdminPermissions::DELETE_HANDLE.0, 0);
 }
+
+#[test]
+fn application_of_a_guest_is_counted_while_it_waits() {
+    let rule = CaseRule::Insensitive;
+    let above = Handle::parse("0.NA/88.118").unwrap();
+    let is_counted = |application: &Application| {
+        let key = guests_key(&above, rule);
+        application
+            .to_values(rule)
+            .iter()
+            .any(|value| value.data == key)
+    };
+    assert!(!is_counted(&application()));
+    let of_guest = application().by_guest();
+    assert!(is_counted(&of_guest));
+    assert!(!is_counted(
+        &of_guest.take(Step::Approve(None), 20).unwrap()
+    ));
+}
+
+#[test]
+fn first_user_is_named_by_the_form_and_his_login_is_no_login_of_the_application() {
+    use crate::identity::{Chosen, Login, SALT_LEN};
+
+    let user = application().user().unwrap();
+    assert_eq!(user.as_str(), "88.118.0042/User_chishui");
+    let other = Form {
+        user_name: "赤水".to_owned(),
+        ..form()
+    };
+    let handle = Handle::parse("88.118/Enterprise_1").unwrap();
+    let other = Application::file(handle, other, 10).unwrap();
+    assert_eq!(other.user().unwrap_err().place, "userName");
+    let login = Login::new("correct horse", [7; SALT_LEN], Chosen::ByOwner).unwrap();
+    let wire = Writer::to_vec(|w| Values::encode(&[applicant_value(&login)], w));
+    let values = Values::from_wire(&wire).unwrap();
+    assert_eq!(applicant_login(values), Some(login));
+    assert!(Login::of(values).is_none());
+    assert!(values.iter().all(|value| value.is_secret()));
+    assert_eq!(applicant_login(Values::EMPTY), None);
+}

@@ -54,6 +54,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// Interfaces of existing enterprise nodes.
     pub compatible: CompatibleConfig,
+    /// Enterprises that apply for a prefix.
+    pub onboarding: OnboardingConfig,
     /// Files that registrations name.
     pub files: FilesConfig,
     /// Memory and indexes of the store.
@@ -140,6 +142,15 @@ pub struct CompatibleConfig {
     pub snms: bool,
     /// Whether clients of these may log in by a digest of the day.
     pub day_digest: bool,
+}
+
+/// Enterprises that apply for a prefix.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OnboardingConfig {
+    /// Prefixes below which anybody may apply.
+    pub open: Vec<String>,
+    /// Most applications of such applicants that wait, below each of them.
+    pub waiting_max: usize,
 }
 
 /// Files that registrations name.
@@ -373,6 +384,7 @@ impl Config {
                 json_body_max: http.json_body_max.as_usize(),
             },
             compatible: CompatibleConfig::of(&spec.compatible),
+            onboarding: OnboardingConfig::of(spec.onboarding),
             files: FilesConfig::of(spec.files, &folder),
             store: StoreConfig {
                 memory: spec.store.memory,
@@ -401,6 +413,15 @@ impl Config {
                 format: spec.log.format,
             },
             folder,
+        }
+    }
+}
+
+impl OnboardingConfig {
+    fn of(onboarding: v1::Onboarding) -> Self {
+        Self {
+            open: onboarding.open,
+            waiting_max: usize::try_from(onboarding.waiting_max).unwrap_or(usize::MAX),
         }
     }
 }

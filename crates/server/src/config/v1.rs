@@ -203,6 +203,14 @@ settings! {
         /// (`/identity/token/v1`). Whoever sees it logs in by it until midnight.
         day_digest: bool = false;
     }
+    /// Enterprises that apply for a prefix below one of ours.
+    onboarding: Onboarding {
+        /// Prefixes below which anybody may apply without saying who he is, and send the papers for
+        /// it. Empty: only who may make records there.
+        open: Vec<String> = Vec::new();
+        /// Most applications of such applicants that wait for a review, below each prefix.
+        waiting_max: u32 = 1_000, 1 => 100_000;
+    }
     /// Files that registrations name.
     files: Files {
         /// Folder of the files. They are in backups, and not sent to mirrors.

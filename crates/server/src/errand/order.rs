@@ -77,7 +77,7 @@ pub(super) fn written_of(outcome: Result<(), WriteError>) -> Written {
 }
 
 /// From where an order comes, as the change log says it.
-fn source_of(via: Via) -> Source {
+pub(crate) fn source_of(via: Via) -> Source {
     Source::Peer {
         way: match via.transport {
             _ if via.by_console => Way::Console,

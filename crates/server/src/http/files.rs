@@ -87,15 +87,17 @@ pub(super) async fn receive(
         since: node.store.last_change(),
     };
     let known = field.kind.suffixes();
+    let known: Vec<_> = known.into_iter().map(|suffix| (suffix, u64::MAX)).collect();
     take(node, asked, body, &known, purpose).await
 }
 
-/// Takes the file of a body, whose name must end in one of these.
+/// Takes the file of a body, whose name must end in one of these, and which has at most so many
+/// octets then.
 pub(super) async fn take(
     node: &Node,
     asked: &Asked,
     body: Body,
-    known: &[&str],
+    known: &[(&str, u64)],
     purpose: Purpose,
 ) -> Result<(FileName, Upload), Problem> {
     let around = Arc::new(Around::default());
@@ -109,10 +111,13 @@ pub(super) async fn take(
         if part.name() != Some(PART) {
             continue;
         }
-        let name = name_of(node, known, part.file_name().unwrap_or_default())?;
+        let (name, limit) = name_of(node, known, part.file_name().unwrap_or_default())?;
         let mut incoming = node.files.receive(name).await?;
         around.is_in_file.store(true, Ordering::Relaxed);
+        let mut left = limit;
         while let Some(octets) = part.chunk().await.map_err(|error| unreadable(&error))? {
+            let len = u64::try_from(octets.len()).unwrap_or(u64::MAX);
+            left = left.checked_sub(len).ok_or(FileError::TooLong { limit })?;
             incoming.write(&octets).await?;
         }
         return Ok(incoming.keep(purpose).await?);
@@ -221,17 +226,20 @@ fn parts(
 
 /// A new name, with the suffix that the client's name for the file has. Nothing else of that is
 /// kept.
-fn name_of(node: &Node, known: &[&str], named: &str) -> Result<FileName, Problem> {
-    let suffix = named.rsplit_once('.').map(|(_, suffix)| suffix);
-    let is_known = |suffix: &&str| known.iter().any(|known| suffix.eq_ignore_ascii_case(known));
-    let suffix = suffix.filter(is_known).ok_or_else(|| {
+fn name_of(node: &Node, known: &[(&str, u64)], named: &str) -> Result<(FileName, u64), Problem> {
+    let suffix = named.rsplit_once('.').map_or("", |(_, suffix)| suffix);
+    let mut of_suffix = known.iter();
+    let of_suffix = of_suffix.find(|(known, _)| suffix.eq_ignore_ascii_case(known));
+    let (_, limit) = of_suffix.ok_or_else(|| {
+        let known: Vec<_> = known.iter().map(|(suffix, _)| *suffix).collect();
         refused(format!(
             "the name of the file must end in one of: {}",
             known.join(", ")
         ))
     })?;
-    FileName::new(node.random(), suffix)
-        .ok_or_else(|| refused(format!("`{suffix}` is no suffix of a file")))
+    let name = FileName::new(node.random(), suffix);
+    let name = name.ok_or_else(|| refused(format!("`{suffix}` is no suffix of a file")))?;
+    Ok((name, *limit))
 }
 
 fn refused(message: String) -> Problem {

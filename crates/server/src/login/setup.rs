@@ -5,7 +5,9 @@
 use std::io;
 use std::path::Path;
 
-use guantong_core::identity::{Chosen, Kind, MEMBERS_INDEX, Role, check_password, group_values};
+use guantong_core::identity::{
+    Chosen, Kind, Login, MEMBERS_INDEX, Role, check_password, group_values,
+};
 use guantong_proto::data::List;
 use guantong_proto::{Handle, Reference, Value, is_of_type};
 use guantong_store::{Batch, Change, Expect, Origin, Trail};
@@ -68,7 +70,8 @@ impl Node {
         let mut values = group_values(prefix.borrow(), Vec::new());
         values.retain(|value| value.index != MEMBERS_INDEX);
         values.push(login.to_value());
-        match self.write_first(&group, user, values).await {
+        let by = (Origin::Operator, Trail::default());
+        match self.write_first(&group, user, values, by).await {
             Ok(()) => {
                 if let Err(error) = std::fs::remove_file(&used) {
                     tracing::warn!(%error, "the used set-up code could not be removed");
@@ -96,6 +99,7 @@ impl Node {
         group: &Handle,
         user: &Handle,
         values: Vec<Value>,
+        (origin, trail): (Origin, Trail),
     ) -> Result<(), LoginError> {
         let failed = |error: &dyn std::fmt::Display| LoginError::NotWritten(error.to_string());
         let prefix = user.borrow().prefix_handle();
@@ -135,19 +139,49 @@ impl Node {
                 put(group, members, expect),
             ],
             at_ms: self.now_ms(),
-            origin: Origin::Operator,
-            trail: Trail::default(),
+            origin,
+            trail,
         };
+        self.submitted(batch).await
+    }
+
+    /// Has a batch written.
+    pub(crate) async fn submitted(&self, batch: Batch) -> Result<(), LoginError> {
         let ticket = self.store.try_submit(batch);
         let written = tokio::task::spawn_blocking(move || ticket.wait()).await;
         match written {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(failed(&error)),
-            Err(error) => Err(failed(&error)),
+            Ok(Err(error)) => Err(LoginError::NotWritten(error.to_string())),
+            Err(error) => Err(LoginError::NotWritten(error.to_string())),
         }
     }
 
-    fn stamped(&self, values: Vec<Value>) -> Vec<Value> {
+    /// Makes the first user of a prefix that was just homed, as its administrator. Nothing if he is
+    /// there, or if it has administrators.
+    pub(crate) async fn login_first_of(
+        &self,
+        user: &Handle,
+        login: &Login,
+        by: (Origin, Trail),
+    ) -> Result<(), LoginError> {
+        let prefix = user.borrow().prefix_handle();
+        let group = Role::Administrators.group(prefix.borrow());
+        let group = group.ok_or(LoginError::NoUser)?;
+        let mut values = group_values(prefix.borrow(), Vec::new());
+        values.retain(|value| value.index != MEMBERS_INDEX);
+        values.push(login.to_value());
+        let found = self.store.record(user.borrow());
+        let found = found.map_err(|error| LoginError::NotWritten(error.to_string()))?;
+        if found.is_some() {
+            return Ok(());
+        }
+        match self.write_first(&group, user, values, by).await {
+            Err(LoginError::NoSetUp) => Ok(()),
+            written => written,
+        }
+    }
+
+    pub(crate) fn stamped(&self, values: Vec<Value>) -> Vec<Value> {
         let timestamp = self.now_secs();
         let stamp = |value| Value { timestamp, ..value };
         values.into_iter().map(stamp).collect()

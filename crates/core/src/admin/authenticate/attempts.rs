@@ -20,6 +20,14 @@ const IDENTITY_LEAK_MS: u64 = 1_000;
 const PASSWORD_BURST: u64 = 10;
 /// Time after which one of them is forgotten.
 const PASSWORD_LEAK_MS: u64 = 60_000;
+/// What a source without a credential may leave with us at once: a form and its papers.
+const GUEST_BURST: u64 = 20;
+/// Time after which one of it is forgotten.
+const GUEST_LEAK_MS: u64 = 300_000;
+/// The same of all sources together.
+const GUESTS_BURST: u64 = 200;
+/// Time after which one of it is forgotten.
+const GUESTS_LEAK_MS: u64 = 30_000;
 
 //----------- Subject --------------------------------------------------------
 
@@ -32,6 +40,10 @@ pub enum Subject {
     Identity(Box<[u8]>),
     /// A user, by his folded handle, whose password a peer tries.
     Password(Box<[u8]>, u64),
+    /// A peer without a credential that leaves something with us; not an answer, and counted alike.
+    Guest(u64),
+    /// All of these together.
+    Guests,
 }
 
 impl Subject {
@@ -40,6 +52,8 @@ impl Subject {
             Self::Source(_) => SOURCE_LEAK_MS,
             Self::Identity(_) => IDENTITY_LEAK_MS,
             Self::Password(..) => PASSWORD_LEAK_MS,
+            Self::Guest(_) => GUEST_LEAK_MS,
+            Self::Guests => GUESTS_LEAK_MS,
         }
     }
 
@@ -48,6 +62,8 @@ impl Subject {
             Self::Source(_) => SOURCE_BURST,
             Self::Identity(_) => IDENTITY_BURST,
             Self::Password(..) => PASSWORD_BURST,
+            Self::Guest(_) => GUEST_BURST,
+            Self::Guests => GUESTS_BURST,
         }
     }
 }

@@ -288,3 +288,22 @@ fn accounts_are_bounded_and_the_fullest_stay() {
     assert_eq!(attempts.len(), ATTEMPTS_SUBJECTS_MAX);
     assert!(attempts.is_blocked(&source, 1_001));
 }
+
+#[test]
+fn guests_are_bounded_each_and_all_together() {
+    let mut attempts = Attempts::default();
+    let guest = Subject::Guest(1);
+    for _ in 0..20 {
+        assert!(!attempts.is_blocked(&guest, 1_000));
+        attempts.failed(guest.clone(), 1_000);
+    }
+    assert!(attempts.is_blocked(&guest, 1_000));
+    assert!(!attempts.is_blocked(&Subject::Guest(2), 1_000));
+    assert!(!attempts.is_blocked(&guest, 301_000));
+    for _ in 0..200 {
+        assert!(!attempts.is_blocked(&Subject::Guests, 1_000));
+        attempts.failed(Subject::Guests, 1_000);
+    }
+    assert!(attempts.is_blocked(&Subject::Guests, 1_000));
+    assert!(!attempts.is_blocked(&Subject::Guests, 31_000));
+}

@@ -20,7 +20,10 @@ use time::OffsetDateTime;
 
 use super::super::answer::Failure;
 use super::super::asked::Asked;
-use super::super::v2::enterprise::{PAGE_MAX, carry, file, listed, shown};
+use super::super::v2::enterprise::{
+    Means, PAGE_MAX, Password, carry, file, file_of_guest, listed, shown,
+};
+use super::super::v2::guest;
 use super::super::v2::problem::Problem;
 use super::super::v2::sender::{Sender, Terms};
 use super::super::v2::sought;
@@ -35,6 +38,10 @@ const LISTED_MAX: usize = 1_000;
 const PAGE_USUAL: usize = 10;
 /// Systems that an enterprise must describe: registration, its data, its copy, and resolution.
 const SYSTEMS: [i64; 4] = [1, 2, 3, 4];
+
+/// What stands in place of the type of a route if this node is to serve the prefix. Ours: what the
+/// clients of SNMS send is for enterprises with a node of their own.
+const HOSTED: &str = "HOSTED";
 
 /// What of a form must be there besides what our applications ask for.
 const REQUIRED: [&str; 8] = [
@@ -78,7 +85,8 @@ fn number(object: &Json, name: &str) -> i64 {
 }
 
 /// What an enterprise says, by the form of second-level nodes.
-fn read(mut said: Map<String, Json>, is_upgrade: bool) -> Result<Form, Problem> {
+fn read(mut said: Map<String, Json>, is_upgrade: bool) -> Result<(Form, Option<String>), Problem> {
+    let mut password = None;
     let user_name = match is_upgrade {
         true => said
             .get("username")
@@ -87,8 +95,9 @@ fn read(mut said: Map<String, Json>, is_upgrade: bool) -> Result<Form, Problem> 
         false => {
             let user = said.get_mut("sysUser").and_then(Json::as_object_mut);
             let user = user.ok_or_else(|| refuse("`sysUser` is missing".to_owned()))?;
-            // A password that was sent with a form is not the one to keep.
-            user.remove("password");
+            // What is kept of it is kept apart from the form, which reviewers read.
+            let digest = user.remove("password");
+            password = digest.as_ref().and_then(Json::as_str).map(str::to_owned);
             let name = user.get("userName").and_then(Json::as_str);
             name.map(str::to_owned)
         }
@@ -112,7 +121,7 @@ fn read(mut said: Map<String, Json>, is_upgrade: bool) -> Result<Form, Problem> 
             ));
         }
     };
-    Ok(Form {
+    let form = Form {
         name: text(basic, "orgName"),
         document: Document {
             kind,
@@ -127,7 +136,8 @@ fn read(mut said: Map<String, Json>, is_upgrade: bool) -> Result<Form, Problem> 
         },
         public_key: String::new(),
         details: said,
-    })
+    };
+    Ok((form, password.filter(|digest| !digest.is_empty())))
 }
 
 /// Each system that must be described is, and says where it is.
@@ -157,9 +167,14 @@ fn check_systems(info: &Json) -> Result<(), Problem> {
 }
 
 async fn apply(node: &Node, asked: &Asked, is_upgrade: bool) -> Result<Response, Problem> {
-    let form = read(body(asked)?, is_upgrade)?;
+    let (form, digest) = read(body(asked)?, is_upgrade)?;
+    let password = digest.as_deref().map_or(Password::None, Password::Digest);
+    if guest::is_one(node, asked) {
+        file_of_guest(node, asked, form, password).await?;
+        return Ok(done(asked, true));
+    }
     let sender = Sender::of(node, asked).await?;
-    file(node, asked, &sender, form, Terms::default()).await?;
+    file(node, asked, &sender, form, password, Terms::default()).await?;
     Ok(done(asked, true))
 }
 
@@ -331,9 +346,10 @@ async fn configure(node: &Node, asked: &Asked) -> Result<Response, Problem> {
             let (address, ports) = address_of(config)?;
             (Step::Delegate, Some(address_site(address, &ports)))
         }
+        HOSTED => (Step::Host, None),
         _ => {
-            let message = "`entPrefixConfig.hdlType` must be HS_SITE; a prefix is hosted by \
-                           `/api/v2/enterprises`";
+            let message = "`entPrefixConfig.hdlType` must be HS_SITE, or HOSTED if this node is to \
+                           serve the prefix";
             return Err(refuse(message.to_owned()));
         }
     };
@@ -345,7 +361,11 @@ async fn configure(node: &Node, asked: &Asked) -> Result<Response, Problem> {
         let message = format!("nobody has applied for {prefix}");
         Problem::from(Failure::new(ResponseCode::HANDLE_NOT_FOUND, message))
     })?;
-    carry(node, asked, &sender, handle, step, site, Terms::default()).await?;
+    let means = Means {
+        site,
+        ..Means::default()
+    };
+    carry(node, asked, &sender, handle, step, means, Terms::default()).await?;
     Ok(done(asked, true))
 }
 

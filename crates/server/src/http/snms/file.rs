@@ -14,6 +14,7 @@ use super::super::answer::Failure;
 use super::super::asked::Asked;
 use super::super::change::builder;
 use super::super::files::{stream_of, take};
+use super::super::v2::guest;
 use super::super::v2::problem::Problem;
 use super::super::v2::sender::{Sender, Terms};
 use super::done;
@@ -26,19 +27,40 @@ pub(in crate::http) const UPLOAD: &str = "/snms/api/file/upload";
 pub(super) const DOWNLOAD: &str = "/snms/api/file/download";
 /// What they are for, in place of the field of a template.
 const PURPOSE: &str = "enterprise";
-/// Ends of their names: pictures, and papers.
-const SUFFIXES: [&str; 7] = ["jpg", "jpeg", "png", "gif", "bmp", "tif", "pdf"];
+/// Most octets of a picture: that of a whole page in print has fewer.
+const PICTURE_OCTETS_MAX: u64 = 8 * 1024 * 1024;
+/// Most octets of a paper, which may have many pages.
+const PAPER_OCTETS_MAX: u64 = 32 * 1024 * 1024;
+/// Ends of their names, and how large each may be.
+const SUFFIXES: [(&str, u64); 7] = [
+    ("jpg", PICTURE_OCTETS_MAX),
+    ("jpeg", PICTURE_OCTETS_MAX),
+    ("png", PICTURE_OCTETS_MAX),
+    ("gif", PICTURE_OCTETS_MAX),
+    ("bmp", PICTURE_OCTETS_MAX),
+    ("tif", PAPER_OCTETS_MAX),
+    ("pdf", PAPER_OCTETS_MAX),
+];
 /// Prefixes of ours that rights are looked for in.
 const PREFIXES_MAX: usize = 64;
 
 /// Takes a file from somebody who may file applications.
 pub(super) async fn upload(node: &Node, asked: &Asked, body: Body) -> Result<Response, Problem> {
-    let sender = Sender::of(node, asked).await?;
-    may_file(node, asked, &sender).await?;
+    let by = match guest::is_one(node, asked) {
+        true => {
+            guest::admit(node, asked)?;
+            None
+        }
+        false => {
+            let sender = Sender::of(node, asked).await?;
+            may_file(node, asked, &sender).await?;
+            sender.by.0
+        }
+    };
     let purpose = Purpose {
         template: String::new(),
         field: PURPOSE.to_owned(),
-        by: sender.by.0.as_ref().map(ToString::to_string),
+        by: by.as_ref().map(ToString::to_string),
         at: node.now_secs(),
         since: node.store.last_change(),
     };

@@ -11,7 +11,9 @@
 use axum::response::Response;
 use guantong_api::snms::{Login, TokenAnswer};
 use guantong_core::admin::{Identity, Presented};
+use guantong_core::enterprise::{Application, user_key};
 use guantong_core::identity::{API_SECRET_LEN_MIN, api_digest, day_digests};
+use guantong_core::template::KEY_TYPE;
 use guantong_proto::Handle;
 use guantong_proto::crypto::challenge::SECRET_KEY;
 use guantong_proto::data::SecretKey;
@@ -122,6 +124,9 @@ fn named(node: &Node, name: &str) -> Result<Identity, Problem> {
             found.push(handle);
         }
     }
+    if found.is_empty() {
+        found.extend(applicant(node, name)?);
+    }
     match found.len() {
         1 => Ok(Identity {
             handle: found.remove(0),
@@ -137,6 +142,28 @@ fn named(node: &Node, name: &str) -> Result<Identity, Problem> {
             })
         }
     }
+}
+
+/// The first user of an enterprise that is hosted here, who is not looked for in its prefix: there
+/// may be any number of these.
+fn applicant(node: &Node, name: &str) -> Result<Option<Handle>, Problem> {
+    let rule = node.site().case_rule();
+    for above in node.store.homed().into_iter().take(PREFIXES_MAX) {
+        let key = user_key(&above, name, rule);
+        // Without an index there are no applications.
+        let found = sought::find(node, KEY_TYPE, &key, None, 1).unwrap_or_default();
+        for handle in found.0 {
+            let record = sought::record(node, &handle)?;
+            let application = record.and_then(|it| Application::of(handle, it.values()));
+            let user = application.and_then(|it| it.user().ok());
+            if let Some(user) = user
+                && sought::record(node, &user)?.is_some()
+            {
+                return Ok(Some(user));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// The refusal of whoever has not proven who he is, whatever was wrong.

@@ -9,6 +9,7 @@ mod grants;
 mod identity;
 mod identity_api;
 mod matrix;
+mod onboarding;
 mod pages;
 mod proxy;
 mod quick;

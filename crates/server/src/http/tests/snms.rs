@@ -24,7 +24,7 @@ async fn ask(method: Method, credential: &str, path: &str, body: &Json) -> Answe
 
 /// Status and data of an answer, whose status over HTTP is always 200.
 #[track_caller]
-fn opened(answer: &Answer) -> (i64, Json) {
+pub(super) fn opened(answer: &Answer) -> (i64, Json) {
     assert_eq!(answer.status, 200, "{}", answer.text());
     let json = answer.json();
     assert!(json["message"].is_string(), "{json}");
@@ -32,7 +32,7 @@ fn opened(answer: &Answer) -> (i64, Json) {
 }
 
 #[track_caller]
-fn check_refusal(answer: &Answer, status: i64, part: &str) {
+pub(super) fn check_refusal(answer: &Answer, status: i64, part: &str) {
     assert_eq!(opened(answer), (status, Json::Null), "{}", answer.text());
     let json = answer.json();
     let message = json["message"].as_str().unwrap();
@@ -340,7 +340,7 @@ const PROGRAM: &str = "88.118.5/App_snms";
 /// Known to its owner only; the node keeps its digest.
 const API_SECRET: &str = "5f0c2a9d7b1e4863a1c07e52d9f4b6a8";
 const PERSON: &str = "88.118.5/User_snms-person";
-const PASSWORD: &str = "seven green bottles";
+pub(super) const PASSWORD: &str = "seven green bottles";
 const WEAK: &str = "88.118.5/User_weak";
 
 /// Somebody with an API secret, and somebody with a password that can be guessed.
@@ -594,10 +594,14 @@ async fn digest_of_the_day_is_taken_for_secrets_only_that_nobody_guesses() {
 const PARENT: &str = "88.118.11";
 
 fn application(code: &str) -> Json {
+    application_below(PARENT, code)
+}
+
+pub(super) fn application_below(parent: &str, code: &str) -> Json {
     let system = |kind: i32| json!({"sysType": kind, "deployMode": 2, "name": "云"});
     json!({
-        "sysUser": {"userName": format!("u{code}"), "password": "8d969eef", "email": "a@b",
-                    "mobile": "139"},
+        "sysUser": {"userName": format!("u{code}"), "email": "a@b", "mobile": "139",
+                    "password": guantong_core::identity::api_digest(PASSWORD.as_bytes())},
         "entBasicInfo": {
             "orgName": format!("单位 {code}"), "orgNature": 2, "orgAddr": "路",
             "orgAddrProvince": "520000", "orgAddrCity": "520300", "orgCrtType": "1",
@@ -605,7 +609,7 @@ fn application(code: &str) -> Json {
             "orgCrtImgRid": 7, "industryCategory": "C", "industrySpecific": "15",
             "contactName": "李", "contactCrtType": 1, "contactCrtNo": "520300",
             "contactEmail": "li@example.org", "contactPhone": "139", "legalName": "王",
-            "legalCrtType": 1, "legalCrtNo": "520301", "entPrefix": format!("{PARENT}.{code}")},
+            "legalCrtType": 1, "legalCrtNo": "520301", "entPrefix": format!("{parent}.{code}")},
         "entRegisterManageInfo": {"entInfoSyses": [system(1), system(2), system(3), system(4)],
                                   "servSysBuildType": 1, "servSysOperType": 1}})
 }
@@ -716,6 +720,14 @@ async fn form_of_an_enterprise_that_is_not_right_is_refused_with_its_reason() {
         (
             wrong(|f| f["entBasicInfo"]["legalName"] = "".into()),
             "legalName",
+        ),
+        (
+            wrong(|f| f["sysUser"]["password"] = "8d969eef".into()),
+            "SHA-256",
+        ),
+        (
+            wrong(|f| f["sysUser"]["userName"] = "单 位".into()),
+            "userName",
         ),
         (
             wrong(|f| f["entBasicInfo"]["orgNature"] = 9.into()),

@@ -69,7 +69,11 @@ pub(super) fn list() -> Response {
                                     td { (route.summary) }
                                     td { (route.params.join(", ")) }
                                     td { (taken(route.body)) }
-                                    td { (route.answer.0) " " (given(route.answer.1)) }
+                                    td {
+                                        (route.answer.0)
+                                        @if let Some(also) = route.also { " or " (also) }
+                                        " " (given(route.answer.1))
+                                    }
                                 }
                             }
                         }

@@ -8,23 +8,25 @@ use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use guantong_api::enterprise::{EnterpriseAction, EnterpriseAnswer, EnterprisesAnswer, Filed};
 use guantong_api::v2::Outcome;
-use guantong_core::admin::Delegation;
+use guantong_core::admin::{Delegation, Identity};
 use guantong_core::enterprise::{
-    Application, ENTERPRISE_INDEX, ENTERPRISE_LEAD, Form, NotDone, State, Step,
-    copied_administrators, list_key, route_administrators,
+    APPLICANT_INDEX, Application, ENTERPRISE_INDEX, ENTERPRISE_LEAD, Form, NotDone, State, Step,
+    applicant_login, applicant_value, copied_administrators, list_key, route_administrators,
 };
+use guantong_core::identity::{Chosen, Login, role_values};
 use guantong_core::template::KEY_TYPE;
 use guantong_proto::data::{Admin, AdminPermissions, Site};
 use guantong_proto::json::site_from_json;
 use guantong_proto::message::{OpCode, OpFlags, ResponseCode};
 use guantong_proto::wire::Writer;
 use guantong_proto::{Handle, Value, Values};
+use guantong_store::{Origin, Right, Trail};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::super::answer::{Failure, json};
 use super::super::asked::Asked;
-use super::super::change::builder;
+use super::super::change::{builder, via};
 use super::super::{condition, path};
 use super::foreign::Foreign;
 use super::page::{self, LIMIT_MAX};
@@ -33,8 +35,10 @@ use super::registration::seen;
 use super::sender::{Sender, Terms};
 use super::sought::Absent;
 use super::template::{done, terms};
-use super::{body, not_allowed, sought};
+use super::{body, guest, not_allowed, sought};
+use crate::errand::source_of;
 use crate::key::form;
+use crate::login::LoginError;
 use crate::node::Node;
 
 const AREA: &str = "enterprises";
@@ -52,15 +56,26 @@ pub(super) async fn answer(node: &Node, asked: &Asked, rest: &str) -> Result<Res
         (&(Method::GET | Method::HEAD), "") => list(node, asked).await,
         (&Method::POST, "") => {
             let filed: Filed<Form> = body(asked)?;
+            let password = Password::of(filed.password.as_deref());
+            if guest::is_one(node, asked) {
+                let handle = file_of_guest(node, asked, filed.form, password).await?;
+                let sender = Sender::nobody();
+                return Ok(done(asked, &sender, &handle, Outcome::Created, AREA));
+            }
             let sender = Sender::of(node, asked).await?;
-            let handle = file(node, asked, &sender, filed.form, terms(asked)).await?;
+            let terms = terms(asked);
+            let handle = file(node, asked, &sender, filed.form, password, terms).await?;
             Ok(done(asked, &sender, &handle, Outcome::Created, AREA))
         }
         (_, "") => Err(not_allowed(asked, "GET and POST")),
         (&(Method::GET | Method::HEAD), rest) => show(node, asked, rest).await,
         (&Method::PUT, rest) => {
             let filed: Filed<Form> = body(asked)?;
-            take(node, asked, rest, Step::Amend(Box::new(filed.form)), None).await
+            let means = Means {
+                password: Password::of(filed.password.as_deref()),
+                site: None,
+            };
+            take(node, asked, rest, Step::Amend(Box::new(filed.form)), means).await
         }
         (&Method::POST, rest) => act(node, asked, rest).await,
         _ => Err(not_allowed(
@@ -158,6 +173,54 @@ pub(in crate::http) async fn listed(
     Ok((applications, next))
 }
 
+//----------- Passwords ------------------------------------------------------
+
+/// By what the first user of an enterprise is to log in.
+#[derive(Clone, Copy, Default)]
+pub(in crate::http) enum Password<'a> {
+    /// It is not said.
+    #[default]
+    None,
+    /// By this password.
+    Plain(&'a str),
+    /// By one of which this is the digest.
+    Digest(&'a str),
+}
+
+impl<'a> Password<'a> {
+    fn of(said: Option<&'a str>) -> Self {
+        said.map_or(Self::None, Self::Plain)
+    }
+
+    /// How he logs in, if it is said.
+    async fn login(
+        self,
+        node: &Node,
+        application: &Application,
+        chosen: Chosen,
+    ) -> Result<Option<Login>, Problem> {
+        let made = match self {
+            Self::None => return Ok(None),
+            Self::Plain(text) => {
+                application.user().map_err(|fault| vec![fault])?;
+                node.login_of_password(text, chosen).await
+            }
+            Self::Digest(digest) => {
+                application.user().map_err(|fault| vec![fault])?;
+                node.login_of_digest(digest).await
+            }
+        };
+        match made {
+            Ok(login) => Ok(Some(login)),
+            Err(LoginError::Unfit(fault)) => {
+                let failure = Failure::new(ResponseCode::INVALID_VALUE, fault.to_string());
+                Err(Problem::of_field(failure.with_status(422), "password"))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
 //----------- Filing ---------------------------------------------------------
 
 /// Files an application, and gives its handle.
@@ -166,8 +229,46 @@ pub(in crate::http) async fn file(
     asked: &Asked,
     sender: &Sender,
     form: Form,
+    password: Password<'_>,
     terms: Terms,
 ) -> Result<Handle, Problem> {
+    let application = new_application(node, form)?;
+    let handle = application.handle().clone();
+    sought::have_indexes(node).await?;
+    let above = prefix_values(node, &handle.borrow().prefix_handle())?;
+    let mut values = reviewers(&above, sender);
+    values.extend(application.to_values(node.site().case_rule()));
+    let login = password.login(node, &application, Chosen::ByOwner).await?;
+    values.extend(login.as_ref().map(applicant_value));
+    let packet = builder(node, OpFlags::DEFAULT).write(OpCode::CREATE, handle.as_str(), &values);
+    write(node, asked, sender, &application, packet, terms).await?;
+    Ok(handle)
+}
+
+/// The same for somebody who does not say who he is.
+pub(in crate::http) async fn file_of_guest(
+    node: &Node,
+    asked: &Asked,
+    form: Form,
+    password: Password<'_>,
+) -> Result<Handle, Problem> {
+    guest::admit(node, asked)?;
+    let application = new_application(node, form)?.by_guest();
+    let handle = application.handle().clone();
+    let above = handle.borrow().prefix_handle();
+    guest::check_open(node, &above).await?;
+    let mut values = reviewers(&prefix_values(node, &above)?, &Sender::nobody());
+    values.extend(application.to_values(node.site().case_rule()));
+    let login = password.login(node, &application, Chosen::ByOwner).await?;
+    values.extend(login.as_ref().map(applicant_value));
+    if !terms(asked).is_rehearsal {
+        guest::write(node, asked, &application, values).await?;
+    }
+    Ok(handle)
+}
+
+/// An application under a handle that is yet to be written.
+fn new_application(node: &Node, form: Form) -> Result<Application, Problem> {
     let parent = form.prefix.rsplit_once('.').map(|(parent, _)| parent);
     let parent = parent.filter(|parent| !parent.contains('/')).unwrap_or("-");
     let digits: [u8; 5] = node.random();
@@ -175,14 +276,7 @@ pub(in crate::http) async fn file(
     let handle = Handle::parse(&format!("{parent}/{ENTERPRISE_LEAD}{digits}"))?;
     let application = Application::file(handle, form, node.now_secs())?;
     check_key(application.form())?;
-    let handle = application.handle().clone();
-    sought::have_indexes(node).await?;
-    let above = prefix_values(node, &handle.borrow().prefix_handle())?;
-    let mut values = reviewers(&above, sender);
-    values.extend(application.to_values(node.site().case_rule()));
-    let packet = builder(node, OpFlags::DEFAULT).write(OpCode::CREATE, handle.as_str(), &values);
-    write(node, asked, sender, &application, packet, terms).await?;
-    Ok(handle)
+    Ok(application)
 }
 
 /// The administrators of the prefix, and the sender as one who may look.
@@ -247,7 +341,17 @@ async fn write(
 
 //----------- Steps ----------------------------------------------------------
 
+/// What a step is done with.
+#[derive(Default)]
+pub(in crate::http) struct Means<'a> {
+    /// Who is to serve the prefix, if it is not we.
+    pub(in crate::http) site: Option<Site>,
+    /// By what its first user is to log in.
+    pub(in crate::http) password: Password<'a>,
+}
+
 async fn act(node: &Node, asked: &Asked, rest: &str) -> Result<Response, Problem> {
+    let mut first = None;
     let (step, site) = match body(asked)? {
         EnterpriseAction::Approve { prefix } => (Step::Approve(prefix), None),
         EnterpriseAction::Reject { reason } => (Step::Reject(reason), None),
@@ -258,9 +362,13 @@ async fn act(node: &Node, asked: &Asked, rest: &str) -> Result<Response, Problem
             })?;
             (Step::Delegate, Some(site))
         }
-        EnterpriseAction::Host => (Step::Host, None),
+        EnterpriseAction::Host { password } => {
+            first = password;
+            (Step::Host, None)
+        }
     };
-    take(node, asked, rest, step, site).await
+    let password = Password::of(first.as_deref());
+    take(node, asked, rest, step, Means { site, password }).await
 }
 
 async fn take(
@@ -268,11 +376,11 @@ async fn take(
     asked: &Asked,
     rest: &str,
     step: Step,
-    site: Option<Site>,
+    means: Means<'_>,
 ) -> Result<Response, Problem> {
     let handle = path::handle(rest)?;
     let sender = Sender::of(node, asked).await?;
-    carry(node, asked, &sender, &handle, step, site, terms(asked)).await?;
+    carry(node, asked, &sender, &handle, step, means, terms(asked)).await?;
     Ok(done(asked, &sender, &handle, Outcome::Changed, AREA))
 }
 
@@ -284,7 +392,7 @@ pub(in crate::http) async fn carry(
     sender: &Sender,
     handle: &Handle,
     step: Step,
-    site: Option<Site>,
+    means: Means<'_>,
     terms: Terms,
 ) -> Result<(), Problem> {
     sender
@@ -313,9 +421,19 @@ pub(in crate::http) async fn carry(
             is_rehearsal: terms.is_rehearsal,
         },
     };
-    match (is_host, site) {
-        (true, _) => serving.host(&next).await?,
-        (false, Some(site)) => serving.delegate(&next, site).await?,
+    let chosen = match is_host {
+        true => Chosen::ByOther,
+        false => Chosen::ByOwner,
+    };
+    let given = means.password.login(node, &next, chosen).await?;
+    match (is_host, means.site) {
+        (true, _) => {
+            let kept = applicant_login(record.values());
+            serving
+                .host(&next, given.as_ref().or(kept.as_ref()))
+                .await?;
+        }
+        (false, Some(site)) => serving.delegate(&next, site, &[]).await?,
         (false, None) => {}
     }
     let current = record.values().to_vec();
@@ -325,6 +443,12 @@ pub(in crate::http) async fn carry(
         .filter(|value| !Application::owns(value));
     let mut values: Vec<Value> = others.collect();
     values.extend(next.to_values(node.site().case_rule()));
+    // Once there is a user, he has it.
+    let applicant = given.as_ref().filter(|_| !is_host).map(applicant_value);
+    if is_host || applicant.is_some() {
+        values.retain(|value| value.index != APPLICANT_INDEX);
+    }
+    values.extend(applicant);
     let flags = OpFlags::DEFAULT.with(OpFlags::OVERWRITE);
     let packet = builder(node, flags).write(OpCode::CREATE, handle.as_str(), &values);
     write(
@@ -375,22 +499,56 @@ struct Serving<'a> {
 }
 
 impl Serving<'_> {
-    async fn host(&self, application: &Application) -> Result<(), Problem> {
+    /// Homes the prefix, and makes its first user if it is known how he logs in.
+    async fn host(&self, application: &Application, login: Option<&Login>) -> Result<(), Problem> {
         let (node, prefix) = (self.node, self.prefix);
         let packet = builder(node, OpFlags::DEFAULT).named(OpCode::HOME_PREFIX, prefix.as_str());
-        let (sender, terms) = (self.sender, self.terms);
-        if !node.store.is_homed(prefix.borrow()) {
-            sender
-                .carry(node, self.asked, prefix, packet, terms)
-                .await?;
-        }
+        let sender = self.sender;
+        // Who hosts administers the server, which is asked if there is nothing to home, too.
+        let is_homed = node.store.is_homed(prefix.borrow());
+        let terms = Terms {
+            is_rehearsal: self.terms.is_rehearsal || is_homed,
+            ..self.terms
+        };
+        sender
+            .carry(node, self.asked, prefix, packet, terms)
+            .await?;
         let site = Site::decode(node.site().record());
         let site = site.map_err(|error| Failure::new(ResponseCode::ERROR, error.to_string()))?;
-        self.delegate(application, site).await
+        let roles = role_values(prefix.borrow());
+        self.delegate(application, site, &roles).await?;
+        match login {
+            Some(login) if !self.terms.is_rehearsal => self.make_user(application, login).await,
+            _ => Ok(()),
+        }
     }
 
-    /// Writes into the prefix record who serves the prefix.
-    async fn delegate(&self, application: &Application, site: Site) -> Result<(), Problem> {
+    /// Makes the first user. The records of the prefix are none of the reviewer's, so the node does
+    /// it by the right by which he has it homed.
+    async fn make_user(&self, application: &Application, login: &Login) -> Result<(), Problem> {
+        let user = application.user().map_err(|fault| vec![fault])?;
+        let by = self.sender.by.0.clone();
+        let (origin, right) = match by {
+            Some(Identity { handle, index }) => {
+                (Origin::Administrator { handle, index }, Right::ServerAdmin)
+            }
+            None => (Origin::Anybody, Right::OpenNode),
+        };
+        let from = source_of(via(self.asked));
+        let made = self
+            .node
+            .login_first_of(&user, login, (origin, Trail { from, right }));
+        Ok(made.await?)
+    }
+
+    /// Writes into the prefix record who serves the prefix, and these values where there is nothing
+    /// else.
+    async fn delegate(
+        &self,
+        application: &Application,
+        site: Site,
+        more: &[Value],
+    ) -> Result<(), Problem> {
         let (node, prefix) = (self.node, self.prefix);
         let above = application.handle().borrow().prefix_handle();
         let mut administrators = route_administrators(&prefix_values(node, &above)?);
@@ -411,7 +569,12 @@ impl Serving<'_> {
             administrators,
             ..Delegation::default()
         };
-        let values = delegation.apply(&current);
+        let mut values = delegation.apply(&current);
+        for value in more {
+            if values.iter().all(|old| old.index != value.index) {
+                values.push(value.clone());
+            }
+        }
         let flags = match is_new {
             true => OpFlags::DEFAULT,
             false => OpFlags::DEFAULT.with(OpFlags::OVERWRITE),

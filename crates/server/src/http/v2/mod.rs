@@ -14,7 +14,8 @@
 //!  login          login      a signed nonce or a password gives a token
 //!  identities     identity   app identities and users
 //!  groups         group      groups of them, and roles
-//!  enterprises    enterprise   who applies for a prefix below ours, and what comes of it
+//!  enterprises    enterprise   who applies for a prefix below ours, and what comes of it; those
+//!                              who do not say who they are in guest
 //!  grants         grant      who else reads and writes what; what was granted to whom is in notice
 //! ```
 //!
@@ -34,6 +35,7 @@ mod foreign;
 pub(in crate::http) mod grant;
 mod graph;
 mod group;
+pub(in crate::http) mod guest;
 pub(in crate::http) mod identity;
 mod jobs;
 pub(in crate::http) mod login;

@@ -344,6 +344,7 @@ fn bound(all: &mut Map<String, Json>) {
         ("GrantsEdit", "add", list(SUBJECTS_MAX)),
         ("OwnPasswordRequest", "newPassword", chosen()),
         ("SetUpRequest", "password", chosen()),
+        ("FiledEnterprise", "password", chosen()),
         (form, "name", text(1, limit::NAME_CHARS_MAX)),
         (form, "prefix", text(1, limit::PREFIX_CHARS_MAX)),
         (form, "userName", text(1, limit::USER_CHARS_MAX)),
@@ -373,6 +374,7 @@ fn bound(all: &mut Map<String, Json>) {
     }
     for (name, action, property, bounds) in [
         ("IdentityAction", "setPassword", "password", chosen()),
+        ("EnterpriseAction", "host", "password", chosen()),
         (
             "GroupAction",
             "add",

@@ -73,6 +73,14 @@ impl Sender {
         Ok(Self { presented, by })
     }
 
+    /// Somebody who does not say who he is. He has no rights.
+    pub(super) fn nobody() -> Self {
+        Self {
+            presented: None,
+            by: By(None),
+        }
+    }
+
     /// A native request of his.
     pub(super) fn task(&self, packet: Vec<u8>, terms: Terms) -> Task {
         Task {
