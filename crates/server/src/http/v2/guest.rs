@@ -15,9 +15,10 @@ use guantong_store::{Batch, Change, Expect, Origin, Right, Trail};
 use super::super::answer::Failure;
 use super::super::asked::Asked;
 use super::super::change::via;
+use super::foreign::Foreign;
 use super::page::LIMIT_MAX;
 use super::problem::Problem;
-use super::sought;
+use super::sought::{self, Absent};
 use crate::errand::source_of;
 use crate::limit::host_of;
 use crate::node::Node;
@@ -84,7 +85,9 @@ pub(super) async fn write(
 ) -> Result<(), Problem> {
     let handle = application.handle();
     let lookups = application.lookups(node.site().case_rule());
-    let _claimed = sought::look_up(node, handle, &lookups)?.map_err(|_| {
+    // It refers to nothing, so no other node has to be asked.
+    let (foreign, absent) = (Foreign::new(), Absent::Wrong);
+    let _claimed = sought::look_up(node, handle, &lookups, &foreign, absent)?.map_err(|_| {
         let message = "the document, the user name or the prefix is that of another application";
         Failure::new(ResponseCode::INVALID_VALUE, message).with_status(422)
     })?;

@@ -427,7 +427,10 @@ fn bound(all: &mut Map<String, Json>) {
 fn bind(schema: &mut Json, bounds: Json) {
     let schema = schema.as_object_mut().unwrap();
     assert!(schema.contains_key("type"), "{schema:?}");
-    schema.extend(bounds.as_object().unwrap().clone());
+    let Json::Object(bounds) = bounds else {
+        panic!("{bounds}");
+    };
+    schema.extend(bounds);
 }
 
 fn add<T: JsonSchema>(generator: &mut Generator) {

@@ -63,6 +63,7 @@ fn native(node: &Node, request: &Request) -> Option<Vec<u8>> {
     let via = Via {
         transport: request.transport,
         peer: request.peer,
+        by_console: false,
     };
     let mut out = Vec::new();
     let wait = node.answer(&request.octets, via, &mut out);
