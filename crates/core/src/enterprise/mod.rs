@@ -32,8 +32,8 @@ pub const ENTERPRISE_TYPE: &str = "GT_ENTERPRISE";
 pub const ENTERPRISE_INDEX: i32 = 1;
 /// What suffixes of applications begin with.
 pub const ENTERPRISE_LEAD: &str = "Enterprise_";
-/// Index of how its first user is to log in. It is another one than that of users: nobody logs in as
-/// an application.
+/// Index of how its first user is to log in. It is another one than that of users: nobody logs in
+/// as an application.
 pub const APPLICANT_INDEX: i32 = 2;
 /// Index of the first value by which an application is found.
 const KEY_INDEX: i32 = 1_002;

@@ -30,7 +30,7 @@ use super::asked::Asked;
 use super::page::{self, RecordPage};
 use super::{api, path};
 use crate::node::Node;
-use crate::recurse::{Source, Sourced};
+use crate::recurse::Source;
 
 /// Most `locatt` wishes of one request that are looked at.
 pub(super) const WISHES_MAX: usize = 16;
@@ -64,9 +64,8 @@ pub(super) async fn answer(node: &Node, asked: &Asked, encoded: &str) -> Result<
         certified: params.is_set("cert"),
         ..Query::public(name)
     };
-    let Sourced {
-        outcome, source, ..
-    } = node.resolve(&query, peer).await?;
+    let sourced = node.resolve(&query, peer).await?;
+    let (outcome, source) = (sourced.outcome, sourced.source);
     let values = match &outcome {
         Outcome::Record(values) => values.as_slice(),
         Outcome::ValuesNotFound => &[],

@@ -94,8 +94,8 @@ async fn restricted_values_ask_for_proof_with_401_over_tls_only() {
     assert_eq!(offered.await.status, 403);
 }
 
-/// Who asks natively for more than the public values is told that there are others, too. Of a record
-/// that is not shown at all, nothing is said.
+/// Who asks natively for more than the public values is told that there are others, too. Of a
+/// record that is not shown at all, nothing is said.
 #[tokio::test]
 async fn record_says_that_values_were_left_out_that_the_caller_may_not_read() {
     for (path, withheld) in [

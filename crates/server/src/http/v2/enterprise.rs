@@ -438,17 +438,10 @@ pub(in crate::http) async fn carry(
     }
     let current = record.values().to_vec();
     let current = current.map_err(|error| Failure::new(ResponseCode::ERROR, error.to_string()))?;
-    let others = current
-        .into_iter()
-        .filter(|value| !Application::owns(value));
-    let mut values: Vec<Value> = others.collect();
+    let mut values = others(current, given.is_some() || is_host);
     values.extend(next.to_values(node.site().case_rule()));
     // Once there is a user, he has it.
-    let applicant = given.as_ref().filter(|_| !is_host).map(applicant_value);
-    if is_host || applicant.is_some() {
-        values.retain(|value| value.index != APPLICANT_INDEX);
-    }
-    values.extend(applicant);
+    values.extend(given.as_ref().filter(|_| !is_host).map(applicant_value));
     let flags = OpFlags::DEFAULT.with(OpFlags::OVERWRITE);
     let packet = builder(node, flags).write(OpCode::CREATE, handle.as_str(), &values);
     write(
@@ -460,6 +453,14 @@ pub(in crate::http) async fn carry(
         terms.at(record.version()),
     )
     .await
+}
+
+/// What else the record of an application has; without how its first user is to log in, if that is
+/// said anew.
+fn others(mut values: Vec<Value>, is_said: bool) -> Vec<Value> {
+    values.retain(|value| !Application::owns(value));
+    values.retain(|value| !(is_said && value.index == APPLICANT_INDEX));
+    values
 }
 
 impl From<NotDone> for Problem {

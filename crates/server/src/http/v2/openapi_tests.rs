@@ -1,21 +1,23 @@
 //! The description of the interface is made here, and compared with the file that is served. With
 //! `UPDATE_FILES=1` the file is written anew.
 
-use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex};
+mod bound;
+mod described;
 
 use axum::http::{Method, StatusCode};
 use guantong_api::{enterprise, identity, login, v2};
 use guantong_core::enterprise::{Form, State};
 use guantong_core::grant::{Edit, Subject};
-use guantong_core::identity::Role;
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, SchemaGenerator as Generator};
 use serde_json::{Map, Value as Json, json};
 
 use super::super::tests::change::send;
 use super::describe::OPENAPI;
-use super::routes::{self, Body, Content, ROUTES, Route};
+use super::routes::{Body, Content, ROUTES, Route};
+
+use self::bound::bound;
+pub(in crate::http) use self::described::{Described, Exchange};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/v2/openapi.json");
 const SCHEMAS: &str = "#/components/schemas/";
@@ -215,8 +217,7 @@ fn parameters() -> Json {
         "category": query("category", text(), "The code of a category; those below it count, too"),
         "field": query("field", text(), "A searchable field of the template"),
         "fileField-required": required("field", name(), "A field of the template that holds files"),
-        "fileOf": query("handle", text(), "The registration that will name the file, if it is \
-              there already"),
+        "fileOf": query("handle", text(), "The registration that will name the file"),
         "kind": query("kind", one_of(&["app", "user"]), "Programs or persons"),
         "value": query("value", text(), "The value of that field"),
         "refersTo": query("refersTo", text(), "The handle of what is referred to, in place of \
@@ -230,14 +231,12 @@ fn parameters() -> Json {
         "mode": query("mode", one_of(&["create", "replace", "merge"]), "What is done where a \
               record is there"),
         "format": query("format", one_of(&["jsonl", "csv"]), "JSON Lines or a table"),
-        "in": query("prefix", text(), "The prefix under which things are registered, if it is \
-              not that of the template"),
+        "in": query("prefix", text(), "The prefix of what is registered, if it is another one"),
         "since": query("after", json!({"type": "integer", "minimum": 0}), "The number of the \
               change behind which the events begin"),
         "dryRun": query("dryRun", text(), "`true`, or nothing: everything is decided, and \
               nothing done"),
-        "to-required": required("to", name(), "Whose grants: `index:handle` of an identity or a \
-              group"),
+        "to-required": required("to", name(), "Whose grants: `index:handle`"),
         "of-required": required("handle", name(), "The registration that names the file"),
         "for": query("for", text(), "For whom it is told what he may: `index:handle`"),
         "ifMatch": header("If-Match", "The `ETag` of the record that is changed: it must still \
@@ -317,120 +316,6 @@ fn refer_to_given(at: &mut Json, name: &str) {
         Json::Array(list) => list.iter_mut().for_each(|part| refer_to_given(part, name)),
         _ => {}
     }
-}
-
-/// Writes the limits of what is taken beside the types, from the constants that hold.
-fn bound(all: &mut Map<String, Json>) {
-    use guantong_core::enterprise::limit;
-    use guantong_core::grant::SUBJECTS_MAX;
-    use guantong_core::identity::{CODE_CHARS_MAX, PASSWORD_CHARS_MIN, PASSWORD_OCTETS_MAX};
-    let text = |least: usize, most: usize| json!({"minLength": least, "maxLength": most});
-    let list = |most: usize| json!({"maxItems": most});
-    let chosen = || text(PASSWORD_CHARS_MIN, PASSWORD_OCTETS_MAX);
-    let code = || text(1, CODE_CHARS_MAX);
-    let form = "EnterpriseForm";
-    for (name, property, bounds) in [
-        ("Bulk", "registrations", list(v2::ROWS_MAX)),
-        ("NewIdentity", "code", code()),
-        (
-            "NewIdentity",
-            "name",
-            text(1, super::identity::NAME_LEN_MAX),
-        ),
-        ("NewIdentity", "password", chosen()),
-        ("NewGroup", "code", code()),
-        ("NewGroup", "name", text(1, super::identity::NAME_LEN_MAX)),
-        ("NewGroup", "members", list(super::group::MEMBERS_MAX)),
-        ("GrantsEdit", "add", list(SUBJECTS_MAX)),
-        ("OwnPasswordRequest", "newPassword", chosen()),
-        ("SetUpRequest", "password", chosen()),
-        ("FiledEnterprise", "password", chosen()),
-        (form, "name", text(1, limit::NAME_CHARS_MAX)),
-        (form, "prefix", text(1, limit::PREFIX_CHARS_MAX)),
-        (form, "userName", text(1, limit::USER_CHARS_MAX)),
-        (form, "publicKey", text(0, limit::KEY_OCTETS_MAX)),
-        (
-            "EnterpriseDocument",
-            "number",
-            text(1, limit::NUMBER_CHARS_MAX),
-        ),
-        (
-            "EnterpriseContact",
-            "name",
-            text(1, limit::CONTACT_CHARS_MAX),
-        ),
-        (
-            "EnterpriseContact",
-            "phone",
-            text(0, limit::PHONE_CHARS_MAX),
-        ),
-        (
-            "EnterpriseContact",
-            "email",
-            text(0, limit::CONTACT_CHARS_MAX),
-        ),
-    ] {
-        bind(&mut all[name]["properties"][property], bounds);
-    }
-    for (name, action, property, bounds) in [
-        ("IdentityAction", "setPassword", "password", chosen()),
-        ("EnterpriseAction", "host", "password", chosen()),
-        (
-            "GroupAction",
-            "add",
-            "members",
-            list(super::group::MEMBERS_MAX),
-        ),
-        (
-            "GroupAction",
-            "remove",
-            "members",
-            list(super::group::MEMBERS_MAX),
-        ),
-        (
-            "EnterpriseAction",
-            "approve",
-            "prefix",
-            text(1, limit::PREFIX_CHARS_MAX),
-        ),
-        (
-            "EnterpriseAction",
-            "reject",
-            "reason",
-            text(1, limit::REASON_CHARS_MAX),
-        ),
-    ] {
-        let actions = all[name]["oneOf"].as_array_mut().unwrap();
-        let is_it = |form: &&mut Json| form["properties"]["action"]["const"] == action;
-        bind(
-            &mut actions.iter_mut().find(is_it).unwrap()["properties"][property],
-            bounds,
-        );
-    }
-    let roles = || json!(Role::ALL.map(Role::name));
-    for name in ["WhoAnswer", "IdentityAnswer"] {
-        bind(
-            &mut all[name]["properties"]["roles"]["items"],
-            json!({"enum": roles()}),
-        );
-    }
-    for action in ["addRole", "removeRole"] {
-        let actions = all["IdentityAction"]["oneOf"].as_array_mut().unwrap();
-        let is_it = |form: &&mut Json| form["properties"]["action"]["const"] == action;
-        let role = &mut actions.iter_mut().find(is_it).unwrap()["properties"]["role"];
-        bind(role, json!({"enum": roles()}));
-    }
-}
-
-/// Adds bounds to the schema of a property, which must be there.
-#[track_caller]
-fn bind(schema: &mut Json, bounds: Json) {
-    let schema = schema.as_object_mut().unwrap();
-    assert!(schema.contains_key("type"), "{schema:?}");
-    let Json::Object(bounds) = bounds else {
-        panic!("{bounds}");
-    };
-    schema.extend(bounds);
 }
 
 fn add<T: JsonSchema>(generator: &mut Generator) {
@@ -814,124 +699,4 @@ async fn description_is_served_and_known_again() {
         "{}",
         page.text()
     );
-}
-
-//----------- Described ------------------------------------------------------
-
-/// The description that is served, for what tests send and get.
-pub(in crate::http) struct Described {
-    document: Json,
-    /// Each schema as it checks, by itself.
-    schemas: Mutex<HashMap<String, Arc<jsonschema::Validator>>>,
-}
-
-/// What a test has sent and got.
-pub(in crate::http) struct Exchange<'a> {
-    pub(in crate::http) method: &'a Method,
-    pub(in crate::http) path: &'a str,
-    /// The body of the request, if it is JSON.
-    pub(in crate::http) sent: Option<&'a [u8]>,
-    pub(in crate::http) status: StatusCode,
-    pub(in crate::http) kind: &'a str,
-    pub(in crate::http) got: &'a [u8],
-}
-
-impl Described {
-    pub(in crate::http) fn get() -> &'static Self {
-        static DESCRIBED: LazyLock<Described> = LazyLock::new(|| Described {
-            document: serde_json::from_str(OPENAPI).unwrap(),
-            schemas: Mutex::default(),
-        });
-        &DESCRIBED
-    }
-
-    fn schema(&self, schema: &Json) -> Arc<jsonschema::Validator> {
-        let mut schemas = self.schemas.lock().unwrap();
-        let made = schemas.entry(schema.to_string()).or_insert_with(|| {
-            let mut schema = schema.clone();
-            schema["components"] = self.document["components"].clone();
-            Arc::new(jsonschema::validator_for(&schema).unwrap())
-        });
-        made.clone()
-    }
-
-    #[track_caller]
-    fn check(&self, schema: &Json, form: &Json) {
-        let schema = self.schema(schema);
-        let errors = schema.iter_errors(form);
-        let errors: Vec<_> = errors.map(|error| error.to_string()).collect();
-        assert!(errors.is_empty(), "{form}: {errors:?}");
-    }
-
-    /// Every answer is of the form that is described, and so is every request that was understood.
-    #[track_caller]
-    pub(in crate::http) fn check_exchange(&self, exchange: &Exchange<'_>) {
-        let Some(path) = exchange.path.strip_prefix("/api/v2/") else {
-            return;
-        };
-        let method = match exchange.method {
-            &Method::HEAD => return,
-            other => other.as_str(),
-        };
-        let first = ROUTES.iter().find(|route| routes::fits(route.path, path));
-        let at = first.map(|route| format!("/{}", route.path));
-        let operation = at.map(|at| &self.document["paths"][at][method.to_ascii_lowercase()]);
-        let Some(operation) = operation.filter(|operation| !operation.is_null()) else {
-            return;
-        };
-        let status = exchange.status.as_str();
-        let answer = match (exchange.status.is_success(), &operation["responses"]) {
-            (true, answers) => &answers[status],
-            (false, answers) if answers[status].is_null() => {
-                &answers[format!("{}XX", &status[..1])]
-            }
-            (false, answers) => &answers[status],
-        };
-        let place = format!("{method} {}: {status}", exchange.path);
-        assert!(!answer.is_null(), "{place} is not described");
-        let json = |octets: &[u8]| serde_json::from_slice::<Json>(octets).unwrap();
-        let content = answer["content"].as_object();
-        if let Some(content) = content {
-            let kind = exchange.kind.split(';').next().unwrap_or_default();
-            let content = content.get(kind);
-            let content = content.unwrap_or_else(|| panic!("{place}: {kind} is not described"));
-            if kind.ends_with("json") {
-                self.check(&content["schema"], &json(exchange.got));
-            }
-        }
-        let taken = &operation["requestBody"]["content"]["application/json"]["schema"];
-        let sent = exchange
-            .sent
-            .filter(|_| exchange.status.is_success() && !taken.is_null());
-        // The rows of an import are read when it is under way.
-        if let Some(Ok(sent)) = sent.map(serde_json::from_slice) {
-            self.check(taken, &sent);
-        }
-    }
-}
-
-#[test]
-#[should_panic(expected = "is not described")]
-fn answer_that_is_not_described_is_found() {
-    Described::get().check_exchange(&Exchange {
-        method: &Method::GET,
-        path: "/api/v2/groups/88.118.5/Group_a",
-        sent: None,
-        status: StatusCode::CREATED,
-        kind: "application/json",
-        got: b"{}",
-    });
-}
-
-#[test]
-#[should_panic(expected = "members")]
-fn answer_of_another_form_is_found() {
-    Described::get().check_exchange(&Exchange {
-        method: &Method::GET,
-        path: "/api/v2/groups/88.118.5/Group_a",
-        sent: None,
-        status: StatusCode::OK,
-        kind: "application/json",
-        got: br#"{"handle": "88.118.5/Group_a"}"#,
-    });
 }
