@@ -70,8 +70,13 @@ impl Value {
 
     /// Encodes the value.
     pub fn encode(&self, w: &mut Writer<'_>) {
+        self.encode_at(self.timestamp, w);
+    }
+
+    /// Encodes the value with another time of its last change.
+    pub fn encode_at(&self, timestamp: u32, w: &mut Writer<'_>) {
         w.i32(self.index);
-        w.u32(self.timestamp);
+        w.u32(timestamp);
         let (ttl_type, ttl) = self.ttl.to_wire();
         w.u8(ttl_type);
         w.i32(ttl);

@@ -11,9 +11,9 @@ use guantong_proto::message::{OpCode, OpFlags};
 use guantong_proto::wire::Reader;
 use guantong_proto::{Handle, HandleRef, Key};
 
+use super::decide::above;
 use super::errand::{Errand, Proof};
 use super::known::{Missing, Wanted};
-use super::perform::above;
 use super::present::Presented;
 use super::session::locked;
 use crate::authority::Site;

@@ -7,7 +7,8 @@ use guantong_proto::data::AdminPermissions;
 use guantong_proto::{HandleRef, Permissions, Reference, Value, ValueRef, Values};
 
 use super::authenticate::Identity;
-use super::errand::{Errand, Ground};
+use super::decide::Deciding;
+use super::errand::Ground;
 use super::known::{Missing, StoredRecord};
 use super::plan::Change;
 use super::stop::Stop;
@@ -18,7 +19,7 @@ use crate::grant::{
 };
 use crate::template::{KEY_TYPE, field_name, is_key_of, template_of};
 
-impl Errand {
+impl Deciding<'_> {
     /// The indexes of those of the values that are not public and that the rules let him read.
     ///
     /// Of a reserved record nobody learns by a grant, unless it is a template that is shared before

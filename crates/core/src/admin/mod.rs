@@ -8,6 +8,7 @@
 //! role           rights that roles give, and everybody's over his own login
 //! errand         a request that needs more than one read, from its packet to its reply
 //! perform        what each operation checks and does on the way
+//! decide         the same for changes, however they were asked for
 //! plan           what a change makes of a record, or why it cannot be made
 //! validate       what may be stored as a record
 //! delegate       the prefix record of a prefix that is handed to another node
@@ -19,6 +20,7 @@
 
 pub mod authenticate;
 pub mod authorize;
+mod decide;
 mod delegate;
 mod errand;
 mod foresee;
@@ -41,6 +43,7 @@ mod write;
 
 pub use authenticate::{Challenge, Identity};
 pub use authorize::{Grant, grants};
+pub use decide::STALE;
 pub use delegate::{Administrator, Delegation};
 pub use errand::{Errand, Ground, Next};
 pub use kept::Kept;
@@ -50,7 +53,6 @@ pub use known::{
 };
 pub use listing::{Follow, LIST_PAGE_LEN, Listed, Listing};
 pub use open::Refusal;
-pub use perform::STALE;
 pub use plan::{Change, Conflict, Timestamps, plan};
 pub use present::Presented;
 pub use rules::{Denied, OnDelete, Rules};

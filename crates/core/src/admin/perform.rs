@@ -6,57 +6,27 @@
 //! nothing by trying (section 11, rule 12).
 
 use guantong_proto::crypto::challenge;
-use guantong_proto::data::{Admin, AdminPermissions, SecretKey, State, StateData};
+use guantong_proto::data::{AdminPermissions, SecretKey};
 use guantong_proto::message::{
     Message, OpCode, OpFlags, Request, Resolve, ResponseCode, SessionSetup,
 };
 use guantong_proto::wire::Writer;
-use guantong_proto::{Handle, HandleRef, NameError, Value, ValueRef, Values, is_of_type};
+use guantong_proto::{HandleRef, NameError, ValueRef, Values, is_of_type};
 
-use super::authenticate::Identity;
-use super::authorize::{Grant, authorize_where, enough, is_open_to_all, needed};
+use super::decide::{Actor, Decided, Deciding, deletion, owned};
 use super::errand::{Errand, Ground};
 use super::known::StoredRecord;
 use super::listing::Listed;
-use super::plan::{Change, Conflict, Timestamps, as_state, is_withdrawn, plan};
-use super::rules::{Denied, OnDelete};
+use super::plan::Change;
 use super::session::{Rejected, agree};
 use super::stop::{Done, Stop};
-use super::validate::validate;
-use super::write::{Expected, Right, Used, Warrant, Write};
+use super::write::Write;
 use crate::authority::{
-    Lookup, Misdirected, Next, Outcome, Query, RecordView, STATUS, Selected, Selection, Site,
-    Standing,
+    Lookup, Misdirected, Next, Outcome, Query, RecordView, STATUS, Selected, Selection, Standing,
 };
-use crate::identity::Role;
 
-/// What the refusal of a change begins with that was meant for another version of the record.
-pub const STALE: &str = "the record is not what you expect";
 const NO_BACKUP: &str = "a backup is made on this node's machine: run `guantong backup`";
 const NO_EXCHANGE: &str = "keys of sessions are agreed on by Diffie-Hellman, in one step";
-
-//----------- Actor ----------------------------------------------------------
-
-/// Who acts.
-#[derive(Clone, Copy, Debug)]
-enum Actor<'a> {
-    /// Anybody: the operator has opened the node.
-    OpenNode,
-    /// Anybody: the values are open to all.
-    OpenValues,
-    /// This identity, which is proven.
-    Identity(&'a Identity),
-}
-
-impl Actor<'_> {
-    fn with(self, right: Right) -> Warrant {
-        let by = match self {
-            Self::OpenNode | Self::OpenValues => None,
-            Self::Identity(identity) => Some(identity.clone()),
-        };
-        Warrant { by, right }
-    }
-}
 
 //----------- Errand ---------------------------------------------------------
 
@@ -77,16 +47,20 @@ impl Errand {
             (OpCode::LOGIN, _) => self.identity().map(|_| Done::Body(Vec::new())),
             (OpCode::CREATE, Request::Write { handle, values }) => {
                 let new = owned(*values)?;
+                let change = match overwrites {
+                    true => Change::Put(new),
+                    false => Change::Create(new),
+                };
                 match message.header.flags.has(OpFlags::MINT_SUFFIX) {
-                    true => self.create(ground, &self.minted(handle), new, overwrites),
-                    false => self.create(ground, handle, new, overwrites),
+                    true => self.create(ground, &self.minted(handle), &change),
+                    false => self.create(ground, handle, &change),
                 }
             }
             (OpCode::DELETE, Request::Named { handle }) => {
                 // Whoever insists has it removed.
-                let change = match (ground.rules.on_delete, overwrites) {
-                    (OnDelete::Withdraw, false) => Change::State(Some(deleted(ground.now_secs)?)),
-                    _ => Change::Delete,
+                let change = match overwrites {
+                    true => Change::Delete,
+                    false => deletion(ground)?,
                 };
                 self.change(ground, handle, &change)
             }
@@ -108,7 +82,7 @@ impl Errand {
                 self.home(ground, message.header.op, handle)
             }
             (OpCode::LIST_HOMED, _) => {
-                self.require_server(ground)?;
+                self.deciding().require_server(ground)?;
                 Ok(Done::List(Listed::Homed))
             }
             (OpCode::RETRIEVE_TXN | OpCode::DUMP_HANDLES, _) => {
@@ -174,11 +148,12 @@ impl Errand {
             None => selection.selects(value.index, value.kind),
         };
         let selected = || record.values().iter().filter(selects);
-        let granted = match self.require(ground, actor, handle, Some(record), needed) {
+        let deciding = self.deciding();
+        let granted = match deciding.require(ground, actor, handle, Some(record), needed) {
             Err(Stop::Refused(code, text)) => {
                 let standing = Standing::of(record.values());
                 let granted =
-                    self.granted_to_read(ground, identity, record, &standing, selected())?;
+                    deciding.granted_to_read(ground, identity, record, &standing, selected())?;
                 // Others are told what the public is told, and get what it gets.
                 let is_shown = !granted.is_empty() || selected().any(|value| value.is_public());
                 match standing {
@@ -217,148 +192,26 @@ impl Errand {
 
     //--- Changing records
 
-    /// Creates a record, or writes one over.
-    fn create(
-        &self,
-        ground: &Ground<'_>,
-        name: &[u8],
-        new: Vec<Value>,
-        overwrites: bool,
-    ) -> Result<Done, Stop> {
-        let handle = check_ours(ground.site, name)?;
-        validate(&new).map_err(Conflict::from)?;
-        let actor = self.actor(ground)?;
-        let old = self.known.here(ground.site, handle)?;
-        let (change, right) = match old {
-            Some(old) if overwrites => {
-                let change = Change::Put(new);
-                let right = self.require_overwriting(ground, actor, handle, old, &change)?;
-                if is_withdrawn(&owned(old.values())?) && !puts_state(&change) {
-                    return Err(Conflict::Withdrawn.into());
-                }
-                (change, right)
-            }
-            _ => {
-                let right = self.require_adding(ground, actor, handle)?;
-                (Change::Create(new), right)
-            }
-        };
-        let body = Writer::to_vec(|w| w.bytes(name));
-        self.write(ground, actor.with(right), handle, old, &change, body)
+    /// What the change rests on.
+    fn deciding(&self) -> Deciding<'_> {
+        Deciding {
+            known: &self.known,
+            by: self.identity().ok(),
+            owner: self.owner(),
+            condition: self.condition,
+        }
     }
 
-    /// Changes a record that is there.
+    fn create(&self, ground: &Ground<'_>, name: &[u8], change: &Change) -> Result<Done, Stop> {
+        let handle = HandleRef::from_wire(name)?;
+        let decided = self.deciding().create(ground, handle, change)?;
+        Ok(to_write(decided, Writer::to_vec(|w| w.bytes(name))))
+    }
+
     fn change(&self, ground: &Ground<'_>, name: &[u8], change: &Change) -> Result<Done, Stop> {
-        let handle = check_ours(ground.site, name)?;
-        check_fit(change)?;
-        let (actor, old) = match self.actor(ground) {
-            Ok(actor) => (actor, self.known.here(ground.site, handle)?),
-            Err(unknown) => {
-                if !matches!(change, Change::Modify(_) | Change::Remove(_)) {
-                    return Err(unknown);
-                }
-                let old = self.known.here(ground.site, handle)?;
-                let current = old.map_or(Ok(Vec::new()), |old| owned(old.values()))?;
-                match is_open_to_all(change, &current) {
-                    true => (Actor::OpenValues, old),
-                    false => return Err(unknown),
-                }
-            }
-        };
-        let Some(record) = old else {
-            return Err(Conflict::NoRecord.into());
-        };
-        let current = owned(record.values())?;
-        // What is withdrawn is deleted already.
-        if matches!(change, Change::State(_)) && is_withdrawn(&current) {
-            return Err(Conflict::NoRecord.into());
-        }
-        let as_state = as_state(change, &current, ground.now_secs);
-        let change = as_state.as_ref().unwrap_or(change);
-        let mut allowed = match self.by_ownership(ground.site, record, change) {
-            Some(right) => Ok(right),
-            None => self.require(ground, actor, handle, old, needed(change, &current)),
-        };
-        if let (Err(Stop::Refused(..)), Some(enough)) = (&allowed, enough(change)) {
-            allowed = self.require(ground, actor, handle, old, enough);
-        }
-        let right = match allowed {
-            Err(Stop::Refused(..)) if Standing::of(record.values()) == Standing::Reserved => {
-                return Err(Conflict::NoRecord.into());
-            }
-            Err(refused @ Stop::Refused(..)) => {
-                let granted = match actor {
-                    Actor::Identity(who) => self.granted_to_write(ground, who, record, change)?,
-                    _ => None,
-                };
-                granted.ok_or(refused)?
-            }
-            allowed => allowed?,
-        };
-        self.write(ground, actor.with(right), handle, old, change, Vec::new())
-    }
-
-    /// Plans the change and has it written, unless it changes nothing.
-    fn write(
-        &self,
-        ground: &Ground<'_>,
-        warrant: Warrant,
-        handle: HandleRef<'_>,
-        old: Option<&StoredRecord>,
-        change: &Change,
-        body: Vec<u8>,
-    ) -> Result<Done, Stop> {
-        self.check_condition(old)?;
-        let current = old.map(|old| owned(old.values())).transpose()?;
-        let stamp = Timestamps::Set(ground.now_secs);
-        let new = plan(current.as_deref(), change, stamp)?;
-        let new = new.map(|values| Writer::to_vec(|w| Values::encode(&values, w)));
-        let expect = old.map_or(Expected::Absent, |old| Expected::Version(old.version));
-        let name = match (change, old) {
-            (Change::Create(_) | Change::Put(_), _) | (_, None) => handle.expanded(),
-            (_, Some(old)) => old.handle.clone(),
-        };
-        let write = match (new, old) {
-            (Some(new), Some(old)) if new == old.values().wire() => None,
-            (Some(values), _) => Some(Write::Put {
-                handle: name,
-                values,
-                expect,
-            }),
-            (None, _) => Some(Write::Delete {
-                handle: name,
-                expect,
-            }),
-        };
-        let replaced = matches!(change, Change::Put(_));
-        Ok(Done::Write {
-            write,
-            warrant,
-            body,
-            replaced,
-        })
-    }
-
-    /// Refuses what was meant for another version of the record. Asked only after it is known that
-    /// the actor may make the change: versions are nobody else's business.
-    fn check_condition(&self, old: Option<&StoredRecord>) -> Result<(), Stop> {
-        let found = old.map(|old| old.version);
-        let holds = match self.condition {
-            None => true,
-            Some(Expected::Absent) => found.is_none(),
-            Some(Expected::Version(version)) => found == Some(version),
-        };
-        match (holds, found) {
-            (true, _) => Ok(()),
-            (false, Some(version)) => Err(Stop::Refused(
-                ResponseCode::HANDLE_ALREADY_EXISTS,
-                format!("{STALE}: it has version {version}"),
-            )),
-            (false, None) => Err(Stop::Refused(
-                ResponseCode::HANDLE_NOT_FOUND,
-                format!("{STALE}: it is not there"),
-            )),
-        }
+        let handle = HandleRef::from_wire(name)?;
+        let decided = self.deciding().change(ground, handle, change)?;
+        Ok(to_write(decided, Vec::new()))
     }
 
     /// The name of a record whose suffix we choose: what the request begins it with, and a random
@@ -384,7 +237,7 @@ impl Errand {
         if !ground.site.is_primary() {
             return Err(Misdirected::NotPrimary.into());
         }
-        let warrant = self.require_server(ground)?;
+        let warrant = self.deciding().require_server(ground)?;
         let write = match op {
             OpCode::HOME_PREFIX => Write::Home { prefix },
             _ => Write::Unhome { prefix },
@@ -407,9 +260,10 @@ impl Errand {
         if !is_homed {
             return Err(Misdirected::NotHomed.into());
         }
-        let actor = self.actor(ground)?;
+        let deciding = self.deciding();
+        let actor = deciding.actor(ground)?;
         let record = self.known.record(ground.site, prefix)?;
-        self.require(
+        deciding.require(
             ground,
             actor,
             prefix,
@@ -476,199 +330,9 @@ impl Errand {
         let is_valid = keys.any(|value| confirms(value.data));
         Ok(Done::Verified(is_valid))
     }
-
-    //--- May he?
-
-    /// Who acts; without a proof, and unless the node is open, the errand ends in a challenge.
-    fn actor(&self, ground: &Ground<'_>) -> Result<Actor<'_>, Stop> {
-        match ground.rules.anonymous_admin_full_access {
-            true => Ok(Actor::OpenNode),
-            false => self.identity().map(Actor::Identity),
-        }
-    }
-
-    /// The warrant of the actor, if it may say what this node is responsible for.
-    fn require_server(&self, ground: &Ground<'_>) -> Result<Warrant, Stop> {
-        let actor = self.actor(ground)?;
-        let Actor::Identity(identity) = actor else {
-            return Ok(actor.with(Right::OpenNode));
-        };
-        ground.rules.server(identity, ground.site.case_rule())?;
-        Ok(actor.with(Right::ServerAdmin))
-    }
-
-    /// Refuses an actor who has not the permissions by the record of `handle`; gives the right that
-    /// he uses.
-    fn require(
-        &self,
-        ground: &Ground<'_>,
-        actor: Actor<'_>,
-        handle: HandleRef<'_>,
-        record: Option<&StoredRecord>,
-        needed: AdminPermissions,
-    ) -> Result<Right, Stop> {
-        self.require_where(ground, actor, handle, record, needed, &|_| true)
-    }
-
-    /// [`require`](Self::require), with the HS_ADMIN values that count chosen by `counts`.
-    fn require_where(
-        &self,
-        ground: &Ground<'_>,
-        actor: Actor<'_>,
-        handle: HandleRef<'_>,
-        record: Option<&StoredRecord>,
-        needed: AdminPermissions,
-        counts: &dyn Fn(&Admin) -> bool,
-    ) -> Result<Right, Stop> {
-        let rule = ground.site.case_rule();
-        let identity = match actor {
-            Actor::OpenNode => return Ok(Right::OpenNode),
-            Actor::OpenValues => return Ok(Right::OpenValues),
-            Actor::Identity(identity) if ground.rules.may_everything(identity, rule) => {
-                return Ok(Right::FullAccess);
-            }
-            Actor::Identity(identity) => identity,
-        };
-        let Some(record) = record else {
-            return Err(Denied::NoRecord {
-                record: handle.to_owned(),
-            }
-            .into());
-        };
-        let lookup = |handle: HandleRef<'_>| self.group(ground.site, handle);
-        let counts = |admin: &Admin| admin.permissions.contains(needed) && counts(admin);
-        let used = |record: &StoredRecord, grant: Grant| {
-            Right::Administrator(vec![Used {
-                record: record.handle.clone(),
-                index: grant.index,
-                permissions: needed,
-                through: grant.through,
-            }])
-        };
-        if let Some(grant) = authorize_where(identity, record.values(), rule, counts, lookup)? {
-            return Ok(used(record, grant));
-        }
-        match self.by_role(ground.site, identity, handle, record, needed)? {
-            Some((prefix, grant)) => Ok(used(prefix, grant)),
-            None if Role::of_group(handle).is_some() => Err(Denied::NotOverRoles {
-                identity: identity.clone(),
-                group: handle.to_owned(),
-                prefix: handle.prefix_handle(),
-            }
-            .into()),
-            None => Err(Denied::NoPermission {
-                identity: identity.clone(),
-                needed: needed.names().collect::<Vec<_>>().join(" and "),
-                record: handle.to_owned(),
-            }
-            .into()),
-        }
-    }
-
-    /// Refuses an actor who may not create the record of `handle`: the administrators of its prefix
-    /// count, and for a derived prefix those of the prefix that it is derived from.
-    fn require_adding(
-        &self,
-        ground: &Ground<'_>,
-        actor: Actor<'_>,
-        handle: HandleRef<'_>,
-    ) -> Result<Right, Stop> {
-        if let Actor::OpenNode = actor {
-            return Ok(Right::OpenNode);
-        }
-        let (above, needed) = above(handle);
-        let record = self.known.record(ground.site, above.borrow())?;
-        let counts = |admin: &Admin| {
-            let role = Role::named(admin, above.borrow());
-            role.is_none_or(|role| role.may_make(handle))
-        };
-        self.require_where(ground, actor, above.borrow(), record, needed, &counts)
-    }
-
-    /// Refuses an actor who may not write the record over: neither change by change, nor by
-    /// deleting it and creating it again.
-    fn require_overwriting(
-        &self,
-        ground: &Ground<'_>,
-        actor: Actor<'_>,
-        handle: HandleRef<'_>,
-        old: &StoredRecord,
-        change: &Change,
-    ) -> Result<Right, Stop> {
-        let current = owned(old.values())?;
-        let by_changes = match touches_read_only(change, &current) {
-            Some(conflict) => Err(conflict.into()),
-            None => {
-                let needed = needed(change, &current);
-                self.require(ground, actor, handle, Some(old), needed)
-            }
-        };
-        let denied = match by_changes {
-            Err(Stop::Refused(code, text)) => Stop::Refused(code, text),
-            other => return other,
-        };
-        let delete = AdminPermissions::DELETE_HANDLE;
-        let deleted = self.require(ground, actor, handle, Some(old), delete);
-        let created = |deleted: Right| {
-            let created = self.require_adding(ground, actor, handle)?;
-            Ok(deleted.and(created))
-        };
-        match deleted.and_then(created) {
-            Err(Stop::Refused(..)) => Err(denied),
-            other => other,
-        }
-    }
-}
-
-/// The record whose administrators may create the one of `handle`, and the permission for it.
-pub(super) fn above(handle: HandleRef<'_>) -> (Handle, AdminPermissions) {
-    let expanded = handle.expanded();
-    match expanded.borrow().parent() {
-        Some(parent) => (parent.to_owned(), AdminPermissions::ADD_DERIVED_PREFIX),
-        None => (
-            expanded.borrow().prefix_handle(),
-            AdminPermissions::ADD_HANDLE,
-        ),
-    }
-}
-
-/// The first value that nobody may change and that writing the record over would change.
-fn touches_read_only(change: &Change, current: &[Value]) -> Option<Conflict> {
-    let Change::Put(new) = change else {
-        return None;
-    };
-    let is_kept = |old: &Value| {
-        let new = new.iter().find(|new| new.index == old.index);
-        new.is_some_and(|new| new.is_same_but_for_time(old))
-    };
-    let mut read_only = current.iter().filter(|old| !old.permissions.admin_write());
-    let touched = read_only.find(|old| !is_kept(old));
-    touched.map(|old| Conflict::ReadOnly { index: old.index })
-}
-
-/// Whether the record that is written says itself what its state is.
-fn puts_state(change: &Change) -> bool {
-    matches!(change, Change::Put(new) if new.iter().any(Value::is_state))
-}
-
-/// The state of a record that a client has deleted.
-fn deleted(now_secs: u32) -> Result<StateData, Stop> {
-    let data = StateData::new(State::Withdrawn).with_reason("deleted");
-    let data = data.map_err(|error| Stop::Refused(ResponseCode::ERROR, error.to_string()))?;
-    Ok(data.with_since(now_secs.into()))
 }
 
 //----------- Checks ---------------------------------------------------------
-
-/// Refuses new values that could not be stored whatever is there.
-fn check_fit(change: &Change) -> Result<(), Stop> {
-    match change {
-        Change::Add(new) | Change::Write(new) | Change::Modify(new) => {
-            Ok(validate(new).map_err(Conflict::from)?)
-        }
-        _ => Ok(()),
-    }
-}
 
 /// Refuses to home what is no prefix handle.
 fn check_prefix(handle: &[u8]) -> Result<HandleRef<'_>, Stop> {
@@ -680,16 +344,6 @@ fn check_prefix(handle: &[u8]) -> Result<HandleRef<'_>, Stop> {
         }
         .into()),
     }
-}
-
-/// Refuses to change a record that cannot be changed here by anybody.
-fn check_ours<'a>(site: &Site, handle: &'a [u8]) -> Result<HandleRef<'a>, Stop> {
-    let handle = HandleRef::from_wire(handle)?;
-    if !site.is_primary() {
-        return Err(Misdirected::NotPrimary.into());
-    }
-    site.is_responsible(handle)?;
-    Ok(handle)
 }
 
 /// The outcome of a resolution that needs no identity.
@@ -713,9 +367,19 @@ fn referral(code: ResponseCode, values: &Selected<'_>) -> Stop {
     Stop::Referral(code, body)
 }
 
-fn owned(values: Values<'_>) -> Result<Vec<Value>, Stop> {
-    let values = values.to_vec();
-    values.map_err(|error| Stop::Refused(ResponseCode::INVALID_VALUE, error.to_string()))
+/// The change as what an errand orders, to be answered with this body.
+fn to_write(decided: Decided, body: Vec<u8>) -> Done {
+    let Decided {
+        write,
+        warrant,
+        replaced,
+    } = decided;
+    Done::Write {
+        write,
+        warrant,
+        body,
+        replaced,
+    }
 }
 
 fn unsupported(text: &str) -> Stop {

@@ -8,7 +8,8 @@ use guantong_proto::{HandleRef, Values, is_of_type};
 
 use super::authenticate::Identity;
 use super::authorize::{Grant, authorize_where};
-use super::errand::Errand;
+
+use super::decide::Deciding;
 use super::known::{Missing, StoredRecord};
 use super::plan::Change;
 use super::write::{Right, Used};
@@ -32,7 +33,7 @@ fn decides_on_roles(admin: &Admin, needed: AdminPermissions) -> bool {
     admin.permissions.contains(everything) && members.contains(needed)
 }
 
-impl Errand {
+impl<'a> Deciding<'a> {
     /// The right on `of`, the record of `handle`, by a role that its prefix record puts in force:
     /// the prefix record, and the value of it that names the role's group. On the group of a role
     /// also by a value that names somebody with everything on the prefix.
@@ -43,7 +44,7 @@ impl Errand {
         handle: HandleRef<'_>,
         of: &StoredRecord,
         needed: AdminPermissions,
-    ) -> Result<Option<(&StoredRecord, Grant)>, Missing> {
+    ) -> Result<Option<(&'a StoredRecord, Grant)>, Missing> {
         // Prefix records are ruled by what they say themselves.
         if handle.is_prefix_handle() || handle.is_global() {
             return Ok(None);
@@ -108,7 +109,7 @@ impl Errand {
         &self,
         site: &Site,
         handle: HandleRef<'_>,
-    ) -> Result<Option<Values<'_>>, Missing> {
+    ) -> Result<Option<Values<'a>>, Missing> {
         match self.known.record(site, handle) {
             Ok(record) => Ok(record.map(StoredRecord::values)),
             Err(Missing::Unreachable { .. }) => Ok(None),
@@ -124,7 +125,7 @@ impl Errand {
         record: &StoredRecord,
         change: &Change,
     ) -> Option<Right> {
-        let owner = self.owner()?;
+        let owner = self.owner?;
         let Change::Write(new) = change else {
             return None;
         };
