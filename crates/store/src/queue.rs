@@ -33,6 +33,14 @@ struct State<T> {
     closed: bool,
     /// The consumer waits and has nothing left to do.
     idle: bool,
+    /// The consumer waits and was not woken. Waking is a call of the system, whether somebody waits
+    /// or not, and most elements come while the consumer is busy with those before.
+    asleep: bool,
+    /// How many wait until something was taken, or the consumer is idle.
+    waiters: usize,
+    /// How often somebody was woken.
+    #[cfg(test)]
+    wakes: usize,
 }
 
 /// Why an element was not queued; it comes back.
@@ -50,6 +58,10 @@ impl<T: Load> Queue<T> {
                 octets: 0,
                 closed: false,
                 idle: false,
+                asleep: false,
+                waiters: 0,
+                #[cfg(test)]
+                wakes: 0,
             }),
             filled: Condvar::new(),
             drained: Condvar::new(),
@@ -60,7 +72,7 @@ impl<T: Load> Queue<T> {
     pub(crate) fn push(&self, element: T) -> Result<(), Refused<T>> {
         let mut state = self.lock();
         while !state.closed && !state.has_room_for(&element) {
-            state = wait(&self.drained, state);
+            state = self.wait_drained(state);
         }
         self.push_locked(state, element)
     }
@@ -86,8 +98,11 @@ impl<T: Load> Queue<T> {
         state.octets += element.octets();
         state.elements.push_back(element);
         state.idle = false;
-        drop(state);
-        self.filled.notify_one();
+        if std::mem::take(&mut state.asleep) {
+            state.count_wake();
+            drop(state);
+            self.filled.notify_one();
+        }
         Ok(())
     }
 
@@ -97,17 +112,18 @@ impl<T: Load> Queue<T> {
         let mut state = self.lock();
         while state.elements.is_empty() && !state.closed && wait_for_one {
             state.idle = true;
-            self.drained.notify_all();
+            self.tell_drained(&mut state);
+            state.asleep = true;
             state = wait(&self.filled, state);
+            state.asleep = false;
         }
         if state.elements.is_empty() && state.closed {
             state.idle = true;
-            self.drained.notify_all();
+            self.tell_drained(&mut state);
             return None;
         }
         let group = state.take_group();
-        drop(state);
-        self.drained.notify_all();
+        self.tell_drained(&mut state);
         Some(group)
     }
 
@@ -135,8 +151,23 @@ impl<T: Load> Queue<T> {
     pub(crate) fn wait_until_idle(&self) {
         let mut state = self.lock();
         while !(state.idle && state.elements.is_empty()) {
-            state = wait(&self.drained, state);
+            state = self.wait_drained(state);
         }
+    }
+
+    /// Wakes those who wait for room, or for the consumer to be idle.
+    fn tell_drained(&self, state: &mut State<T>) {
+        if state.waiters > 0 {
+            state.count_wake();
+            self.drained.notify_all();
+        }
+    }
+
+    fn wait_drained<'a>(&'a self, mut state: MutexGuard<'a, State<T>>) -> MutexGuard<'a, State<T>> {
+        state.waiters += 1;
+        let mut state = wait(&self.drained, state);
+        state.waiters -= 1;
+        state
     }
 
     /// Changes and octets that wait.
@@ -152,6 +183,14 @@ impl<T: Load> Queue<T> {
 }
 
 impl<T: Load> State<T> {
+    #[cfg(test)]
+    fn count_wake(&mut self) {
+        self.wakes += 1;
+    }
+
+    #[cfg(not(test))]
+    fn count_wake(&mut self) {}
+
     fn has_room_for(&self, element: &T) -> bool {
         // One batch always fits into an empty queue; its own limits see to that.
         self.elements.is_empty()
@@ -217,6 +256,54 @@ mod tests {
         assert_eq!(lens(queue.take_group(true)), [3]);
         assert_eq!(queue.waiting(), (0, 0));
         assert_eq!(lens(queue.take_group(false)), [0; 0]);
+    }
+
+    /// Waits until the consumer sleeps; it has nothing else to do.
+    fn until_asleep(queue: &Queue<Element>) {
+        while !queue.lock().asleep {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn nobody_is_woken_but_who_waits() {
+        let queue = Arc::new(Queue::new());
+        for _ in 0..100 {
+            assert!(queue.push(Element(1, 1)).is_ok());
+        }
+        assert_eq!(lens(queue.take_group(true)).len(), 100);
+        assert_eq!(queue.lock().wakes, 0);
+        for round in 1..=3 {
+            let consumer = {
+                let queue = queue.clone();
+                std::thread::spawn(move || lens(queue.take_group(true)))
+            };
+            until_asleep(&queue);
+            assert!(queue.push(Element(7, 1)).is_ok());
+            assert_eq!(consumer.join().unwrap(), [7]);
+            assert_eq!(queue.lock().wakes, round);
+        }
+    }
+
+    #[test]
+    fn who_waits_for_an_idle_consumer_is_woken_when_it_is() {
+        let queue = Arc::new(Queue::new());
+        assert!(queue.push(Element(1, 1)).is_ok());
+        let waiter = {
+            let queue = queue.clone();
+            std::thread::spawn(move || queue.wait_until_idle())
+        };
+        while queue.lock().waiters == 0 {
+            std::thread::yield_now();
+        }
+        assert_eq!(lens(queue.take_group(true)), [1]);
+        let consumer = {
+            let queue = queue.clone();
+            std::thread::spawn(move || queue.take_group(true).is_none())
+        };
+        waiter.join().unwrap();
+        queue.close();
+        assert!(consumer.join().unwrap());
     }
 
     #[test]
