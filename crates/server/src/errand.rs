@@ -463,22 +463,6 @@ impl Node {
         Chance::of(self.random())
     }
 
-    /// One for each of several requests over HTTP of a sender who is proven: such need nothing
-    /// random but the suffixes that they choose. These are drawn together, since asking the system
-    /// costs more than drawing.
-    pub(crate) fn chances(&self, count: usize) -> impl Iterator<Item = Chance> + use<> {
-        let common = self.chance();
-        let mut octets = vec![0; count * 16];
-        self.fill_random(&mut octets);
-        (0..count).map(move |at| {
-            let (suffixes, _) = octets.as_chunks::<16>();
-            Chance {
-                suffix: suffixes[at],
-                ..common.clone()
-            }
-        })
-    }
-
     fn refuse(&self, refusal: &Refusal, out: &mut Vec<u8>) {
         let mut no_challenge = |_: Demand<'_>| unreachable!("{NO_CHALLENGE}");
         let moment = Moment {

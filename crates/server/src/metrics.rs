@@ -379,10 +379,12 @@ impl Metrics {
             octets.map_or(0, i32::from_be_bytes)
         };
         debug_assert!(reply.len() >= ENVELOPE_LEN + HEADER_LEN);
-        let (op, code) = (
-            OpCode(word(ENVELOPE_LEN)),
-            ResponseCode(word(ENVELOPE_LEN + 4)),
-        );
+        let (op, code) = (word(ENVELOPE_LEN), word(ENVELOPE_LEN + 4));
+        self.came_to(via, OpCode(op), ResponseCode(code));
+    }
+
+    /// Counts what came of a request for which no reply packet is made.
+    pub fn came_to(&self, via: Transport, op: OpCode, code: ResponseCode) {
         let op = OPS
             .iter()
             .position(|&known| known == op)

@@ -23,6 +23,8 @@ pub(crate) struct Shared {
     pub(crate) last_change: AtomicU64,
     /// Number of records.
     pub(crate) records: AtomicU64,
+    /// Groups of changes that were committed since the store was opened.
+    pub(crate) commits: AtomicU64,
     /// Why the writer takes no more batches, once it does not.
     pub(crate) stopped: OnceLock<Cause>,
     /// The writer has ended, and everything is in tables.
@@ -50,6 +52,7 @@ impl Shared {
             queue: Queue::new(),
             last_change: AtomicU64::new(0),
             records: AtomicU64::new(0),
+            commits: AtomicU64::new(0),
             stopped: OnceLock::new(),
             flushed: AtomicBool::new(false),
             confirmations: Confirmations::default(),

@@ -440,6 +440,7 @@ impl Store {
         Ok(Stats {
             records: shared.records.load(Ordering::Acquire),
             last_change: self.last_change(),
+            commits: shared.commits.load(Ordering::Relaxed),
             disk_octets: shared.engine.disk_octets()?,
             record_octets: shared.engine.space_octets(Space::Records),
             change_octets: shared.engine.space_octets(Space::Changes),
@@ -589,6 +590,8 @@ pub struct Stats {
     pub records: u64,
     /// Number of the last change.
     pub last_change: u64,
+    /// Groups of changes that were committed since the store was opened: a sync serves each.
+    pub commits: u64,
     /// Octets on disk, journals included.
     pub disk_octets: u64,
     /// Octets on disk of records.

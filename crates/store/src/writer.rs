@@ -225,6 +225,7 @@ impl Writer {
             }
             shared.set_homed(homed);
         }
+        shared.commits.fetch_add(1, Ordering::Relaxed);
         shared.records.store(state.records, Ordering::Release);
         shared
             .last_change

@@ -14,8 +14,7 @@
 //! A step knows the records fetched so far and says which one is missing, or what comes of it. It
 //! is begun anew with each record, so it has no states that could be confused; how often that can
 //! be is bounded by [`FETCHES_MAX`](super::FETCHES_MAX). Records that are likely to be missing can
-//! be learnt before ([`Errand::foreseen`], [`Errand::learn_from`]), which changes nothing but the
-//! number of steps.
+//! be learnt before ([`Errand::foreseen`]), which changes nothing but the number of steps.
 
 use guantong_proto::message::{OpCode, OpFlags, Request, ResponseCode, Version};
 use guantong_proto::wire::Writer;
@@ -38,7 +37,7 @@ use super::write::{Effect, Expected, Order, Write, Written};
 use crate::authority::{Moment, Reply, Responsibility, Site};
 
 /// How often a change is decided again because somebody else has changed the record meanwhile.
-const CONFLICTS_MAX: u8 = 16;
+pub(super) const CONFLICTS_MAX: u8 = 16;
 const BUSY: &str = "this node has more writes to do than it can take: try again";
 const CONTENDED: &str = "others change this record all the time: try again";
 const NOT_WRITTEN: &str = "the change could not be written; the node's log says why";
@@ -236,12 +235,6 @@ impl Errand {
     /// not read it, must not learn in a rehearsal whether he has guessed it.
     pub fn effect(&self) -> Option<Effect> {
         self.effect
-    }
-
-    /// Octets of the records that it holds to decide, at most about
-    /// [`KNOWN_OCTETS_MAX`](super::KNOWN_OCTETS_MAX).
-    pub fn held_octets(&self) -> usize {
-        self.known.octets()
     }
 
     /// Who has proven who he is.
@@ -493,7 +486,8 @@ impl Errand {
 
     fn advance(&mut self, ground: &Ground<'_>) -> Result<Done, Stop> {
         if let Some(written) = &self.written {
-            return self.written_to(written.clone());
+            let why_not = why_not_written(written);
+            return self.written_to(why_not);
         }
         self.identify(ground.site)?;
         let message = self.request.message();
@@ -503,24 +497,14 @@ impl Errand {
     }
 
     /// What a write that has come to an end makes of the errand.
-    fn written_to(&mut self, written: Written) -> Result<Done, Stop> {
+    fn written_to(&mut self, why_not: Option<(ResponseCode, String)>) -> Result<Done, Stop> {
         let prepared = self.prepared.take();
-        let (code, text) = match written {
-            Written::Done => {
-                return match prepared {
-                    Some(Prepared { body, replaced }) if replaced => Ok(Done::Replaced(body)),
-                    Some(Prepared { body, .. }) => Ok(Done::Body(body)),
-                    None => Err(Stop::refuse(ResponseCode::ERROR, NOT_WRITTEN)),
-                };
-            }
-            Written::Busy => (ResponseCode::SERVER_TOO_BUSY, BUSY.to_owned()),
-            Written::Conflict => (ResponseCode::SERVER_TOO_BUSY, CONTENDED.to_owned()),
-            Written::NotAdmitted(why) => (ResponseCode::SERVER_READ_ONLY, why),
-            Written::Unconfirmed(why) => (ResponseCode::ERROR, why),
-            Written::Unfit(why) => (ResponseCode::INVALID_VALUE, why),
-            Written::Failed => (ResponseCode::ERROR, NOT_WRITTEN.to_owned()),
-        };
-        Err(Stop::Refused(code, text))
+        match (why_not, prepared) {
+            (Some((code, text)), _) => Err(Stop::Refused(code, text)),
+            (None, Some(Prepared { body, replaced })) if replaced => Ok(Done::Replaced(body)),
+            (None, Some(Prepared { body, .. })) => Ok(Done::Body(body)),
+            (None, None) => Err(Stop::refuse(ResponseCode::ERROR, NOT_WRITTEN)),
+        }
     }
 
     //--- Who is it?
@@ -679,4 +663,18 @@ impl Errand {
             _ => Err(Stop::Unknown),
         }
     }
+}
+
+/// What a sender is told of a write that failed; `None` if it did not.
+pub(super) fn why_not_written(written: &Written) -> Option<(ResponseCode, String)> {
+    let (code, text) = match written {
+        Written::Done => return None,
+        Written::Busy => (ResponseCode::SERVER_TOO_BUSY, BUSY.to_owned()),
+        Written::Conflict => (ResponseCode::SERVER_TOO_BUSY, CONTENDED.to_owned()),
+        Written::NotAdmitted(why) => (ResponseCode::SERVER_READ_ONLY, why.clone()),
+        Written::Unconfirmed(why) => (ResponseCode::ERROR, why.clone()),
+        Written::Unfit(why) => (ResponseCode::INVALID_VALUE, why.clone()),
+        Written::Failed => (ResponseCode::ERROR, NOT_WRITTEN.to_owned()),
+    };
+    Some((code, text))
 }

@@ -9,7 +9,7 @@
 
 use guantong_proto::message::{OpCode, OpFlags};
 use guantong_proto::wire::Reader;
-use guantong_proto::{Handle, HandleRef, Key};
+use guantong_proto::{Handle, HandleRef};
 
 use super::decide::above;
 use super::errand::{Errand, Proof};
@@ -56,18 +56,6 @@ impl Errand {
             }
         }
         wanted
-    }
-
-    /// Takes over what another errand of the same sender was shown a moment ago: the records that
-    /// say who he is and what he may. Not the record that the other one was about, and nothing at
-    /// all if that is much ([`ADOPTED_MAX`](super::ADOPTED_MAX),
-    /// [`ADOPTED_OCTETS_MAX`](super::ADOPTED_OCTETS_MAX)).
-    pub fn learn_from(&mut self, other: &Self, site: &Site) {
-        if self.written.is_some() {
-            return;
-        }
-        let subject: Option<Key> = other.subject().map(|handle| handle.key(site.case_rule()));
-        self.known.adopt(&other.known, subject.as_ref());
     }
 
     /// The record that is to be changed; none if nothing is to be.

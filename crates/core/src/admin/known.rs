@@ -11,11 +11,11 @@ use crate::authority::{Responsibility, Site};
 pub const FETCHES_MAX: usize = 64;
 /// Most octets of records that one errand may hold.
 pub const KNOWN_OCTETS_MAX: usize = 4 * 1024 * 1024;
-/// Most records that one errand takes over from another: key, prefix record, and some groups. More
-/// would cost more than fetching what is needed, and leave less room below [`FETCHES_MAX`].
-pub const ADOPTED_MAX: usize = 16;
-/// Most octets of records that one errand takes over from another, which holds them, too.
-pub const ADOPTED_OCTETS_MAX: usize = 1024 * 1024;
+/// Most records that a change takes over from the one before it: key, prefix record, and some
+/// groups. More would leave less room below [`FETCHES_MAX`].
+pub const SHARED_MAX: usize = 16;
+/// Most octets of records that a change takes over from the one before it.
+pub const SHARED_OCTETS_MAX: usize = 1024 * 1024;
 
 //----------- Wanted ---------------------------------------------------------
 
@@ -157,26 +157,20 @@ impl Known {
         self.octets
     }
 
+    /// How many records were looked for.
+    pub(super) fn len(&self) -> usize {
+        self.found.len()
+    }
+
+    /// Forgets the record of `handle` in our own store.
+    pub(super) fn forget_one(&mut self, site: &Site, handle: HandleRef<'_>) {
+        let name = (handle.key(site.case_rule()), Place::Here);
+        self.octets -= self.found.remove(&name).map_or(0, |found| found.octets());
+    }
+
     /// Forgets what was found: something has changed meanwhile.
     pub(super) fn forget(&mut self) {
         *self = Self::default();
-    }
-
-    /// Takes over what another errand has been shown, but for the record that it was about;
-    /// nothing, if that is much. What is shared is held once, so it counts as held by the other.
-    pub(super) fn adopt(&mut self, other: &Self, but: Option<&Key>) {
-        let shared = || {
-            let found = other.found.iter();
-            found.filter(|((key, _), _)| Some(key) != but)
-        };
-        let octets: usize = shared().map(|(_, found)| found.octets()).sum();
-        if shared().count() > ADOPTED_MAX || octets > ADOPTED_OCTETS_MAX {
-            return;
-        }
-        for (name, found) in shared() {
-            let adopted = || found.clone();
-            self.found.entry(name.clone()).or_insert_with(adopted);
-        }
     }
 
     fn at(

@@ -9,6 +9,7 @@
 //! errand         a request that needs more than one read, from its packet to its reply
 //! perform        what each operation checks and does on the way
 //! decide         the same for changes, however they were asked for
+//! together       changes of one sender that are decided together
 //! plan           what a change makes of a record, or why it cannot be made
 //! validate       what may be stored as a record
 //! delegate       the prefix record of a prefix that is handed to another node
@@ -37,6 +38,7 @@ mod rules;
 pub mod session;
 mod stop;
 mod stream;
+mod together;
 mod validate;
 pub mod web;
 mod write;
@@ -48,7 +50,7 @@ pub use delegate::{Administrator, Delegation};
 pub use errand::{Errand, Ground, Next};
 pub use kept::Kept;
 pub use known::{
-    ADOPTED_MAX, ADOPTED_OCTETS_MAX, Confirm, FETCHES_MAX, KNOWN_OCTETS_MAX, Place, StoredRecord,
+    Confirm, FETCHES_MAX, KNOWN_OCTETS_MAX, Place, SHARED_MAX, SHARED_OCTETS_MAX, StoredRecord,
     Wanted, places,
 };
 pub use listing::{Follow, LIST_PAGE_LEN, Listed, Listing};
@@ -58,5 +60,6 @@ pub use present::Presented;
 pub use rules::{Denied, OnDelete, Rules};
 pub use session::{Chance, NoTables, Tables};
 pub use stream::Stream;
+pub use together::{Declined, Deed, Together, Verdict, Wish};
 pub use validate::{Invalid, InvalidReason, RECORD_OCTETS_MAX, validate};
 pub use write::{Effect, Expected, Order, Right, Used, Warrant, Write, Written};

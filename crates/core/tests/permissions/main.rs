@@ -12,6 +12,7 @@
 )]
 
 mod foresight;
+mod together;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;

@@ -1,130 +1,234 @@
-//! Several requests of one sender that are carried out together: all of them, or none.
+//! Changes of one sender over HTTP that are carried out together: all of them or none, or each by
+//! itself.
 //!
-//! Each is decided by itself, as if it had come alone; the records that say who the sender is and
-//! what he may are read once, since each learns them from the one before. What they order is
-//! written in one batch; if something has changed meanwhile, all are decided anew.
+//! Who the sender is and what he may is decided in `core::admin`, for all of them in one go. What
+//! they order is written in one batch of the store; if something has changed meanwhile, they are
+//! decided anew.
 
-use guantong_core::admin::{Errand, Order, Written};
-use guantong_proto::limits::{ENVELOPE_LEN, HEADER_LEN};
-use guantong_proto::message::{Message, ResponseCode};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::{Carried, Decided, Rest, TablesOf, Task, errand_of};
+use guantong_core::admin::{Ground, Together, Verdict, Wanted, Wish, Written};
+use guantong_proto::message::ResponseCode;
+
+use super::TablesOf;
 use crate::node::{Node, Via};
 
-/// Requests after which others get their turn: a thousand decisions take some milliseconds.
+/// Changes after which others get their turn: a thousand decisions take some milliseconds.
 const YIELD_AFTER: usize = 64;
 
-/// Most octets of records that requests carried out together may hold to be decided. They are all
-/// held until the last is decided.
+/// Most octets of records that changes carried out all or none may make. They are all held until
+/// the last is decided.
 pub(crate) const HELD_OCTETS_MAX: usize = 64 * 1024 * 1024;
 
-/// Requests that need more records than may be held at a time; nothing was written.
+/// Octets of records after which changes that are made each by itself are written, and the rest
+/// after them.
+const WRITTEN_OCTETS_MAX: usize = 8 * 1024 * 1024;
+
+/// These changes make more than may be held at a time; nothing was written.
 #[derive(Debug)]
-pub(crate) struct TooMuch;
+pub(crate) struct TooMuch(pub(crate) Vec<Wish>);
 
-/// One of the requests.
-struct Member {
-    errand: Errand,
-    reply: Vec<u8>,
-    order: Option<Order>,
-    rest: Option<Rest>,
-}
-
-impl Member {
-    /// Whether it has come to its end otherwise than with success.
-    fn has_failed(&self) -> bool {
-        self.rest.is_some() && !code_of(&self.reply).is_success()
-    }
-}
-
-/// The response code of a reply of ours.
-fn code_of(reply: &[u8]) -> ResponseCode {
-    debug_assert!(reply.len() >= ENVELOPE_LEN + HEADER_LEN || reply.is_empty());
-    Message::decode(reply).map_or(ResponseCode::ERROR, |message| message.header.code)
-}
+/// What came of changes.
+pub(crate) type Verdicts = Vec<(Wish, Verdict)>;
 
 impl Node {
-    /// Carries out requests that came over HTTP, all or none. If one of them cannot be, nothing is
-    /// written; each still gets the reply that it would get alone, so that all faults are told at
-    /// once, and `false` comes back.
-    ///
-    /// The requests must be about different records, of one sender who has proven who he is.
-    pub(crate) async fn carry_out_together(
+    /// Carries changes out, all or none. If one of them cannot be, nothing is written; each still
+    /// gets the verdict that it would get alone, so that all faults are told at once, and `false`
+    /// comes back.
+    pub(crate) async fn change_together(
         &self,
-        tasks: Vec<Task>,
+        mut together: Together,
         via: Via,
-    ) -> Result<(Vec<Carried>, bool), TooMuch> {
-        let tables = TablesOf::over_http(self, via);
+    ) -> Result<(Verdicts, bool), TooMuch> {
         // Never closed, as in `run_errand`.
         let _place = self.errands.places.acquire().await;
-        let chances = self.chances(tasks.len());
-        let mut members: Vec<Member> = tasks
-            .into_iter()
-            .zip(chances)
-            .map(|(task, chance)| Member {
-                errand: errand_of(task, chance),
-                reply: Vec::new(),
-                order: None,
-                rest: None,
-            })
-            .collect();
-        loop {
+        while together.is_open() {
             let mut held = 0;
-            for at in 0..members.len() {
-                let (before, rest) = members.split_at_mut(at);
-                let Some(member) = rest.first_mut() else {
-                    break;
-                };
-                if let Some(before) = before.last() {
-                    member.errand.learn_from(&before.errand, &self.site());
-                }
-                self.decide_member(member, &tables).await;
-                held += member.errand.held_octets();
+            for at in 0..together.len() {
+                self.decide_one(&mut together, at, via).await;
+                held += together.held_octets(at);
                 if held > HELD_OCTETS_MAX {
-                    return Err(TooMuch);
-                }
-                if at % YIELD_AFTER == YIELD_AFTER - 1 {
-                    tokio::task::yield_now().await;
+                    return Err(TooMuch(together.into_wishes()));
                 }
             }
-            let orders: Vec<Order> = members.iter_mut().filter_map(|m| m.order.take()).collect();
-            if orders.is_empty() {
-                break;
-            }
-            let written = match members.iter().any(Member::has_failed) {
-                // Its reply is prepared as in a rehearsal.
-                true => Written::Done,
-                false => self.write_all(orders, via).await,
-            };
-            for member in &mut members {
-                if member.rest.is_none() || written == Written::Conflict {
-                    member.rest = None;
-                    member.reply.clear();
-                    member.errand.written(written.clone());
-                }
+            if !together.has_declined() {
+                self.write_orders(&mut together, via).await;
             }
         }
-        let is_done = !members.iter().any(Member::has_failed);
-        let carried = members.into_iter().map(|member| {
-            if !member.reply.is_empty() {
-                self.metrics.reply(via.transport, &member.reply);
-            }
-            let rest = member.rest.unwrap_or(Rest::None);
-            Carried::of(&member.errand, member.reply, rest)
-        });
-        Ok((carried.collect(), is_done))
+        let is_done = !together.has_declined();
+        Ok((self.verdicts(together, via), is_done))
     }
 
-    async fn decide_member(&self, member: &mut Member, tables: &TablesOf<'_>) {
-        if member.rest.is_some() {
-            return;
+    /// Carries changes out, each by itself: one that cannot be is in the way of no other.
+    pub(crate) async fn change_each(&self, together: Together, via: Via) -> Verdicts {
+        self.change_each_by(together, WRITTEN_OCTETS_MAX, via).await
+    }
+
+    async fn change_each_by(
+        &self,
+        mut together: Together,
+        octets_max: usize,
+        via: Via,
+    ) -> Verdicts {
+        // Never closed, as in `run_errand`.
+        let _place = self.errands.places.acquire().await;
+        while together.is_open() {
+            let mut held = 0;
+            for at in 0..together.len() {
+                self.decide_one(&mut together, at, via).await;
+                held += together.held_octets(at);
+                if held > octets_max {
+                    break;
+                }
+            }
+            self.write_orders(&mut together, via).await;
         }
-        match self
-            .decide(&mut member.errand, tables, &mut member.reply)
-            .await
+        self.verdicts(together, via)
+    }
+
+    async fn write_orders(&self, together: &mut Together, via: Via) {
+        let orders = together.take_orders();
+        let written = match orders.is_empty() {
+            true => Written::Done,
+            false => self.write_all(orders, via).await,
+        };
+        together.written(&written);
+    }
+
+    /// Decides one of the changes, unless that is done.
+    async fn decide_one(&self, together: &mut Together, at: usize, via: Via) {
+        if let Some(wanted) = together.foreseen(at, &self.site())
+            && let Ok(record) = self.fetch_here(&wanted.handle)
         {
-            Decided::Order(order) => member.order = Some(order),
-            Decided::End(rest) => member.rest = Some(rest),
+            together.learn(&self.site(), &wanted, record);
         }
+        while let Some(wanted) = self.decide_step(together, at, via) {
+            match self.fetch(&wanted).await {
+                Ok(record) => together.learn(&self.site(), &wanted, record),
+                Err(reason) => together.fail(&self.site(), &wanted, reason),
+            }
+        }
+        if at % YIELD_AFTER == YIELD_AFTER - 1 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// One step; a panic is a mistake of ours that costs this change only.
+    fn decide_step(&self, together: &mut Together, at: usize, via: Via) -> Option<Wanted> {
+        let tables = TablesOf::over_http(self, via);
+        let (site, config) = (self.site(), self.config());
+        let ground = Ground {
+            site: &site,
+            rules: &config.administration.rules,
+            now_secs: self.now_secs(),
+            tables: &tables,
+        };
+        let decide = AssertUnwindSafe(|| together.decide(at, &ground));
+        catch_unwind(decide).unwrap_or_else(|_| {
+            let peer = via.peer;
+            tracing::error!(%peer, "a request made the node panic; please report it");
+            together.break_off(at);
+            None
+        })
+    }
+
+    fn verdicts(&self, together: Together, via: Via) -> Verdicts {
+        let verdicts = together.into_verdicts();
+        for (wish, verdict) in &verdicts {
+            let code = verdict.as_ref().err().map(|declined| declined.code);
+            let code = code.unwrap_or(ResponseCode::SUCCESS);
+            self.metrics.came_to(via.transport, wish.op(), code);
+        }
+        verdicts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use guantong_core::admin::{Change, Deed, Effect};
+    use guantong_proto::{Handle, Value};
+
+    use super::*;
+    use crate::config::{self, Config};
+    use crate::init::{InitOptions, init};
+    use crate::metrics::Transport;
+
+    /// A node at which anybody may everything, by itself, so that its commits can be counted.
+    fn node(folder: &std::path::Path) -> std::sync::Arc<Node> {
+        let folder = folder.join("node");
+        let options = InitOptions {
+            prefix: Some("88.118.5".to_owned()),
+            ..InitOptions::default()
+        };
+        init(&folder, &options).unwrap();
+        let mut config = config::load(&folder).unwrap();
+        config.listen = Config::ephemeral(&folder).listen;
+        config.administration.rules.anonymous_admin_full_access = true;
+        Node::open(config).unwrap()
+    }
+
+    fn creates(numbers: std::ops::Range<usize>) -> Together {
+        let wish = |number| Wish {
+            handle: Handle::parse(&format!("88.118.5/{number}")).unwrap(),
+            deed: Deed::Change(Change::Create(vec![Value::new(1, "TEXT", [b'x'; 100])])),
+            condition: None,
+        };
+        Together::new(None, numbers.map(wish).collect())
+    }
+
+    const VIA: Via = Via {
+        transport: Transport::Https,
+        peer: std::net::SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9),
+        by_console: false,
+    };
+
+    fn commits(node: &Node) -> u64 {
+        node.store.stats().unwrap().commits
+    }
+
+    fn made(verdicts: &Verdicts) -> usize {
+        let is_made = |(_, verdict): &&(Wish, Verdict)| *verdict == Ok(Effect::Created);
+        verdicts.iter().filter(is_made).count()
+    }
+
+    #[tokio::test]
+    async fn changes_each_by_itself_share_a_commit_and_those_refused_stop_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let node = node(folder.path());
+        let before = commits(&node);
+        let verdicts = node.change_each(creates(0..100), VIA).await;
+        assert_eq!((made(&verdicts), commits(&node)), (100, before + 1));
+        let verdicts = node.change_each(creates(50..300), VIA).await;
+        assert_eq!((made(&verdicts), commits(&node)), (200, before + 2));
+        assert!(verdicts[..50].iter().all(|(_, verdict)| verdict.is_err()));
+        let rehearsed = node
+            .change_each(creates(300..310).rehearsal(true), VIA)
+            .await;
+        assert_eq!((made(&rehearsed), commits(&node)), (10, before + 2));
+    }
+
+    #[tokio::test]
+    async fn changes_each_by_itself_are_held_up_to_a_bound() {
+        let folder = tempfile::tempdir().unwrap();
+        let node = node(folder.path());
+        let before = commits(&node);
+        // Each record has more than 100 octets, and less than 200.
+        let verdicts = node.change_each_by(creates(0..100), 2_000, VIA).await;
+        let more = commits(&node) - before;
+        assert_eq!(made(&verdicts), 100);
+        assert!((5..=10).contains(&more), "{more}");
+    }
+
+    #[tokio::test]
+    async fn changes_together_are_one_commit_or_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let node = node(folder.path());
+        let before = commits(&node);
+        let (verdicts, is_done) = node.change_together(creates(0..100), VIA).await.unwrap();
+        assert_eq!((made(&verdicts), is_done), (100, true));
+        assert_eq!(commits(&node), before + 1);
+        let (verdicts, is_done) = node.change_together(creates(99..200), VIA).await.unwrap();
+        assert_eq!((made(&verdicts), is_done), (100, false));
+        assert_eq!(commits(&node), before + 1);
     }
 }

@@ -1,32 +1,27 @@
 //! `POST /api/batch`: many changes in one request, all or none of them, or each by itself.
 //!
-//! The sender proves once who he is. Each change then becomes the native request that means the
-//! same, and is decided by the same function as one that came alone.
+//! The sender proves once who he is. Each change is decided by the same function as the native
+//! request that means the same.
 
 use std::collections::HashMap;
 
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
-use futures_util::{StreamExt, stream};
 use guantong_api::batch::{
     Batch, BatchAnswer, OPERATIONS_MAX, Op, Operation, OperationAnswer, OperationOutcome,
 };
-use guantong_core::admin::{Effect, Expected, Presented};
+use guantong_core::admin::authenticate::Proven;
+use guantong_core::admin::{Change, Deed, Effect, Expected, Together, Verdict, Wish};
 use guantong_core::authority::{HttpOperation, http_status};
-use guantong_proto::message::{OpCode, OpFlags, ResponseCode};
-use guantong_proto::wire::Writer;
+use guantong_proto::message::ResponseCode;
 use guantong_proto::{Handle, Value, json};
 
 use super::answer::{Failure, json as answer_json};
 use super::asked::Asked;
-use super::change::{Reply, builder, carry_out_for, via, who_is_it, withdrawal};
+use super::change::{Reply, carry_out_for, failure_of, via, who_is_it, withdrawal};
 use super::identity::{self, By};
-use crate::errand::{Carried, HELD_OCTETS_MAX, Task, TooMuch};
+use crate::errand::{HELD_OCTETS_MAX, TooMuch};
 use crate::node::Node;
-
-/// Changes that are carried out side by side if each is made by itself, so that one write to the
-/// medium serves many of them.
-const SIDE_BY_SIDE: usize = 64;
 
 /// Answers a request for `/api/batch`.
 pub(super) async fn answer(node: &Node, asked: &Asked) -> Result<Response, Failure> {
@@ -46,31 +41,25 @@ pub(super) async fn answer(node: &Node, asked: &Asked) -> Result<Response, Failu
             format!("{count} operations are more than {OPERATIONS_MAX}: send two batches");
         return Err(refuse(message).with_status(413));
     }
-    let handles = handles(node, &batch.operations)?;
-    let mut tasks = tasks(node, &batch, &handles)?;
-    let (presented, by) = prove(node, asked).await?;
-    for task in &mut tasks {
-        task.presented = presented.clone();
-    }
+    let wishes = wishes(node, &batch.operations)?;
+    let (proven, by) = prove(node, asked).await?;
+    let together = Together::new(proven, wishes).rehearsal(batch.dry_run);
     let via = via(asked);
-    let (carried, is_done) = match batch.atomic {
+    let (verdicts, is_done) = match batch.atomic {
         true => {
-            let together = node.carry_out_together(tasks, via).await;
-            together.map_err(|TooMuch| {
+            let together = node.change_together(together, via).await;
+            together.map_err(|TooMuch(_)| {
                 let message = format!(
-                    "these records and the groups that rule them have more than {HELD_OCTETS_MAX} \
-                     octets together; nothing was changed: send smaller batches"
+                    "these records have more than {HELD_OCTETS_MAX} octets together; nothing was \
+                     changed: send smaller batches"
                 );
                 refuse(message).with_status(413)
             })?
         }
-        false => {
-            let carried = stream::iter(tasks).map(|task| node.carry_out(task, via));
-            (carried.buffered(SIDE_BY_SIDE).collect().await, true)
-        }
+        false => (node.change_each(together, via).await, true),
     };
-    let results = handles.iter().zip(carried);
-    let results = results.map(|(handle, carried)| result(asked, handle, carried, is_done));
+    let results = verdicts.into_iter();
+    let results = results.map(|(wish, verdict)| result(asked, &wish.handle, verdict, is_done));
     let form = summary(batch.dry_run, results.collect());
     let mut response = answer_json(asked, status(&batch, &form), &form);
     if form.done > 0 && !batch.dry_run {
@@ -81,8 +70,9 @@ pub(super) async fn answer(node: &Node, asked: &Asked) -> Result<Response, Failu
 
 //----------- Reading --------------------------------------------------------
 
-/// The records of the operations; refuses the whole batch if two are about the same.
-fn handles(node: &Node, operations: &[Operation<'_>]) -> Result<Vec<Handle>, Failure> {
+/// The operations as changes; refuses the whole batch if one makes no sense, or if two are about
+/// the same record.
+fn wishes(node: &Node, operations: &[Operation<'_>]) -> Result<Vec<Wish>, Failure> {
     let rule = node.site().case_rule();
     let mut seen = HashMap::with_capacity(operations.len());
     let mut handles = Vec::with_capacity(operations.len());
@@ -99,25 +89,23 @@ fn handles(node: &Node, operations: &[Operation<'_>]) -> Result<Vec<Handle>, Fai
         }
         handles.push(handle);
     }
-    Ok(handles)
-}
-
-/// The operations as native requests; refuses the whole batch if one makes no sense.
-fn tasks(node: &Node, batch: &Batch<'_>, handles: &[Handle]) -> Result<Vec<Task>, Failure> {
-    let operations = batch.operations.iter().zip(handles).enumerate();
-    let task = |(at, (operation, handle)): (usize, (&Operation<'_>, &Handle))| {
-        let packet = packet(node, operation, handle);
-        Ok(Task {
-            packet: packet.map_err(|message| malformed(at, operation, &message))?,
-            presented: None,
+    let wish = |(at, (operation, handle)): (usize, (&Operation<'_>, Handle))| {
+        let deed = deed(node, operation);
+        Ok(Wish {
+            handle,
+            deed: deed.map_err(|message| malformed(at, operation, &message))?,
             condition: operation.if_version.map(|version| match version {
                 0 => Expected::Absent,
                 version => Expected::Version(version),
             }),
-            is_rehearsal: batch.dry_run,
         })
     };
-    operations.map(task).collect()
+    operations
+        .iter()
+        .zip(handles)
+        .enumerate()
+        .map(wish)
+        .collect()
 }
 
 fn malformed(at: usize, operation: &Operation<'_>, message: &str) -> Failure {
@@ -125,40 +113,24 @@ fn malformed(at: usize, operation: &Operation<'_>, message: &str) -> Failure {
     Failure::new(ResponseCode::PROTOCOL_ERROR, message).about(&operation.handle)
 }
 
-/// The native request that means the same as the operation, or what is wrong with it.
-fn packet(node: &Node, operation: &Operation<'_>, handle: &Handle) -> Result<Vec<u8>, String> {
+/// What the operation does, or what is wrong with it.
+fn deed(node: &Node, operation: &Operation<'_>) -> Result<Deed, String> {
     check_fields(operation)?;
-    let insisting = OpFlags::DEFAULT.with(OpFlags::OVERWRITE);
-    let (op, flags) = match operation.op {
-        Op::Create => (OpCode::CREATE, OpFlags::DEFAULT),
-        Op::Put => (OpCode::CREATE, insisting),
-        Op::Add => (OpCode::ADD_VALUE, OpFlags::DEFAULT),
-        Op::Write | Op::Withdraw => (OpCode::ADD_VALUE, insisting),
-        Op::Remove => (OpCode::REMOVE_VALUE, OpFlags::DEFAULT),
-        Op::Delete => (OpCode::DELETE, OpFlags::DEFAULT),
-        Op::Erase => (OpCode::DELETE, insisting),
-    };
-    let builder = builder(node, flags);
-    Ok(match operation.op {
-        Op::Create | Op::Put | Op::Add | Op::Write => {
-            builder.write(op, handle.as_str(), &values(operation)?)
-        }
+    Ok(Deed::Change(match operation.op {
+        Op::Create => Change::Create(values(operation)?),
+        Op::Put => Change::Put(values(operation)?),
+        Op::Add => Change::Add(values(operation)?),
+        Op::Write => Change::Write(values(operation)?),
         Op::Withdraw => {
             let reason = operation.reason.as_deref().unwrap_or_default();
             let state = withdrawal(node, Some(reason), operation.successor.as_deref());
             let state = state.map_err(|failure| failure.message().to_owned())?;
-            let values: Vec<Value> = state.iter().map(|state| state.to_value()).collect();
-            builder.write(op, handle.as_str(), &values)
+            Change::Write(state.iter().map(|state| state.to_value()).collect())
         }
-        Op::Remove => builder.packet(
-            op,
-            &Writer::to_vec(|w| {
-                w.bytes(handle.as_str().as_bytes());
-                w.i32_array(&operation.indexes);
-            }),
-        ),
-        Op::Delete | Op::Erase => builder.named(op, handle.as_str()),
-    })
+        Op::Remove => Change::Remove(operation.indexes.clone()),
+        Op::Delete => return Ok(Deed::Delete),
+        Op::Erase => Change::Delete,
+    }))
 }
 
 fn values(operation: &Operation<'_>) -> Result<Vec<Value>, String> {
@@ -197,7 +169,7 @@ fn check_fields(operation: &Operation<'_>) -> Result<(), String> {
 //----------- Proof ----------------------------------------------------------
 
 /// Has the sender prove who he is, once for all changes.
-pub(super) async fn prove(node: &Node, asked: &Asked) -> Result<(Option<Presented>, By), Failure> {
+pub(super) async fn prove(node: &Node, asked: &Asked) -> Result<(Option<Proven>, By), Failure> {
     let offered = identity::offered(node, asked)?;
     let rules = &node.config().administration.rules;
     if offered.is_none() {
@@ -209,44 +181,41 @@ pub(super) async fn prove(node: &Node, asked: &Asked) -> Result<(Option<Presente
     }
     let reply = Reply(carry_out_for(node, asked, &who_is_it(node), offered).await);
     match &reply.0.proven {
-        Some(proven) => Ok((
-            Some(Presented::Session(proven.clone())),
-            By(Some(proven.identity.clone())),
-        )),
+        Some(proven) => Ok((Some(proven.clone()), By(Some(proven.identity.clone())))),
         None => Err(reply.failure()),
     }
 }
 
 //----------- Answer ---------------------------------------------------------
 
-fn result(asked: &Asked, handle: &Handle, carried: Carried, is_done: bool) -> OperationAnswer {
-    let effect = carried.effect;
-    let reply = Reply(carried);
-    let name = reply.name().unwrap_or_else(|| handle.to_string());
-    match reply.success(handle) {
-        Ok(message) => {
+fn result(asked: &Asked, handle: &Handle, verdict: Verdict, is_done: bool) -> OperationAnswer {
+    match verdict {
+        Ok(effect) => {
             let (operation, outcome) = match effect {
                 _ if !is_done => (HttpOperation::Other, OperationOutcome::NotDone),
-                Some(Effect::Created) => (HttpOperation::Create, OperationOutcome::Created),
-                Some(Effect::Deleted) => (HttpOperation::Other, OperationOutcome::Deleted),
-                _ => (HttpOperation::Other, OperationOutcome::Changed),
+                Effect::Created => (HttpOperation::Create, OperationOutcome::Created),
+                Effect::Deleted => (HttpOperation::Other, OperationOutcome::Deleted),
+                Effect::Changed => (HttpOperation::Other, OperationOutcome::Changed),
             };
-            let code = message.header.code;
+            let code = ResponseCode::SUCCESS;
             OperationAnswer {
-                handle: name,
+                handle: handle.to_string(),
                 response_code: code.0,
                 status: http_status(code, operation, asked.peer.secure),
                 outcome,
                 message: None,
             }
         }
-        Err(failure) => OperationAnswer {
-            handle: name,
-            response_code: failure.code().0,
-            status: failure.status(asked).as_u16(),
-            outcome: OperationOutcome::Refused,
-            message: Some(failure.message().to_owned()),
-        },
+        Err(declined) => {
+            let failure = failure_of(declined.code, declined.text);
+            OperationAnswer {
+                handle: handle.to_string(),
+                response_code: failure.code().0,
+                status: failure.status(asked).as_u16(),
+                outcome: OperationOutcome::Refused,
+                message: Some(failure.message().to_owned()),
+            }
+        }
     }
 }
 

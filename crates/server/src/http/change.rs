@@ -249,12 +249,7 @@ impl Reply {
             }
             _ => String::new(),
         };
-        let is_stale = text.starts_with(STALE);
-        let failure = Failure::new(code, text).of_proof();
-        match is_stale {
-            true => failure.with_status(412),
-            false => failure,
-        }
+        failure_of(code, text)
     }
 
     /// The name of the record that was created, if the reply tells it.
@@ -264,6 +259,16 @@ impl Reply {
             Ok(Body::Created(Some(name))) => Some(String::from_utf8_lossy(name).into_owned()),
             _ => None,
         }
+    }
+}
+
+/// Why a change was not made, by the code and text that its sender would be told in a message.
+pub(super) fn failure_of(code: ResponseCode, text: String) -> Failure {
+    let is_stale = text.starts_with(STALE);
+    let failure = Failure::new(code, text).of_proof();
+    match is_stale {
+        true => failure.with_status(412),
+        false => failure,
     }
 }
 

@@ -183,12 +183,3 @@ fn requests_whose_records_are_on_the_disk_are_all_answered() {
     assert_eq!(found, expected);
     running.stop();
 }
-
-#[test]
-fn requests_of_one_batch_choose_suffixes_of_their_own() {
-    let place = Place::new();
-    let drawn = || place.node.chances(500).map(|chance| chance.suffix);
-    let suffixes: std::collections::HashSet<_> = drawn().chain(drawn()).collect();
-    assert_eq!(suffixes.len(), 1_000);
-    assert_eq!(place.node.chances(0).count(), 0);
-}

@@ -9,7 +9,7 @@ use guantong_api::snms::{
     DONE, DataAnswer, Handles, Named, REFUSED, ROWS_MAX, Registration, RegistrationAnswer,
     RowAnswer, ValueAnswer,
 };
-use guantong_api::v2::Mode;
+use guantong_api::v2::{Mode, Row};
 use guantong_core::template::limit::{FIELD_INDEX_FIRST, VERSION_CHARS_MAX};
 use guantong_core::template::{
     HANDLE_TYPE, Indexed, Template, VERSION_INDEX, handle_of_version, is_registered,
@@ -23,6 +23,7 @@ use super::super::v2::problem::Problem;
 use super::super::v2::registration::{Writing, published, remove, seen_anywhere};
 use super::super::v2::sender::{Sender, Terms};
 use super::super::v2::sought;
+use super::super::v2::waves::Making;
 use super::{body, done, message, no_such, refuse, required};
 use crate::node::Node;
 
@@ -30,6 +31,8 @@ use crate::node::Node;
 const HANDLE_CHARS_MAX: usize = 255;
 /// Rows that are carried out side by side, so that one write to the medium serves many of them.
 const SIDE_BY_SIDE: usize = 64;
+
+const TWICE: &str = "an earlier row is about the same handle";
 
 /// What is done with each row.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -78,13 +81,67 @@ pub(super) async fn change(node: &Node, asked: &Asked, path: &str) -> Result<Res
             .await?;
         return Ok(done(asked, true));
     }
-    Ok(done(asked, batch(&writing, step, &rows).await))
+    Ok(done(
+        asked,
+        match step {
+            Step::Create => make_all(writing, rows).await,
+            Step::Update | Step::Delete => batch(&writing, step, &rows).await,
+        },
+    ))
 }
 
 //----------- Rows -----------------------------------------------------------
 
 /// The templates that rows were registered by so far, or why there are none.
 type Templates = HashMap<Handle, Result<Template, Problem>>;
+
+/// Makes registrations, those that refer to each other included; the results in their order.
+async fn make_all(writing: Writing<'_>, rows: Vec<Registration>) -> Vec<RowAnswer> {
+    let node = writing.node;
+    let rule = node.site().case_rule();
+    let (mut seen, mut templates) = (HashSet::new(), Templates::default());
+    let mut results: Vec<Result<(), Problem>> = Vec::with_capacity(rows.len());
+    let mut sound = Vec::with_capacity(rows.len());
+    for (at, row) in (0..).zip(&rows) {
+        let named = required("handle", &row.handle, HANDLE_CHARS_MAX);
+        let read = named.and_then(|name| {
+            let handle = Handle::parse(name)?;
+            match seen.insert(handle.key(rule)) {
+                true => read(node, &handle, row, &mut templates),
+                false => Err(refuse(TWICE.to_owned())),
+            }
+        });
+        results.push(read.map(|(template, fields)| sound.push((at, template, fields))));
+    }
+    let mode = Mode::Create;
+    let making = Making { writing, mode };
+    let (mut standing, mut wrong) = (Vec::with_capacity(sound.len()), Vec::new());
+    for (at, template, fields) in &sound {
+        let row = Row {
+            handle: rows.get(*at).map(|row| row.handle.clone()),
+            fields: fields.clone(),
+        };
+        match making.standing(*at as u64, template, row, None).await {
+            Ok(row) => standing.push(row),
+            Err(problem) => wrong.push((*at, Err(problem))),
+        }
+    }
+    let ended = making.write(standing).await.into_iter();
+    let ended = ended.filter_map(|ended| Some((usize::try_from(ended.number).ok()?, ended.result)));
+    for (at, result) in ended.chain(wrong) {
+        results[at] = result.map(drop);
+    }
+    let answer = |(row, result): (Registration, _)| answered(row.handle, result);
+    rows.into_iter().zip(results).map(answer).collect()
+}
+
+fn answered(handle: String, result: Result<(), Problem>) -> RowAnswer {
+    let (code, msg) = match result {
+        Ok(()) => (DONE, "success".to_owned()),
+        Err(problem) => (REFUSED, message(problem)),
+    };
+    RowAnswer { handle, code, msg }
+}
 
 async fn batch(writing: &Writing<'_>, step: Step, rows: &[Registration]) -> Vec<RowAnswer> {
     let rule = writing.node.site().case_rule();
@@ -96,22 +153,14 @@ async fn batch(writing: &Writing<'_>, step: Step, rows: &[Registration]) -> Vec<
         let key = Handle::parse(&row.handle).ok().map(|h| h.key(rule));
         let work = match key.is_none_or(|key| seen.insert(key)) {
             true => carry(writing, step, row, &mut templates).await,
-            false => Err(refuse("an earlier row is about the same handle".to_owned())),
+            false => Err(refuse(TWICE.to_owned())),
         };
         all.push(async move {
             let carried = match work {
                 Ok(work) => work.await,
                 Err(problem) => Err(problem),
             };
-            let (code, msg) = match carried {
-                Ok(()) => (DONE, "success".to_owned()),
-                Err(problem) => (REFUSED, message(problem)),
-            };
-            RowAnswer {
-                handle: row.handle.clone(),
-                code,
-                msg,
-            }
+            answered(row.handle.clone(), carried)
         });
     }
     stream::iter(all).buffered(SIDE_BY_SIDE).collect().await

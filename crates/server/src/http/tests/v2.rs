@@ -4,6 +4,7 @@ mod categories;
 mod counters;
 mod jobs;
 mod views;
+mod waves;
 
 use axum::http::Method;
 use guantong_proto::data::{Admin, AdminPermissions};

@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
-use futures_util::{StreamExt, stream};
 use guantong_api::v2::{Bulk, BulkAnswer, Mode, Outcome, ROWS_MAX, Row, RowAnswer};
 use guantong_core::template::{HANDLE_COLUMN, Template};
 use guantong_proto::Handle;
@@ -20,11 +19,9 @@ use super::super::asked::Asked;
 use super::problem::Problem;
 use super::registration::{Writing, Written, published_for};
 use super::sender::{Sender, Terms};
+use super::waves::Making;
 use super::{body, sought};
 use crate::node::Node;
-
-/// Rows that are carried out side by side, so that one write to the medium serves many of them.
-const SIDE_BY_SIDE: usize = 64;
 
 /// Most faults of fields, and references that were not checked, that one answer names one by one.
 /// Behind them, a row says how many faults it has:
@@ -56,10 +53,11 @@ pub(super) async fn answer(node: &Node, asked: &Asked) -> Result<Response, Probl
         condition: None,
         is_rehearsal,
     };
-    let writing = Writing::new(node, asked, &sender, terms);
-    let rows = stream::iter(only_once(node, rows).into_iter().enumerate());
-    let results = rows.map(|(at, row)| carry(&writing, &template, mode, at + 1, row));
-    let results: Vec<RowAnswer> = results.buffered(SIDE_BY_SIDE).collect().await;
+    let making = Making {
+        writing: Writing::new(node, asked, &sender, terms),
+        mode,
+    };
+    let results = carry(&making, &template, only_once(node, rows)).await;
     let results = shortened(results, ERRORS_MAX);
     let is_refused = |row: &&RowAnswer| row.outcome == Outcome::Refused;
     let refused = results.iter().filter(is_refused).count();
@@ -88,63 +86,71 @@ fn shortened(mut results: Vec<RowAnswer>, errors_max: usize) -> Vec<RowAnswer> {
     results
 }
 
-async fn carry(
-    writing: &Writing<'_>,
-    template: &Template,
-    mode: Mode,
-    number: usize,
-    row: Read,
-) -> RowAnswer {
-    let named = row.as_ref().ok().and_then(|row| row.handle.clone());
-    let carried = match row {
-        Ok(row) => one(writing, template, mode, &row).await,
-        Err(problem) => Err(problem),
-    };
-    match carried {
-        Ok((written, outcome)) => RowAnswer {
-            row: number,
-            handle: Some(written.handle.to_string()),
-            outcome,
-            status: if outcome == Outcome::Created {
-                201
-            } else {
-                200
-            },
-            detail: None,
-            errors: Vec::new(),
-            unchecked: written.unchecked,
-        },
-        Err(problem) => {
-            let status = problem.status(writing.asked);
-            let (detail, errors) = problem.into_parts();
-            RowAnswer {
-                row: number,
-                handle: named,
-                outcome: Outcome::Refused,
-                status,
-                detail: Some(detail),
-                errors,
-                unchecked: Vec::new(),
-            }
+/// Has rows carried out; what came of each, in their order.
+async fn carry(making: &Making<'_>, template: &Template, rows: Vec<Read>) -> Vec<RowAnswer> {
+    let asked = making.writing.asked;
+    let (mut results, mut standing) = (Vec::with_capacity(rows.len()), Vec::new());
+    for (number, row) in (1..).zip(rows) {
+        let named = row.as_ref().ok().and_then(|row| row.handle.clone());
+        let row = match row {
+            Ok(row) => making.standing(number, template, row, None).await,
+            Err(problem) => Err(problem),
+        };
+        match row {
+            Ok(row) => standing.push(row),
+            Err(problem) => results.push(refusal(asked, number, named, problem)),
         }
+    }
+    for ended in making.write(standing).await {
+        let (number, row) = (ended.number, ended.row);
+        let made = match ended.result {
+            // Somebody has chosen himself what the rule of the template gives.
+            Err(problem) if row.handle.is_none() && problem.is_taken() => {
+                let writing = &making.writing;
+                writing.create(template, None, &row.fields).await
+            }
+            result => result.map(|unchecked| Written {
+                handle: ended.handle,
+                unchecked,
+            }),
+        };
+        results.push(match made {
+            Ok(written) => success(number, written, making.mode),
+            Err(problem) => refusal(asked, number, row.handle, problem),
+        });
+    }
+    results.sort_by_key(|row| row.row);
+    results
+}
+
+fn success(number: u64, written: Written, mode: Mode) -> RowAnswer {
+    let (outcome, status) = match mode {
+        Mode::Create => (Outcome::Created, 201),
+        Mode::Replace | Mode::Merge => (Outcome::Changed, 200),
+    };
+    RowAnswer {
+        row: usize::try_from(number).unwrap_or(usize::MAX),
+        handle: Some(written.handle.to_string()),
+        outcome,
+        status,
+        detail: None,
+        errors: Vec::new(),
+        unchecked: written.unchecked,
     }
 }
 
-async fn one(
-    writing: &Writing<'_>,
-    template: &Template,
-    mode: Mode,
-    row: &Row,
-) -> Result<(Written, Outcome), Problem> {
-    if mode == Mode::Create {
-        let written = writing
-            .create(template, row.handle.as_deref(), &row.fields)
-            .await?;
-        return Ok((written, Outcome::Created));
+fn refusal(asked: &Asked, number: u64, handle: Option<String>, problem: Problem) -> RowAnswer {
+    let status = problem.status(asked);
+    let (detail, errors) = problem.into_parts();
+    RowAnswer {
+        row: usize::try_from(number).unwrap_or(usize::MAX),
+        handle,
+        outcome: Outcome::Refused,
+        status,
+        detail: Some(detail),
+        errors,
+        unchecked: Vec::new(),
     }
-    let handle = named(row.handle.as_deref())?;
-    let written = writing.change(&handle, &row.fields, mode).await?;
-    Ok((written, Outcome::Changed))
 }
 
 /// The registration that a row changes.

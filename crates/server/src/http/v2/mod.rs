@@ -50,6 +50,7 @@ pub(in crate::http) mod sender;
 pub(in crate::http) mod sought;
 mod statistics;
 pub(in crate::http) mod template;
+pub(in crate::http) mod waves;
 
 use std::sync::Arc;
 

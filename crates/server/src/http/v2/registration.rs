@@ -5,6 +5,7 @@ use axum::response::Response;
 use guantong_api::v2::{
     ChangedRegistration, Mode, NewRegistration, Outcome, RegistrationAnswer, UncheckedReference,
 };
+use guantong_core::admin::{Change, Deed, Wish};
 use guantong_core::authority::{Outcome as Resolved, Query};
 use guantong_core::grant::{field_of, is_shared_with_all};
 use guantong_core::template::{
@@ -289,11 +290,7 @@ pub(in crate::http) struct Writing<'a> {
 
 /// A registration that is right by itself, on its way to be written.
 pub(in crate::http) struct Ready {
-    pub(in crate::http) handle: Handle,
-    /// What it says of the thing.
-    pub(in crate::http) values: Vec<Value>,
-    pub(in crate::http) packet: Vec<u8>,
-    pub(in crate::http) terms: Terms,
+    pub(in crate::http) wish: Wish,
     pub(in crate::http) lookups: Vec<Lookup>,
     /// What it means that something is not there which it refers to.
     pub(in crate::http) absent: Absent,
@@ -307,6 +304,14 @@ pub(in crate::http) struct Written {
 }
 
 impl Ready {
+    /// The values of a registration that is to be made, without that of its administrator.
+    pub(in crate::http) fn said(&self) -> &[Value] {
+        match &self.wish.deed {
+            Deed::Change(Change::Create(values)) => values.get(1..).unwrap_or_default(),
+            _ => &[],
+        }
+    }
+
     /// The same, and what it refers to may be registered later: one of two things that refer to
     /// each other is registered first. What there is already must be of the right template as ever.
     pub(in crate::http) fn referring_ahead(self) -> Self {
@@ -366,14 +371,14 @@ impl<'a> Writing<'a> {
             None => self.mint(template).await?,
         };
         let rule = self.node.site().case_rule();
-        let values = template.values(&given, rule);
-        let all = [&[self.sender.administrator(&handle)], &values[..]].concat();
-        let builder = builder(self.node, OpFlags::DEFAULT);
+        let mut values = vec![self.sender.administrator(&handle)];
+        values.extend(template.values(&given, rule));
         Ok(Ready {
-            packet: builder.write(OpCode::CREATE, handle.as_str(), &all),
-            handle,
-            values,
-            terms: self.terms,
+            wish: Wish {
+                handle,
+                deed: Deed::Change(Change::Create(values)),
+                condition: self.terms.condition,
+            },
             lookups: template.lookups(&given, rule),
             absent: Absent::Wrong,
         })
@@ -430,9 +435,8 @@ impl<'a> Writing<'a> {
         if is_granted {
             new = as_granted(new, &std::mem::take(&mut left_over), &current);
         }
-        let insisting = builder(node, OpFlags::DEFAULT.with(OpFlags::OVERWRITE));
-        let packet = match (extent, left_over.is_empty()) {
-            (Extent::Part, true) => insisting.write(OpCode::ADD_VALUE, handle.as_str(), &new),
+        let change = match (extent, left_over.is_empty()) {
+            (Extent::Part, true) => Change::Write(new),
             (extent, _) => {
                 let stays = |value: &Value| match extent {
                     Extent::Whole => !is_registered(value),
@@ -442,15 +446,16 @@ impl<'a> Writing<'a> {
                     }
                 };
                 let mut values: Vec<Value> = current.iter().filter(|v| stays(v)).cloned().collect();
-                values.extend(new.iter().cloned());
-                insisting.write(OpCode::CREATE, handle.as_str(), &values)
+                values.extend(new);
+                Change::Put(values)
             }
         };
         Ok(Ready {
-            handle: handle.clone(),
-            values: new,
-            packet,
-            terms: self.terms.at(record.version()),
+            wish: Wish {
+                handle: handle.clone(),
+                deed: Deed::Change(change),
+                condition: self.terms.at(record.version()).condition,
+            },
             lookups: template.lookups(&given, rule),
             absent: Absent::Wrong,
         })
@@ -490,37 +495,26 @@ impl<'a> Writing<'a> {
     pub(in crate::http) async fn write(&self, ready: Ready) -> Result<Written, Problem> {
         let (node, asked) = (self.node, self.asked);
         let Ready {
-            handle,
-            packet,
-            terms,
+            wish,
             lookups,
             absent,
-            ..
         } = ready;
-        let rehearsal = Terms {
-            is_rehearsal: true,
-            ..terms
-        };
-        if self.foreign.wants(node, &lookups) {
+        let (foreign, sender) = (&self.foreign, self.sender);
+        if foreign.wants(node, &lookups) {
             // Other nodes are asked for those only who may write it.
-            let packet = packet.clone();
-            self.sender
-                .carry(node, asked, &handle, packet, rehearsal)
-                .await?;
-            self.foreign.ask(node, &lookups).await;
+            sender.change(node, asked, wish.clone(), true).await?;
+            foreign.ask(node, &lookups).await;
         }
-        match sought::look_up(node, &handle, &lookups, &self.foreign, absent)? {
+        match sought::look_up(node, &wish.handle, &lookups, foreign, absent)? {
             Ok(clear) => {
-                self.sender
-                    .carry(node, asked, &handle, packet, terms)
-                    .await?;
-                let unchecked = clear.unchecked;
+                let (handle, unchecked) = (wish.handle.clone(), clear.unchecked);
+                let is_rehearsal = self.terms.is_rehearsal;
+                sender.change(node, asked, wish, is_rehearsal).await?;
+                drop(clear.claimed);
                 Ok(Written { handle, unchecked })
             }
             Err(faults) => {
-                self.sender
-                    .carry(node, asked, &handle, packet, rehearsal)
-                    .await?;
+                sender.change(node, asked, wish, true).await?;
                 Err(faults.into())
             }
         }

@@ -1,7 +1,8 @@
 //! Who sends a change, and how it becomes a native request: as a batch of changes, one proof serves
 //! every request that comes of one over HTTP.
 
-use guantong_core::admin::{Expected, Identity, Presented};
+use guantong_core::admin::authenticate::Proven;
+use guantong_core::admin::{Declined, Expected, Identity, Presented, Together, Verdict, Wish};
 use guantong_core::identity::Kind;
 use guantong_core::template::TEMPLATE_TYPE;
 use guantong_proto::data::{Admin, AdminPermissions};
@@ -11,7 +12,7 @@ use guantong_proto::{Handle, Value};
 use super::super::answer::Failure;
 use super::super::asked::Asked;
 use super::super::batch::prove;
-use super::super::change::{Reply, builder, via};
+use super::super::change::{Reply, builder, failure_of, via};
 use super::super::identity::By;
 use crate::errand::Task;
 use crate::node::Node;
@@ -43,11 +44,20 @@ fn administers(index: i32, identity: &Identity) -> Value {
     Value::new(index, "HS_ADMIN", admin.encode())
 }
 
+/// A refusal as a failure.
+pub(super) fn refused(wish: &Wish, verdict: Verdict) -> Result<(), Failure> {
+    let failure = |declined: Declined| {
+        let failure = failure_of(declined.code, declined.text);
+        failure.about(wish.handle.as_str())
+    };
+    verdict.map(drop).map_err(failure)
+}
+
 //----------- Sender ---------------------------------------------------------
 
 /// Somebody who has proven who he is, or anybody at a node that is open to all.
 pub(in crate::http) struct Sender {
-    presented: Option<Presented>,
+    proven: Option<Proven>,
     pub(in crate::http) by: By,
 }
 
@@ -69,26 +79,36 @@ impl Terms {
 impl Sender {
     /// Has the sender of a request prove who he is.
     pub(in crate::http) async fn of(node: &Node, asked: &Asked) -> Result<Self, Failure> {
-        let (presented, by) = prove(node, asked).await?;
-        Ok(Self { presented, by })
+        let (proven, by) = prove(node, asked).await?;
+        Ok(Self { proven, by })
     }
 
     /// Somebody who does not say who he is. He has no rights.
     pub(super) fn nobody() -> Self {
         Self {
-            presented: None,
+            proven: None,
             by: By(None),
         }
     }
 
-    /// A native request of his.
-    pub(super) fn task(&self, packet: Vec<u8>, terms: Terms) -> Task {
-        Task {
-            packet,
-            presented: self.presented.clone(),
-            condition: terms.condition,
-            is_rehearsal: terms.is_rehearsal,
+    /// Changes that he wants.
+    pub(super) fn together(&self, wishes: Vec<Wish>, is_rehearsal: bool) -> Together {
+        Together::new(self.proven.clone(), wishes).rehearsal(is_rehearsal)
+    }
+
+    /// Has a change made, or decided only. A refusal is a failure.
+    pub(super) async fn change(
+        &self,
+        node: &Node,
+        asked: &Asked,
+        wish: Wish,
+        is_rehearsal: bool,
+    ) -> Result<(), Failure> {
+        let together = self.together(vec![wish], is_rehearsal);
+        for (wish, verdict) in node.change_each(together, via(asked)).await {
+            refused(&wish, verdict)?;
         }
+        Ok(())
     }
 
     /// Carries a native request out. A refusal is a failure.
@@ -100,7 +120,12 @@ impl Sender {
         packet: Vec<u8>,
         terms: Terms,
     ) -> Result<(), Failure> {
-        let task = self.task(packet, terms);
+        let task = Task {
+            packet,
+            presented: self.proven.clone().map(Presented::Session),
+            condition: terms.condition,
+            is_rehearsal: terms.is_rehearsal,
+        };
         let reply = Reply(node.carry_out(task, via(asked)).await);
         reply.success(handle).map(drop)
     }

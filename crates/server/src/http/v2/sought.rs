@@ -11,8 +11,8 @@ use guantong_api::v2::UncheckedReference;
 use guantong_core::template::{
     FieldFault, HANDLE_TYPE, KEY_TYPE, LINK_TYPE, Lookup, Target, Template, Why,
 };
-use guantong_proto::Handle;
 use guantong_proto::message::ResponseCode;
+use guantong_proto::{Handle, Values};
 use guantong_store::{IndexState, PageToken, StoredRecord};
 
 use super::super::answer::Failure;
@@ -196,6 +196,19 @@ pub(in crate::http) fn look_up<'a>(
     foreign: &Foreign,
     absent: Absent,
 ) -> Result<Result<Clear<'a>, Vec<FieldFault>>, Problem> {
+    look_up_among(node, own, lookups, foreign, absent, &|_| None)
+}
+
+/// [`look_up`] for a registration that is written together with others: `made` gives the record of
+/// a handle in wire form if one of them makes it.
+pub(super) fn look_up_among<'a>(
+    node: &'a Node,
+    own: &Handle,
+    lookups: &[Lookup],
+    foreign: &Foreign,
+    absent: Absent,
+    made: &dyn Fn(&Handle) -> Option<Vec<u8>>,
+) -> Result<Result<Clear<'a>, Vec<FieldFault>>, Problem> {
     let mut clear = match node.claims.claim(lookups) {
         Ok(claimed) => Clear {
             claimed,
@@ -219,7 +232,13 @@ pub(in crate::http) fn look_up<'a>(
                 let found = match (is_foreign(node, lookup), template.as_str()) {
                     (false, _) => {
                         let record = record(node, handle)?;
-                        Found::Target(Target::of(record.as_ref().map(StoredRecord::values)))
+                        let made = if record.is_none() { made(handle) } else { None };
+                        let values = match (&record, &made) {
+                            (Some(record), _) => Some(record.values()),
+                            (None, Some(wire)) => Values::from_wire(wire).ok(),
+                            (None, None) => None,
+                        };
+                        Found::Target(Target::of(values))
                     }
                     (true, "") => continue,
                     (true, _) => foreign.found(node, handle),

@@ -1,10 +1,9 @@
 //! Rows become records, some hundred by one durable write.
 //!
-//! The rows of a group are decided one by one and written together. What is refused by itself is
-//! left out of the group; what other records have against a row is asked again behind the group,
-//! as the row may refer to one of the same group, or want a value that one of them has.
+//! The rows of a group are checked one by one and written together, those that refer to each other
+//! included (`waves`). What is refused by itself is left out of the group.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -17,11 +16,11 @@ use guantong_proto::Value;
 use tokio::sync::mpsc;
 
 use super::super::super::asked::Asked;
-use super::super::super::change::{Reply, via};
 use super::super::problem::Problem;
-use super::super::registration::{Ready, Writing};
+use super::super::registration::Writing;
 use super::super::sender::{Sender, Terms};
 use super::super::sought;
+use super::super::waves::{Making, Standing};
 use super::desk::{Group, Job};
 use super::rows::Read1;
 use crate::node::Node;
@@ -81,11 +80,14 @@ pub(super) fn start(
             is_rehearsal: form.dry_run,
         };
         let writing = Writing::new(&node, &asked, &sender, terms);
-        let work = Work {
+        let making = Making {
             writing,
-            template,
-            job: &job,
             mode: form.mode,
+        };
+        let work = Work {
+            making,
+            template: &template,
+            job: &job,
         };
         let end = work.run(begin).await.unwrap_or_else(|error| {
             let id = &form.id;
@@ -110,19 +112,9 @@ pub(super) fn start(
 }
 
 struct Work<'a> {
-    writing: Writing<'a>,
-    template: Template,
+    making: Making<'a>,
+    template: &'a Template,
     job: &'a Arc<Job>,
-    mode: Mode,
-}
-
-/// A row that is right by itself.
-struct Standing {
-    number: u64,
-    row: Read1,
-    ready: Ready,
-    /// Whether it has references that could not be checked.
-    is_unchecked: bool,
 }
 
 impl Work<'_> {
@@ -189,56 +181,54 @@ impl Work<'_> {
             let named = handles.get(&number).cloned();
             let is_made = named.is_none() && row.as_ref().is_ok_and(|row| row.handle.is_none());
             let said = row.as_ref().ok().and_then(|row| row.handle.clone());
-            match self.ready(row.clone(), named).await {
-                Ok(ready) => {
+            let row = match row {
+                Ok(row) => {
+                    let (making, named) = (&self.making, named.as_deref());
+                    making.standing(number, self.template, row, named).await
+                }
+                Err(problem) => Err(problem),
+            };
+            match row {
+                Ok(row) => {
                     if is_made {
-                        made.push((number, ready.handle.to_string()));
+                        made.push((number, row.ready.wish.handle.to_string()));
                     }
-                    let is_unchecked = false;
-                    standing.push(Standing {
-                        number,
-                        row,
-                        ready,
-                        is_unchecked,
-                    });
+                    standing.push(row);
                 }
                 Err(problem) => group.faults.push(self.fault(number, said, problem)),
             }
         }
-        if is_doubtful && self.mode == Mode::Create {
+        if is_doubtful && self.making.mode == Mode::Create {
             let (done, rest) = standing
                 .into_iter()
                 .partition::<Vec<_>, _>(|row| self.is_there(row));
             group.done += done.len() as u64;
             standing = rest;
         }
-        if self.mode == Mode::Create && !self.writing.terms.is_rehearsal {
+        if self.making.mode == Mode::Create && !self.making.writing.terms.is_rehearsal {
             self.job.note_handles(&made)?;
             handles.extend(made);
         }
-        self.write(standing, &mut group).await;
+        for ended in self.making.write(standing).await {
+            match ended.result {
+                Ok(unchecked) => {
+                    group.done += 1;
+                    group.unchecked += u64::from(!unchecked.is_empty());
+                }
+                Err(problem) => {
+                    let handle = Some(ended.handle.to_string());
+                    group.faults.push(self.fault(ended.number, handle, problem));
+                }
+            }
+        }
         group.faults.sort_by_key(|fault| fault.row);
         Ok(group)
     }
 
-    async fn ready(&self, row: Read1, named: Option<String>) -> Result<Ready, Problem> {
-        let row = row?;
-        let named = named.or(row.handle);
-        if self.mode == Mode::Create {
-            let creation = self
-                .writing
-                .creation(&self.template, named.as_deref(), &row.fields);
-            return creation.await;
-        }
-        let handle = super::super::bulk::named(named.as_deref())?;
-        self.writing
-            .alteration(&handle, &row.fields, self.mode)
-            .await
-    }
-
     /// Whether the record of a row is there as this row makes it.
-    fn is_there(&self, row: &Standing) -> bool {
-        let Ok(Some(record)) = sought::record(self.writing.node, &row.ready.handle) else {
+    fn is_there(&self, row: &Standing<'_>) -> bool {
+        let Ok(Some(record)) = sought::record(self.making.writing.node, &row.ready.wish.handle)
+        else {
             return false;
         };
         let by = template_of(record.values());
@@ -252,104 +242,11 @@ impl Work<'_> {
             let mut stored = stored.iter();
             stored.any(|old| (old.index, &old.data) == (new.index, &new.data))
         };
-        row.ready.values.iter().all(same)
-    }
-
-    /// Writes rows together, and behind them those that depend on others.
-    async fn write(&self, rows: Vec<Standing>, group: &mut Group) {
-        let node = self.writing.node;
-        let (mut first, mut later) = (Vec::new(), Vec::new());
-        let (mut claims, mut seen) = (Vec::new(), HashSet::new());
-        // Whoever started the job may register; the targets of all rows are asked for together.
-        let foreign = &self.writing.foreign;
-        let lookups = rows.iter().flat_map(|row| &row.ready.lookups);
-        foreign.begin();
-        foreign
-            .ask(node, &lookups.cloned().collect::<Vec<_>>())
-            .await;
-        for mut row in rows {
-            let handle = &row.ready.handle;
-            let is_new = seen.insert(handle.key(node.site().case_rule()).as_bytes().to_vec());
-            match sought::look_up(node, handle, &row.ready.lookups, foreign, row.ready.absent) {
-                Ok(Ok(clear)) if is_new => {
-                    claims.push(clear.claimed);
-                    row.is_unchecked = !clear.unchecked.is_empty();
-                    first.push(row);
-                }
-                // Whatever it is, it is told when the row is tried by itself.
-                _ => later.push(row),
-            }
-        }
-        self.write_together(first, group).await;
-        drop(claims);
-        for row in later {
-            let (number, handle) = (row.number, row.ready.handle.to_string());
-            // A row in front of it may have changed what it changes.
-            let written = match self.ready(row.row, Some(handle.clone())).await {
-                Ok(ready) => self.writing.write(ready).await,
-                Err(problem) => Err(problem),
-            };
-            match written {
-                Ok(written) => {
-                    group.done += 1;
-                    group.unchecked += u64::from(!written.unchecked.is_empty());
-                }
-                Err(problem) => group.faults.push(self.fault(number, Some(handle), problem)),
-            }
-        }
-    }
-
-    /// Writes rows that no other record has anything against. Those that are refused are left out,
-    /// and the rest is tried again.
-    async fn write_together(&self, mut rows: Vec<Standing>, group: &mut Group) {
-        let Writing {
-            node,
-            asked,
-            sender,
-            ..
-        } = &self.writing;
-        while !rows.is_empty() {
-            let tasks = rows
-                .iter()
-                .map(|row| sender.task(row.ready.packet.clone(), row.ready.terms));
-            let Ok((carried, is_done)) = node.carry_out_together(tasks.collect(), via(asked)).await
-            else {
-                // More records than are held at a time.
-                if let [only] = rows.as_slice() {
-                    let problem = super::super::bulk::refuse("the row is too large".to_owned());
-                    let handle = Some(only.ready.handle.to_string());
-                    group.faults.push(self.fault(only.number, handle, problem));
-                    return;
-                }
-                let half = rows.split_off(rows.len() / 2);
-                Box::pin(self.write_together(rows, group)).await;
-                rows = half;
-                continue;
-            };
-            if is_done {
-                group.done += rows.len() as u64;
-                group.unchecked += rows.iter().filter(|row| row.is_unchecked).count() as u64;
-                return;
-            }
-            let before = rows.len();
-            let mut left = Vec::with_capacity(before);
-            for (row, carried) in rows.into_iter().zip(carried) {
-                match Reply(carried).success(&row.ready.handle) {
-                    Ok(_) => left.push(row),
-                    Err(failure) => {
-                        let handle = Some(row.ready.handle.to_string());
-                        group
-                            .faults
-                            .push(self.fault(row.number, handle, failure.into()));
-                    }
-                }
-            }
-            rows = left;
-        }
+        row.ready.said().iter().all(same)
     }
 
     fn fault(&self, row: u64, handle: Option<String>, problem: Problem) -> JobFault {
-        let status = problem.status(self.writing.asked);
+        let status = problem.status(self.making.writing.asked);
         let (detail, errors) = problem.into_parts();
         JobFault {
             row,

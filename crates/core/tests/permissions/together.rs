@@ -1,0 +1,287 @@
+//! Changes that are decided together come to what the messages that mean the same come to, each by
+//! itself.
+
+use guantong_core::admin::authenticate::Proven;
+use guantong_core::admin::{
+    Change, Declined, Deed, Effect, Expected, Presented, SHARED_MAX, STALE, Together, Verdict, Wish,
+};
+use guantong_proto::message::ResponseCode;
+
+use super::foresight::{Before, errand, proven};
+use super::*;
+
+const OTHER: &str = "88.118.5/another";
+
+/// Somebody who was proven.
+fn by(user: &str) -> Proven {
+    match proven(user) {
+        Presented::Session(proven) => proven,
+        other => unreachable!("{other:?}"),
+    }
+}
+
+/// The wish that means the same as a request for a change.
+fn wish_of(request: &[u8]) -> Option<Wish> {
+    let message = Message::decode(request).unwrap();
+    let overwrites = message.header.flags.has(OpFlags::OVERWRITE);
+    let (name, deed) = match (message.header.op, Request::of(&message).unwrap()) {
+        (op, Request::Write { handle, values }) => {
+            let values = values.to_vec().unwrap();
+            let change = match (op, overwrites) {
+                (OpCode::CREATE, false) => Change::Create(values),
+                (OpCode::CREATE, true) => Change::Put(values),
+                (OpCode::ADD_VALUE, false) => Change::Add(values),
+                (OpCode::ADD_VALUE, true) => Change::Write(values),
+                _ => Change::Modify(values),
+            };
+            (handle, Deed::Change(change))
+        }
+        (_, Request::Remove { handle, indexes }) => (
+            handle,
+            Deed::Change(Change::Remove(indexes.iter().collect())),
+        ),
+        (OpCode::DELETE, Request::Named { handle }) => (handle, Deed::Delete),
+        _ => return None,
+    };
+    Some(Wish {
+        handle: Handle::from_wire(name).unwrap(),
+        deed,
+        condition: None,
+    })
+}
+
+fn create(name: &str) -> Wish {
+    Wish {
+        handle: Handle::parse(name).unwrap(),
+        deed: Deed::Change(Change::Create(vec![url(1)])),
+        condition: None,
+    }
+}
+
+impl Node {
+    /// Decides all that is open and writes it; the names of the records that were asked for.
+    fn round(&mut self, together: &mut Together) -> Vec<String> {
+        let mut asked = Vec::new();
+        for at in 0..together.len() {
+            if let Some(wanted) = together.foreseen(at, &self.site) {
+                together.learn(&self.site, &wanted, self.fetch(&wanted));
+                asked.push(wanted.handle.to_string());
+            }
+            let ground = Ground {
+                site: &self.site,
+                rules: &self.rules,
+                now_secs: 1_000,
+                tables: &NoTables,
+            };
+            while let Some(wanted) = together.decide(at, &ground) {
+                together.learn(&self.site, &wanted, self.fetch(&wanted));
+                asked.push(wanted.handle.to_string());
+            }
+        }
+        let mut written = Written::Done;
+        for order in together.take_orders() {
+            written = self.write(order);
+        }
+        together.written(&written);
+        asked
+    }
+
+    fn together(&mut self, by: Option<Proven>, wishes: Vec<Wish>) -> Vec<Verdict> {
+        let mut together = Together::new(by, wishes);
+        while together.is_open() {
+            self.round(&mut together);
+        }
+        verdicts(together)
+    }
+}
+
+fn verdicts(together: Together) -> Vec<Verdict> {
+    let verdicts = together.into_verdicts().into_iter();
+    verdicts.map(|(_, verdict)| verdict).collect()
+}
+
+/// Code and text of a verdict, as a reply has them.
+fn told(verdict: &Verdict) -> (i32, String) {
+    match verdict {
+        Ok(_) => (1, String::new()),
+        Err(declined) => (declined.code.0, declined.text.clone()),
+    }
+}
+
+#[test]
+fn wish_comes_to_what_the_message_comes_to_alone_and_behind_others() {
+    let mut count = 0;
+    for user in ["88.118.5/owner", "88.118.5/member", "88.118.5/other"] {
+        let (presented, by) = (proven(user), by(user));
+        for operation in operations() {
+            let Some(wish) = wish_of(&operation.request) else {
+                continue;
+            };
+            for bits in sets(&operation) {
+                let mut node = Node::new(bits);
+                let mut errand = errand(&operation.request, presented.clone());
+                let (reply, _) = node.drive(&mut errand, Before::Foreseen);
+                let reply = Message::decode(&reply).unwrap();
+                let text = match Response::of(&reply).unwrap().body {
+                    Body::Error { text, .. } => String::from_utf8_lossy(text).into_owned(),
+                    _ => String::new(),
+                };
+                let expected = (reply.header.code.0, text);
+                let what = format!("{} with {bits} by {user}", operation.name);
+
+                let mut alone = Node::new(bits);
+                let verdict = alone.together(Some(by.clone()), vec![wish.clone()]);
+                assert_eq!(told(&verdict[0]), expected, "{what}");
+                assert_eq!(verdict[0].as_ref().ok().copied(), errand.effect(), "{what}");
+                assert_eq!(alone.records, node.records, "{what}");
+                assert_eq!(alone.warrant, node.warrant, "{what}");
+
+                let mut behind = Node::new(bits);
+                let wishes = vec![create(OTHER), wish.clone()];
+                let verdict = behind.together(Some(by.clone()), wishes);
+                assert_eq!(told(&verdict[1]), expected, "{what}");
+                behind.records.remove(&OTHER.to_ascii_uppercase());
+                assert_eq!(behind.records, node.records, "{what}");
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 100, "{count}");
+}
+
+#[test]
+fn what_says_who_may_is_asked_for_once() {
+    let mut node = Node::new(Bits::ALL);
+    let names = ["88.118.5/a", "88.118.5/b", "88.118.5/c"];
+    let wishes = names.map(create).to_vec();
+    let mut together = Together::new(Some(by("88.118.5/owner")), wishes);
+    let asked = node.round(&mut together);
+    let expected = [
+        "88.118.5/a",
+        "88.118.5/owner",
+        PREFIX,
+        "88.118.5/b",
+        "88.118.5/c",
+    ];
+    assert_eq!(asked, expected);
+    assert_eq!(verdicts(together), vec![Ok(Effect::Created); 3]);
+}
+
+#[test]
+fn records_that_changes_share_are_bounded_and_every_change_has_the_whole_bound() {
+    let mut node = Node::new(Bits::ALL);
+    let count = 100;
+    assert!(count > guantong_core::admin::FETCHES_MAX);
+    const { assert!(SHARED_MAX < guantong_core::admin::FETCHES_MAX) };
+    let mut wishes = Vec::new();
+    for number in 0..count {
+        let (thing, group) = (format!("88.118.5/T{number}"), format!("88.118.5/G{number}"));
+        let members = List(vec![Reference {
+            handle: "88.118.5/member".into(),
+            index: 300,
+        }]);
+        let by_group = admin(100, Bits::ALL, &group, 200);
+        node.records
+            .insert(thing.to_ascii_uppercase(), vec![by_group]);
+        let group_value = Value::new(200, "HS_VLIST", members.encode());
+        node.records
+            .insert(group.to_ascii_uppercase(), vec![group_value]);
+        wishes.push(Wish {
+            deed: Deed::Change(Change::Add(vec![url(1)])),
+            ..create(&thing)
+        });
+    }
+    let verdicts = node.together(Some(by("88.118.5/member")), wishes);
+    assert_eq!(verdicts, vec![Ok(Effect::Changed); count]);
+}
+
+#[test]
+fn conflict_has_all_decided_anew_so_often_and_no_more() {
+    let mut node = Node::new(Bits::ALL);
+    node.written = Some(Written::Conflict);
+    let wishes = vec![create("88.118.5/a"), create("88.118.5/b")];
+    let mut together = Together::new(Some(by("88.118.5/owner")), wishes.clone());
+    node.round(&mut together);
+    assert!(together.is_open());
+    // Meanwhile somebody else has made one of them.
+    node.written = None;
+    node.records.insert("88.118.5/A".to_owned(), vec![url(1)]);
+    node.round(&mut together);
+    let both = verdicts(together);
+    let exists = ResponseCode::HANDLE_ALREADY_EXISTS;
+    assert!(matches!(&both[0], Err(declined) if declined.code == exists));
+    assert_eq!(both[1], Ok(Effect::Created));
+
+    node.written = Some(Written::Conflict);
+    let mut together = Together::new(Some(by("88.118.5/owner")), vec![create("88.118.5/c")]);
+    let mut rounds = 0;
+    while together.is_open() {
+        node.round(&mut together);
+        rounds += 1;
+    }
+    assert_eq!(rounds, 17);
+    let busy = ResponseCode::SERVER_TOO_BUSY;
+    assert!(matches!(&verdicts(together)[0], Err(Declined { code, .. }) if *code == busy));
+}
+
+#[test]
+fn whose_key_is_gone_changes_nothing_any_more_and_nobody_changes_nothing() {
+    let mut node = Node::new(Bits::ALL);
+    let owner = by("88.118.5/owner");
+    node.records.remove("88.118.5/OWNER");
+    let refused = node.together(
+        Some(owner),
+        vec![create("88.118.5/a"), create("88.118.5/b")],
+    );
+    for verdict in refused {
+        assert_eq!(
+            verdict.unwrap_err().code,
+            ResponseCode::AUTHENTICATION_FAILED
+        );
+    }
+    let refused = node.together(None, vec![create("88.118.5/a")]);
+    let code = refused[0].as_ref().unwrap_err().code;
+    assert_eq!(code, ResponseCode::AUTHENTICATION_NEEDED);
+    node.rules.anonymous_admin_full_access = true;
+    let made = node.together(None, vec![create("88.118.5/a")]);
+    assert_eq!(made, [Ok(Effect::Created)]);
+}
+
+#[test]
+fn condition_is_that_of_its_wish_alone_and_a_rehearsal_orders_nothing() {
+    let mut node = Node::new(Bits::ALL);
+    let stale = Wish {
+        condition: Some(Expected::Version(7)),
+        ..wish_of(&write(OpCode::ADD_VALUE, &[url(9)])).unwrap()
+    };
+    let wishes = vec![stale, create("88.118.5/a")];
+    let owner = by("88.118.5/owner");
+    let before = node.records.clone();
+    let mut together = Together::new(Some(owner), wishes).rehearsal(true);
+    node.round(&mut together);
+    assert!(together.has_declined() && !together.is_open());
+    let both = verdicts(together);
+    assert!(both[0].as_ref().unwrap_err().text.starts_with(STALE));
+    assert_eq!(both[1], Ok(Effect::Created));
+    assert_eq!(node.records, before);
+}
+
+#[test]
+fn what_is_held_until_it_is_written_is_told() {
+    let mut node = Node::new(Bits::ALL);
+    let wishes = vec![create("88.118.5/a"), wish_of(&remove(&[1])).unwrap()];
+    let mut together = Together::new(Some(by("88.118.5/owner")), wishes);
+    assert_eq!(together.held_octets(0), 0);
+    let ground = Ground {
+        site: &node.site,
+        rules: &node.rules,
+        now_secs: 1_000,
+        tables: &NoTables,
+    };
+    while let Some(wanted) = together.decide(0, &ground) {
+        together.learn(&node.site, &wanted, node.fetch(&wanted));
+    }
+    assert_eq!(together.held_octets(0), 4 + url(1).encoded_len());
+    node.round(&mut together);
+    assert_eq!(together.held_octets(0), 0);
+}
