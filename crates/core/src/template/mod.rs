@@ -9,6 +9,7 @@
 //! record              a template as a record, since a template has a handle
 //! schema              a template as JSON Schema, and a template from one
 //! registration        what is said of a thing, checked, and its values in a record
+//! rows                what is said of many things: CSV, JSON Lines, JSON
 //! indexed             templates by version, values by index and type
 //! rule                whether one value is what its field wants
 //! mint, counter       suffixes by rule, and the numbers in them
@@ -33,6 +34,7 @@ mod notes;
 mod pattern;
 mod record;
 mod registration;
+mod rows;
 mod rule;
 mod schema;
 
@@ -57,5 +59,6 @@ pub use registration::{
     Extent, FieldFault, FieldValue, HANDLE_TYPE, LINK_TYPE, Lookup, Target, VERSION_INDEX,
     field_found_by, is_key_of, is_registered, link, template_of,
 };
+pub use rows::{NoRow, ROW_OCTETS_MAX, Row, RowForm};
 pub use rule::Why;
 pub use schema::DIALECT;

@@ -9,10 +9,10 @@ use guantong_api::snms::{
     DONE, DataAnswer, Handles, Named, REFUSED, ROWS_MAX, Registration, RegistrationAnswer,
     RowAnswer, ValueAnswer,
 };
-use guantong_api::v2::{Mode, Row};
+use guantong_api::v2::Mode;
 use guantong_core::template::limit::{FIELD_INDEX_FIRST, VERSION_CHARS_MAX};
 use guantong_core::template::{
-    HANDLE_TYPE, Indexed, Template, VERSION_INDEX, handle_of_version, is_registered,
+    HANDLE_TYPE, Indexed, Row, Template, VERSION_INDEX, handle_of_version, is_registered,
     version_of_handle,
 };
 use guantong_proto::{Handle, Permissions, Value};

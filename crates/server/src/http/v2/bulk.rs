@@ -8,11 +8,10 @@ use std::collections::HashMap;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
-use guantong_api::v2::{Bulk, BulkAnswer, Mode, Outcome, ROWS_MAX, Row, RowAnswer};
-use guantong_core::template::{HANDLE_COLUMN, Template};
+use guantong_api::v2::{self, Bulk, BulkAnswer, Mode, Outcome, ROWS_MAX, RowAnswer};
+use guantong_core::template::{Row, Template};
 use guantong_proto::Handle;
 use guantong_proto::message::ResponseCode;
-use serde_json::Map;
 
 use super::super::answer::{Failure, json};
 use super::super::asked::Asked;
@@ -179,7 +178,7 @@ async fn read(node: &Node, asked: &Asked) -> Result<Said, Problem> {
     if kind == "application/json" {
         let bulk: Bulk = body(asked)?;
         let template = published_for(node, asked, &bulk.template).await?;
-        let rows = bounded(bulk.registrations.into_iter().map(Ok).collect())?;
+        let rows = bounded(bulk.registrations.into_iter().map(row_of).collect())?;
         return Ok(Said {
             template,
             mode: bulk.mode,
@@ -212,6 +211,11 @@ async fn read(node: &Node, asked: &Asked) -> Result<Said, Problem> {
     })
 }
 
+fn row_of(row: v2::Row) -> Read {
+    let v2::Row { handle, fields } = row;
+    Ok(Row { handle, fields })
+}
+
 /// What is done where a record is there.
 pub(super) fn mode(asked: &Asked) -> Result<Mode, Problem> {
     match asked.params.first("mode") {
@@ -240,9 +244,7 @@ fn bounded(rows: Vec<Read>) -> Result<Vec<Read>, Problem> {
 fn lines(octets: &[u8]) -> Result<Vec<Read>, Problem> {
     let lines = octets.split(|octet| *octet == b'\n');
     let lines = lines.filter(|line| !line.trim_ascii().is_empty());
-    let read = |line: &[u8]| {
-        serde_json::from_slice(line).map_err(|error| refuse(format!("the row: {error}")))
-    };
+    let read = |line: &[u8]| Row::of_line(line).map_err(|none| refuse(none.to_string()));
     bounded(lines.take(ROWS_MAX + 1).map(read).collect())
 }
 
@@ -263,30 +265,9 @@ fn table(template: &Template, octets: &[u8]) -> Result<Vec<Read>, Problem> {
     }
     let read = |record: Result<csv::StringRecord, csv::Error>| {
         let record = record.map_err(|error| refuse(format!("the row: {error}")))?;
-        Ok(row_of(template, &head, &record))
+        Ok(Row::of_cells(template, &head, &record))
     };
     bounded(reader.records().take(ROWS_MAX + 1).map(read).collect())
-}
-
-/// A line of a table as a row.
-pub(super) fn row_of(
-    template: &Template,
-    head: &csv::StringRecord,
-    record: &csv::StringRecord,
-) -> Row {
-    let (mut handle, mut fields) = (None, Map::new());
-    for (name, cell) in head.iter().zip(record) {
-        match name {
-            HANDLE_COLUMN if cell.is_empty() => {}
-            HANDLE_COLUMN => handle = Some(cell.to_owned()),
-            name => {
-                if let Some(json) = template.read_cell(name, cell) {
-                    fields.insert(name.to_owned(), json);
-                }
-            }
-        }
-    }
-    Row { handle, fields }
 }
 
 /// Refuses a row about a record that an earlier row is about: what the two do would depend on

@@ -14,9 +14,9 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use guantong_api::v2::{Mode, Row, UncheckedReference};
+use guantong_api::v2::{Mode, UncheckedReference};
 use guantong_core::admin::{Change, Deed, Wish};
-use guantong_core::template::{Lookup, Template};
+use guantong_core::template::{Lookup, Row, Template};
 use guantong_proto::wire::Writer;
 use guantong_proto::{CaseRule, Handle, Key, Values};
 

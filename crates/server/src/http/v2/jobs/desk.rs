@@ -15,10 +15,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use guantong_api::v2::jobs::{JobAnswer, JobFault, JobState};
+use guantong_core::template::RowForm;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-use super::rows::Format;
 use crate::errand::locked;
 
 /// Most jobs that are known. Of those that have ended, the oldest is forgotten for a new one.
@@ -152,7 +152,7 @@ impl Jobs {
         &self,
         mut begun: Begun,
         form: JobAnswer,
-        format: Format,
+        format: RowForm,
     ) -> io::Result<Arc<Job>> {
         let known = Known {
             form,
@@ -219,7 +219,7 @@ pub(super) struct Job {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Known {
     form: JobAnswer,
-    format: Format,
+    format: RowForm,
     /// How much of the file of faults belongs to rows that are done with.
     fault_octets: u64,
 }
@@ -262,7 +262,7 @@ impl Job {
         locked(&self.known).form.clone()
     }
 
-    pub(super) fn format(&self) -> Format {
+    pub(super) fn format(&self) -> RowForm {
         locked(&self.known).format
     }
 
@@ -464,7 +464,7 @@ mod tests {
         let begun = jobs.begin(at.to_be_bytes()).unwrap();
         fs::write(begun.body(), "body").unwrap();
         let form = form(&begun.id);
-        jobs.add(begun, form, Format::Lines).unwrap()
+        jobs.add(begun, form, RowForm::Lines).unwrap()
     }
 
     fn fault(row: u64) -> JobFault {

@@ -12,7 +12,6 @@
 //! disk, so no row is made twice.
 
 mod desk;
-mod rows;
 mod spool;
 mod work;
 
@@ -23,12 +22,11 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue, LOCATIO
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use guantong_api::v2::jobs::{JobAction, JobAnswer, JobFault, JobState, JobsAnswer};
-use guantong_core::template::safe_cell;
+use guantong_core::template::{RowForm, safe_cell};
 use guantong_proto::message::ResponseCode;
 
 pub(crate) use self::desk::Jobs;
 use self::desk::{Job, Refused};
-use self::rows::Format;
 use super::super::answer::{Failure, json};
 use super::super::asked::Asked;
 use super::problem::Problem;
@@ -139,7 +137,7 @@ fn table(lines: &[u8]) -> Vec<u8> {
 
 async fn import(node: &Arc<Node>, asked: &Asked) -> Result<Response, Problem> {
     let sender = Sender::of(node, asked).await?;
-    let format = Format::of(asked)?;
+    let form_of_rows = form_of(asked)?;
     let mode = bulk::mode(asked)?;
     let template = published(node, asked.params.first("template").unwrap_or_default())?;
     let is_rehearsal = asked.params.is_set("dryRun");
@@ -174,7 +172,7 @@ async fn import(node: &Arc<Node>, asked: &Asked) -> Result<Response, Problem> {
     let job = node
         .v2
         .jobs
-        .add(begun, form, format)
+        .add(begun, form, form_of_rows)
         .map_err(|error| disk(&error))?;
     let form = job.form();
     let begin = work::Begin::New;
@@ -185,6 +183,15 @@ async fn import(node: &Arc<Node>, asked: &Asked) -> Result<Response, Problem> {
         response.headers_mut().insert(LOCATION, place);
     }
     Ok(response)
+}
+
+/// The form in which rows are sent.
+fn form_of(asked: &Asked) -> Result<RowForm, Failure> {
+    let kind = asked.header(CONTENT_TYPE).unwrap_or_default();
+    RowForm::of_media_type(kind).ok_or_else(|| {
+        let message = "send `Content-Type: text/csv`, `application/jsonl` or `application/json`";
+        Failure::new(ResponseCode::PROTOCOL_ERROR, message).with_status(415)
+    })
 }
 
 async fn act(node: &Arc<Node>, asked: &Asked, id: &str) -> Result<Response, Problem> {

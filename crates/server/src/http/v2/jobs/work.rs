@@ -11,18 +11,18 @@ use std::time::Duration;
 
 use guantong_api::v2::Mode;
 use guantong_api::v2::jobs::{JobFault, JobState};
-use guantong_core::template::{Template, template_of};
+use guantong_core::template::{NoRow, Row, Template, template_of};
 use guantong_proto::Value;
 use tokio::sync::mpsc;
 
 use super::super::super::asked::Asked;
+use super::super::bulk;
 use super::super::problem::Problem;
 use super::super::registration::Writing;
 use super::super::sender::{Sender, Terms};
 use super::super::sought;
 use super::super::waves::{Making, Standing};
 use super::desk::{Group, Job};
-use super::rows::Read1;
 use crate::node::Node;
 
 /// Rows of a group: one sync of the disk serves them all, and one cancel waits for as many.
@@ -40,7 +40,7 @@ const TRIES_MAX: usize = 30;
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 
 /// A row and its number, counted from 1.
-type Numbered = (u64, Read1);
+type Numbered = (u64, Result<Row, NoRow>);
 
 /// What there is to read: a group, or why there is no more.
 type Piece = Result<Vec<Numbered>, String>;
@@ -186,7 +186,7 @@ impl Work<'_> {
                     let (making, named) = (&self.making, named.as_deref());
                     making.standing(number, self.template, row, named).await
                 }
-                Err(problem) => Err(problem),
+                Err(none) => Err(bulk::refuse(none.to_string())),
             };
             match row {
                 Ok(row) => {

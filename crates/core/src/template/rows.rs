@@ -1,7 +1,8 @@
-//! Rows out of what was sent, one after another: CSV, JSON Lines, or a JSON array.
+//! Rows out of octets, one after another: CSV, JSON Lines, or a JSON array.
 //!
-//! Nothing is read whole. A row that is no row is told as such and stops no other; octets that
-//! leave no way to tell where the next row begins end the job.
+//! Nothing is read whole, and where the octets come from is nobody's business here. A row that is
+//! no row is told as such and stops no other; octets that leave no way to tell where the next row
+//! begins end the reading.
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -10,67 +11,107 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
-use axum::http::header::CONTENT_TYPE;
-use guantong_api::v2::Row;
-use guantong_core::template::Template;
+use csv::StringRecord;
 use guantong_proto::limits::MESSAGE_LEN_MAX;
-use guantong_proto::message::ResponseCode;
 use serde::de::{DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
-use super::super::super::answer::Failure;
-use super::super::super::asked::Asked;
-use super::super::bulk;
-use super::super::problem::Problem;
+use super::field::HANDLE_COLUMN;
+use super::life::Template;
 
 /// Longest row, in octets: what is longer is no record that a message carries.
-const ROW_OCTETS_MAX: usize = MESSAGE_LEN_MAX;
+pub const ROW_OCTETS_MAX: usize = MESSAGE_LEN_MAX;
 /// Octets that readers ask for at a time.
 const BUFFER: usize = 64 * 1024;
 
-/// A row, or why it is none.
-pub(super) type Read1 = Result<Row, Problem>;
+//----------- Row ------------------------------------------------------------
 
-/// The form in which rows were sent.
+/// What is to be registered, as one row says it.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Row {
+    /// The name, if the row gives one.
+    #[serde(default)]
+    pub handle: Option<String>,
+    /// The values, by the names of the fields.
+    pub fields: Map<String, Json>,
+}
+
+/// Why octets are no row.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the row: {0}")]
+pub struct NoRow(String);
+
+impl NoRow {
+    fn of(error: impl fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl Row {
+    /// The row of one line of JSON.
+    pub fn of_line(line: &[u8]) -> Result<Self, NoRow> {
+        serde_json::from_slice(line).map_err(NoRow::of)
+    }
+
+    /// A line of a table, whose columns have these names.
+    pub fn of_cells(template: &Template, head: &StringRecord, cells: &StringRecord) -> Self {
+        let mut row = Self::default();
+        for (name, cell) in head.iter().zip(cells) {
+            match name {
+                HANDLE_COLUMN if cell.is_empty() => {}
+                HANDLE_COLUMN => row.handle = Some(cell.to_owned()),
+                name => {
+                    if let Some(json) = template.read_cell(name, cell) {
+                        row.fields.insert(name.to_owned(), json);
+                    }
+                }
+            }
+        }
+        row
+    }
+}
+
+//----------- RowForm --------------------------------------------------------
+
+/// The form in which rows come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) enum Format {
+pub enum RowForm {
+    /// A JSON object in each line.
     Lines,
+    /// CSV with the names of the columns in its first line.
     Table,
+    /// A JSON array of objects.
     Array,
 }
 
-impl Format {
-    pub(super) fn of(asked: &Asked) -> Result<Self, Failure> {
-        let kind = asked.header(CONTENT_TYPE).unwrap_or_default();
+impl RowForm {
+    /// The form that a media type says, if it says one.
+    pub fn of_media_type(kind: &str) -> Option<Self> {
         let kind = kind.split(';').next().unwrap_or_default().trim();
         match kind.to_ascii_lowercase().as_str() {
-            "application/jsonl" | "application/x-ndjson" => Ok(Self::Lines),
-            "text/csv" => Ok(Self::Table),
-            "application/json" => Ok(Self::Array),
-            _ => {
-                let message =
-                    "send `Content-Type: text/csv`, `application/jsonl` or `application/json`";
-                let failure = Failure::new(ResponseCode::PROTOCOL_ERROR, message);
-                Err(failure.with_status(415))
-            }
+            "application/jsonl" | "application/x-ndjson" => Some(Self::Lines),
+            "text/csv" => Some(Self::Table),
+            "application/json" => Some(Self::Array),
+            _ => None,
         }
     }
 
     /// Calls `each` with every row until it breaks. An error says why the rest cannot be read.
-    pub(super) fn read(
+    pub fn read(
         self,
         from: impl Read,
         template: &Template,
-        mut each: impl FnMut(Read1) -> ControlFlow<()>,
+        mut each: impl FnMut(Result<Row, NoRow>) -> ControlFlow<()>,
     ) -> Result<(), String> {
         let left = Rc::new(Cell::new(0));
         let bounded = Bounded {
             from: BufReader::with_capacity(BUFFER, from),
             left: left.clone(),
         };
-        let mut each = |row: Read1| {
+        let mut each = |row: Result<Row, NoRow>| {
             left.set(ROW_OCTETS_MAX + BUFFER);
             each(row)
         };
@@ -82,10 +123,6 @@ impl Format {
             Self::Array => array(bounded, &mut each),
         }
     }
-}
-
-fn no_row(error: impl fmt::Display) -> Problem {
-    Failure::new(ResponseCode::PROTOCOL_ERROR, format!("the row: {error}")).into()
 }
 
 /// Octets up to a bound, which every row sets anew.
@@ -110,7 +147,7 @@ impl<R: Read> Read for Bounded<R> {
 
 //----------- Forms ----------------------------------------------------------
 
-type Each<'a> = &'a mut dyn FnMut(Read1) -> ControlFlow<()>;
+type Each<'a> = &'a mut dyn FnMut(Result<Row, NoRow>) -> ControlFlow<()>;
 
 fn lines(from: Bounded<impl Read>, each: Each<'_>) -> Result<(), String> {
     let mut from = BufReader::with_capacity(BUFFER, from);
@@ -126,7 +163,7 @@ fn lines(from: Bounded<impl Read>, each: Each<'_>) -> Result<(), String> {
         if line.trim_ascii().is_empty() {
             continue;
         }
-        if each(serde_json::from_slice(&line).map_err(no_row)).is_break() {
+        if each(Row::of_line(&line)).is_break() {
             return Ok(());
         }
     }
@@ -153,10 +190,10 @@ fn table(mut from: Bounded<impl Read>, template: &Template, each: Each<'_>) -> R
     }
     for record in reader.records() {
         let row = match record {
-            Ok(record) => Ok(bulk::row_of(template, &head, &record)),
+            Ok(record) => Ok(Row::of_cells(template, &head, &record)),
             Err(error) => match error.kind() {
                 csv::ErrorKind::UnequalLengths { .. } | csv::ErrorKind::Utf8 { .. } => {
-                    Err(no_row(error))
+                    Err(NoRow::of(error))
                 }
                 _ => return Err(error.to_string()),
             },
@@ -219,7 +256,7 @@ impl<'de> Visitor<'de> for Elements<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         while let Some(element) = list.next_element::<Json>()? {
-            let row = serde_json::from_value(element).map_err(no_row);
+            let row = serde_json::from_value(element).map_err(NoRow::of);
             if (self.each)(row).is_break() {
                 *self.is_stopped = true;
                 return Err(A::Error::custom("stopped"));
@@ -231,10 +268,10 @@ impl<'de> Visitor<'de> for Elements<'_> {
 
 #[cfg(test)]
 mod tests {
-    use guantong_core::template::{Definition, Template};
     use guantong_proto::Handle;
     use proptest::prelude::*;
 
+    use super::super::Definition;
     use super::*;
 
     fn template() -> Template {
@@ -248,7 +285,7 @@ mod tests {
     }
 
     /// The rows as JSON, `null` for what is none; and how the whole ended.
-    fn read(format: Format, octets: &[u8]) -> (Vec<Json>, Result<(), String>) {
+    fn read(format: RowForm, octets: &[u8]) -> (Vec<Json>, Result<(), String>) {
         let mut rows = Vec::new();
         let end = format.read(octets, &template(), |row| {
             rows.push(row.map_or(Json::Null, |row| Json::Object(row.fields)));
@@ -263,15 +300,15 @@ mod tests {
             serde_json::json!({"a": "x", "n": 1}),
             serde_json::json!({"a": "y"}),
         ];
-        let forms: [(Format, &str); 4] = [
-            (Format::Table, "\u{feff}handle,a,n\nh/1,x,1\nh/2,y,\n"),
-            (Format::Table, "a,n\r\nx,1\r\ny,\r\n"),
+        let forms: [(RowForm, &str); 4] = [
+            (RowForm::Table, "\u{feff}handle,a,n\nh/1,x,1\nh/2,y,\n"),
+            (RowForm::Table, "a,n\r\nx,1\r\ny,\r\n"),
             (
-                Format::Lines,
+                RowForm::Lines,
                 "{\"fields\":{\"a\":\"x\",\"n\":1}}\n\n{\"fields\":{\"a\":\"y\"}}",
             ),
             (
-                Format::Array,
+                RowForm::Array,
                 " [{\"fields\":{\"a\":\"x\",\"n\":1}},{\"handle\":\"h/2\",\"fields\":{\"a\":\"y\"}}] ",
             ),
         ];
@@ -284,15 +321,15 @@ mod tests {
     #[test]
     fn row_that_is_none_stops_no_other() {
         let (rows, end) = read(
-            Format::Lines,
+            RowForm::Lines,
             b"{\"fields\":{}}\nnoise\n[]\n{\"fields\":{}}\n",
         );
         assert_eq!(rows.iter().filter(|row| row.is_null()).count(), 2);
         assert_eq!((rows.len(), end), (4, Ok(())));
-        let (rows, end) = read(Format::Table, b"a,n\nx\ny,1\n\xff,1\nz,2\n");
+        let (rows, end) = read(RowForm::Table, b"a,n\nx\ny,1\n\xff,1\nz,2\n");
         let nulls: Vec<_> = rows.iter().map(Json::is_null).collect();
         assert_eq!((nulls, end), (vec![true, false, true, false], Ok(())));
-        let (rows, end) = read(Format::Array, b"[1,{\"fields\":{}},{\"field\":{}}]");
+        let (rows, end) = read(RowForm::Array, b"[1,{\"fields\":{}},{\"field\":{}}]");
         let nulls: Vec<_> = rows.iter().map(Json::is_null).collect();
         assert_eq!((nulls, end), (vec![true, false, true], Ok(())));
     }
@@ -300,18 +337,18 @@ mod tests {
     #[test]
     fn what_cannot_be_read_on_ends_with_a_reason() {
         for bad in ["", "{}", "[{\"fields\":{}}", "[{\"fields\":{}}] x", "[nul]"] {
-            assert!(read(Format::Array, bad.as_bytes()).1.is_err(), "{bad}");
+            assert!(read(RowForm::Array, bad.as_bytes()).1.is_err(), "{bad}");
         }
-        assert!(read(Format::Table, b"a,a\n1,2\n").1.is_err());
-        assert_eq!(read(Format::Table, b""), (Vec::new(), Ok(())));
+        assert!(read(RowForm::Table, b"a,a\n1,2\n").1.is_err());
+        assert_eq!(read(RowForm::Table, b""), (Vec::new(), Ok(())));
     }
 
     #[test]
     fn row_without_end_is_not_read_to_its_end() {
         for (format, front) in [
-            (Format::Lines, "{\"fields\":{\"a\":\""),
-            (Format::Table, "a,n\n\""),
-            (Format::Array, "[{\"fields\":{\"a\":\""),
+            (RowForm::Lines, "{\"fields\":{\"a\":\""),
+            (RowForm::Table, "a,n\n\""),
+            (RowForm::Array, "[{\"fields\":{\"a\":\""),
         ] {
             let endless = front.as_bytes().chain(io::repeat(b'x'));
             let end = format.read(endless, &template(), |_| ControlFlow::Continue(()));
@@ -322,9 +359,9 @@ mod tests {
     #[test]
     fn nothing_is_read_behind_a_break() {
         for (format, text) in [
-            (Format::Lines, "{\"fields\":{}}\n{\"fields\":{}}\n"),
-            (Format::Table, "a,n\nx,1\ny,2\n"),
-            (Format::Array, "[{\"fields\":{}}, noise"),
+            (RowForm::Lines, "{\"fields\":{}}\n{\"fields\":{}}\n"),
+            (RowForm::Table, "a,n\nx,1\ny,2\n"),
+            (RowForm::Array, "[{\"fields\":{}}, noise"),
         ] {
             let mut count = 0;
             let end = format.read(text.as_bytes(), &template(), |_| {
@@ -338,7 +375,7 @@ mod tests {
     proptest! {
         #[test]
         fn garbage_is_rows_or_a_reason(octets in prop::collection::vec(any::<u8>(), 0..300)) {
-            for format in [Format::Lines, Format::Table, Format::Array] {
+            for format in [RowForm::Lines, RowForm::Table, RowForm::Array] {
                 let _ = read(format, &octets);
             }
         }
