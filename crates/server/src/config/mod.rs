@@ -367,14 +367,7 @@ impl Config {
                 server_id: i32::try_from(spec.site.server_id).unwrap_or(i32::MAX),
                 key: path(spec.site.key.clone()),
             },
-            listen: ListenConfig {
-                udp: spec.listen.udp,
-                tcp: spec.listen.tcp,
-                http: spec.listen.http,
-                console: spec.listen.console,
-                udp_threads: threads(spec.listen.udp_threads),
-                worker_threads: threads(spec.listen.worker_threads),
-            },
+            listen: ListenConfig::of(spec.listen),
             http: HttpConfig {
                 certificate: certificate.map(|(chain, key)| (path(chain), path(key))),
                 client_certificates: http.client_certificates,
@@ -413,6 +406,19 @@ impl Config {
                 format: spec.log.format,
             },
             folder,
+        }
+    }
+}
+
+impl ListenConfig {
+    fn of(listen: v1::Listen) -> Self {
+        Self {
+            udp: listen.udp,
+            tcp: listen.tcp,
+            http: listen.http,
+            console: listen.console,
+            udp_threads: threads(listen.udp_threads),
+            worker_threads: threads(listen.worker_threads),
         }
     }
 }

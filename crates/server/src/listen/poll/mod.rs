@@ -12,10 +12,11 @@
 //! connection at rest is a descriptor and [a few words](worker).
 //!
 //! Only the plain case is known here: a request that the node can answer at once, in full, or after
-//! one [read]. For whatever else a connection needs, it is [`Handed`] over whole to [`tcp`](super::tcp) or
-//! [`http`](super::http), which know everything, and stays there: answers that have to wait, octets
-//! that are no message, an address above its rate, a peer that does not take its answers, TLS. So
-//! each such decision has one place, and none of them holds up the other connections of a thread.
+//! one [read]. For whatever else a connection needs, it is [`Handed`] over whole to
+//! [`tcp`](super::tcp) or [`http`](super::http), which know everything, and stays there: answers
+//! that another node is asked for, octets that are no message, an address above its rate, a peer
+//! that does not take its answers, TLS. So each such decision has one place, and none of them holds
+//! up the other connections of a thread.
 //!
 //! [`native`] and [`http`](self::http) take requests apart and have them answered; they are
 //! functions of octets.
