@@ -46,6 +46,7 @@ mod import;
 mod labels;
 mod layout;
 mod links;
+mod meanings;
 mod notices;
 mod numbers;
 mod prefixes;

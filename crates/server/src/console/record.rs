@@ -21,6 +21,8 @@ super::words::words! {
     to_resolve: "Resolve an identifier", "解析标识";
     to_record: "All about this record", "查看完整记录";
     done: "Done. The record is kept and resolves from now on.", "已完成。记录已保存，即刻可解析。";
+    unchecked: "Not checked, because the node of what they refer to could not be asked:",
+        "以下字段引用的标识所在节点暂时无法访问，未作检查：";
     index: "Index", "索引";
     kind: "Type", "类型";
     data: "Data", "数据";
@@ -140,6 +142,9 @@ async fn content(visit: &Visit<'_>, handle: &str, shown: &Shown) -> Markup {
     html! {
         (head(handle, "", Some(actions)))
         @if visit.asked("done").is_some() { p class="notice" role="status" { (words.done) } }
+        @if let Some(fields) = visit.asked("unchecked") {
+            p class="notice" { (words.unchecked) " " code { (fields) } }
+        }
         div class={ "two" (if registered.is_some() { " wide-left" } else { "" }) } {
             @if let Some(it) = &registered { (says(it, words)) }
             (codes(visit, handle, words))

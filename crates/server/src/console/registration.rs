@@ -1,5 +1,7 @@
 //! The form of a registration, made from its template; changing and deleting one.
 
+use std::collections::BTreeSet;
+
 use axum::http::Method;
 use axum::response::Response;
 use maud::{Markup, html};
@@ -102,10 +104,24 @@ pub(super) async fn save(visit: &Visit<'_>) -> Response {
     match send(visit, &form).await {
         Ok(told) => {
             let made = told.json["handle"].as_str().unwrap_or_default();
-            lead(&place("/record", &[("handle", made), ("done", "1")]))
+            let unchecked = unchecked(&told.json);
+            let mut said = vec![("handle", made), ("done", "1")];
+            said.extend((!unchecked.is_empty()).then_some(("unchecked", unchecked.as_str())));
+            lead(&place("/record", &said))
         }
         Err(trouble) => page(visit, &form, Some(&trouble)),
     }
+}
+
+/// The fields that refer to records of other nodes which could not be asked for.
+fn unchecked(told: &Json) -> String {
+    let all = told["unchecked"].as_array().map(Vec::as_slice);
+    let fields: BTreeSet<&str> = all
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|one| one["field"].as_str())
+        .collect();
+    fields.into_iter().collect::<Vec<_>>().join(", ")
 }
 
 /// A new registration is made whole. Of one that is there, only what is said is changed, since the

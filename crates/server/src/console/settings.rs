@@ -4,8 +4,10 @@ use axum::response::Response;
 use maud::{Markup, html};
 
 use super::frame::{self, Tab, head};
+use super::meanings::meaning;
 use super::visit::{Visit, place};
 use crate::config::{self, Shown};
+use crate::http::page::Lang;
 use crate::reload::{Reloaded, reload};
 
 /// A node that homes more prefixes than this shows its settings to `server_admins` only.
@@ -133,7 +135,7 @@ fn page(visit: &Visit<'_>, may_see: bool, told: Option<&Markup>) -> Response {
                 }
             }
             @match config::settings(&file) {
-                Ok(settings) => (sections(&settings, words)),
+                Ok(settings) => (sections(&settings, visit.lang)),
                 Err(error) => p class="notice bad" lang="en" { (error) },
             }
         } @else { p { (words.no_file) } }
@@ -141,7 +143,8 @@ fn page(visit: &Visit<'_>, may_see: bool, told: Option<&Markup>) -> Response {
     frame::page(visit, Tab::Settings, words.title, &content)
 }
 
-fn sections(settings: &[Shown], words: &Words) -> Markup {
+fn sections(settings: &[Shown], lang: Lang) -> Markup {
+    let words = words(lang);
     let sections = settings.chunk_by(|one, other| one.section == other.section);
     html! {
         @for section in sections {
@@ -156,14 +159,19 @@ fn sections(settings: &[Shown], words: &Words) -> Markup {
                             th scope="col" { (words.meaning) }
                         }
                     }
-                    tbody { @for setting in section { (row(setting, words)) } }
+                    tbody { @for setting in section { (row(setting, lang)) } }
                 }
             }
         }
     }
 }
 
-fn row(setting: &Shown, words: &Words) -> Markup {
+fn row(setting: &Shown, lang: Lang) -> Markup {
+    let words = words(lang);
+    let meaning = match lang {
+        Lang::Zh => meaning(setting.section, setting.key),
+        Lang::En => None,
+    };
     html! {
         tr {
             th scope="row" { code { (setting.key) } }
@@ -175,7 +183,10 @@ fn row(setting: &Shown, words: &Words) -> Markup {
                     span class="hint" { (words.default) " " code { (setting.default) } }
                 }
             }
-            td class="hint" lang="en" { (setting.doc) }
+            @match meaning {
+                Some(meaning) => td class="hint" { (meaning) },
+                None => td class="hint" lang="en" { (setting.doc) },
+            }
         }
     }
 }

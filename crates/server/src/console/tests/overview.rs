@@ -71,3 +71,33 @@ async fn the_graph_goes_several_steps_in_both_directions() {
     assert!(page.text.contains("88.118.5/C1"), "{}", page.text);
     assert!(!page.text.contains("88.118.5/C3"), "{}", page.text);
 }
+
+#[tokio::test]
+async fn what_was_not_checked_of_a_registration_is_said_when_it_is_saved() {
+    let mut desk = Desk::new();
+    desk.sign_in().await;
+    let mut draft = DRAFT.to_vec();
+    draft.extend([
+        ("row", "1"),
+        ("name.1", "part"),
+        ("type.1", "reference"),
+        ("template.1", "88.118.5/META_battery"),
+        ("readers.1", "everybody"),
+        ("do", "save-publish"),
+    ]);
+    let page = desk.post("/template/edit", &draft).await;
+    assert_eq!(page.status, StatusCode::SEE_OTHER, "{}", page.text);
+    let form = [
+        ("template", "88.118.5/META_battery"),
+        ("named", "88.118.5/C1"),
+        ("field.serial", "AB12"),
+        // Nobody here knows where the root is.
+        ("field.part", "99.9/elsewhere"),
+    ];
+    let page = desk.post("/registration/edit", &form).await;
+    let next = page.header("location").to_owned();
+    assert_eq!(next, "/record?handle=88.118.5/C1&done=1&unchecked=part");
+    let page = desk.get(&next).await;
+    assert!(page.text.contains("Not checked"), "{}", page.text);
+    assert!(page.text.contains("<code>part</code>"), "{}", page.text);
+}
