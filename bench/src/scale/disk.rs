@@ -82,16 +82,18 @@ impl Disk {
 
 /// Takes the files below a folder out of the memory of the system again and again until `stop`.
 pub(super) fn evict_until(folder: &Path, stop: &AtomicBool) {
-    let mut open = Vec::new();
     while !stop.load(Relaxed) {
-        // Tables come and go while the store is tidied up.
-        open.clear();
-        let paths = machine::files(folder).into_iter();
-        open.extend(paths.filter_map(|(path, _)| File::open(path).ok()));
-        for file in &open {
-            // It is advice; what it did shows in the reads of the disk.
-            let _ = posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
-        }
+        evict(folder);
         std::thread::sleep(EVICT_PAUSE);
+    }
+}
+
+/// Takes the files below a folder out of the memory of the system.
+pub(super) fn evict(folder: &Path) {
+    // Tables come and go while the store is tidied up.
+    let paths = machine::files(folder).into_iter();
+    for file in paths.filter_map(|(path, _)| File::open(path).ok()) {
+        // It is advice; what it did shows in the reads of the disk.
+        let _ = posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
     }
 }

@@ -9,7 +9,7 @@
 //!
 //! A thread owns a listening socket of each address (the kernel spreads connections over them,
 //! SO_REUSEPORT), the connections that it accepted there, and one set of buffers for all of them. A
-//! connection at rest is a descriptor and [a few words](worker).
+//! connection at rest is a descriptor and [a few words](connection).
 //!
 //! Only the plain case is known here: a request that the node can answer at once, in full, or after
 //! one [read]. For whatever else a connection needs, it is [`Handed`] over whole to
@@ -21,9 +21,11 @@
 //! [`native`] and [`http`](self::http) take requests apart and have them answered; they are
 //! functions of octets.
 
+mod connection;
 mod http;
 mod native;
 mod read;
+mod round;
 #[cfg(test)]
 mod tests;
 mod worker;

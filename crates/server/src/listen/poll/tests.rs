@@ -247,3 +247,47 @@ fn connection_that_ends_while_its_record_is_read_leaves_the_others_alone() {
         expect_record(&mut stays, 63 - n);
     }
 }
+
+#[test]
+fn connections_that_ask_singly_get_their_own_answers() {
+    let count = 150;
+    let place = Place::new(count);
+    let mut all: Vec<TcpStream> = (0..count).map(|_| connect(place.native)).collect();
+    for turn in 0..6 {
+        // Of some turns, what was not asked for before has to be waited for.
+        if turn % 2 == 1 {
+            place.node.expect_disk();
+        }
+        let of = |n: usize| (n * 7 + turn * 13) % count;
+        for (n, stream) in all.iter_mut().enumerate() {
+            // One that asks for more than one thing has a turn of its own.
+            let more = if n % 10 == turn { ask(n) } else { Vec::new() };
+            stream.write_all(&[ask(of(n)), more].concat()).unwrap();
+        }
+        for (n, stream) in all.iter_mut().enumerate() {
+            expect_record(stream, of(n));
+            if n % 10 == turn {
+                expect_record(stream, n);
+            }
+        }
+    }
+}
+
+#[test]
+fn question_in_two_pieces_is_answered_whoever_asks_in_between() {
+    let place = Place::new(3);
+    let mut one = connect(place.native);
+    let mut other = connect(place.native);
+    for stream in [&mut one, &mut other] {
+        stream.write_all(&ask(0)).unwrap();
+        expect_record(stream, 0);
+    }
+    let question = ask(1);
+    for cut in 1..question.len() {
+        one.write_all(&question[..cut]).unwrap();
+        other.write_all(&ask(2)).unwrap();
+        expect_record(&mut other, 2);
+        one.write_all(&question[cut..]).unwrap();
+        expect_record(&mut one, 1);
+    }
+}

@@ -9,8 +9,8 @@
 //! Time is looked at once for every wait. Connections that take too long are found by a walk over
 //! all of them, every [`SWEEP_MS`], so that no request has to set an alarm.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{ErrorKind, Read};
+use std::net::TcpListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,10 +21,11 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use slab::Slab;
 
+use super::connection::{Connection, Leave, Left, PENDING_MAX, Rest};
 use super::read::{Answered, Request, Returns, Ticket};
-use super::{Handed, Service, Signal, Then, WayOn, http, native};
+use super::round::{Round, SLOT_LEN, is_one};
+use super::{Handed, Service, Signal, WayOn};
 use crate::config::Limits;
-use crate::limit::Place;
 use crate::listen::{ACCEPT_PAUSE, admit, canonical, on_accept_error};
 use crate::metrics::Drop as Dropped;
 use crate::node::{Node, Scratch};
@@ -32,10 +33,6 @@ use crate::node::{Node, Scratch};
 /// Octets that a connection may bring before it is the turn of the next one: some two hundred
 /// requests in one go.
 pub(super) const READ_LEN: usize = 16 * 1024;
-/// Octets of a request that is not complete which a connection may keep here. They are copied and
-/// looked at with every octet that follows, so there may not be many; nearly all requests are
-/// shorter. Behind one that waits for the disk, as many are kept as one read has brought.
-const PENDING_MAX: usize = 4 * 1024;
 /// Connections that one wait tells of.
 const EVENTS: usize = 256;
 /// Connections that are accepted before those that are open have their turn.
@@ -134,6 +131,8 @@ pub(super) struct Worker {
     connections: Slab<Connection>,
     /// Connections that are to have another turn, of which epoll does not tell again.
     again: Vec<usize>,
+    /// Connections that are answered together.
+    round: Round,
     /// What was waited for elsewhere.
     returns: Arc<Returns>,
     /// The number of the last read that was begun.
@@ -164,6 +163,7 @@ impl Worker {
             doors,
             connections: Slab::new(),
             again: Vec::new(),
+            round: Round::default(),
             returns,
             reads: 0,
             read: vec![0; PENDING_MAX + READ_LEN].into(),
@@ -205,6 +205,7 @@ impl Worker {
                     for event in events.iter().take(count) {
                         self.on_event(event, &moment);
                     }
+                    self.answer_round(&moment);
                 }
                 Err(Errno::EINTR) => {}
                 Err(error) => {
@@ -253,7 +254,11 @@ impl Worker {
                 if let Some(connection) = self.connections.get_mut(key) {
                     connection.has_ended |= event.events().intersects(ENDS);
                 }
-                self.turn(key, moment);
+                match self.join_round(key) {
+                    true if self.round.is_full() => self.answer_round(moment),
+                    true => {}
+                    false => self.turn(key, moment),
+                }
             }
         }
     }
@@ -303,6 +308,7 @@ impl Worker {
                         is_new: true,
                         has_ended: false,
                         is_unseen: false,
+                        asks_singly: false,
                         reads: None,
                         pending: Box::default(),
                         since_ms: moment.now_ms,
@@ -367,6 +373,70 @@ impl Worker {
             }
         }
     }
+
+    //--- Rounds
+
+    /// Reads the question of a connection that is expected to bring just one, to be answered with
+    /// those of others. Says whether it did; if not, the connection is to have a turn.
+    fn join_round(&mut self, key: usize) -> bool {
+        let Some(connection) = self.connections.get_mut(key) else {
+            return false;
+        };
+        let is_expected = connection.asks_singly
+            && connection.reads.is_none()
+            && connection.pending.is_empty()
+            && !connection.has_ended;
+        if !is_expected {
+            return false;
+        }
+        let slot = self.round.slot();
+        let octets = match connection.stream.read(slot) {
+            Ok(len) if len > 0 => slot.get(..len).unwrap_or_default(),
+            // The turn finds the same.
+            _ => return false,
+        };
+        if !is_one(octets) || octets.len() == SLOT_LEN {
+            connection.asks_singly = false;
+            connection.pending = octets.into();
+            connection.is_unseen = true;
+            return false;
+        }
+        let len = octets.len();
+        self.round.join(key, connection.peer, len);
+        true
+    }
+
+    /// Answers the connections of the round.
+    fn answer_round(&mut self, moment: &Moment<'_>) {
+        if self.round.is_empty() {
+            return;
+        }
+        let mut round = std::mem::take(&mut self.round);
+        round.answer_all(moment, &mut self.buffers.keys);
+        let mut n = 0;
+        while let Some(joined) = round.joined(n) {
+            let (key, answer) = (joined.key, round.answer(joined));
+            if let Some(connection) = self.connections.get_mut(key) {
+                match answer {
+                    [] => {
+                        connection.pending = round.question(n).into();
+                        connection.is_unseen = true;
+                        self.turn(key, moment);
+                    }
+                    _ => match connection.give(answer, moment) {
+                        Ok(()) => {}
+                        Err(Leave::Closed) => self.close(key),
+                        Err(Leave::HandOver(rest)) => self.hand_over(key, rest),
+                    },
+                }
+            }
+            n += 1;
+        }
+        round.clear();
+        self.round = round;
+    }
+
+    //--- Reads
 
     /// Has the first request that is pending answered elsewhere.
     fn begin_read(&mut self, key: usize, len: usize) {
@@ -509,210 +579,9 @@ impl Worker {
     }
 }
 
-//----------- Connection -----------------------------------------------------
-
-struct Connection {
-    stream: TcpStream,
-    peer: SocketAddr,
-    place: Place,
-    /// Which listener it came by.
-    door: usize,
-    is_new: bool,
-    /// Whether the peer sends nothing more, so that the last read gives the end.
-    has_ended: bool,
-    /// Whether what is pending may hold whole requests.
-    is_unseen: bool,
-    /// The number of the read that the first pending request waits for.
-    reads: Option<u32>,
-    /// The beginning of a request whose end has not arrived; behind one that waits for a read,
-    /// whatever has arrived.
-    pending: Box<[u8]>,
-    /// When that began to arrive; where nothing is pending, when the last request was answered.
-    since_ms: u64,
-}
-
-/// What a turn left unread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Left {
-    /// The system has said that nothing is there.
-    Nothing,
-    /// No octets, but perhaps the end: the read had room for more.
-    Unknown,
-    /// Perhaps more octets: the read took as many as there was room for.
-    Something,
-    /// Whatever there is: the first request that is pending, so many octets long, comes first, and
-    /// takes a read of the disk.
-    Read { len: usize },
-}
-
-/// What was answered of some octets.
-struct Taken {
-    used: usize,
-    /// The length of the next request, if that takes a read of the disk.
-    read: Option<usize>,
-}
-
-/// Why a connection leaves its thread.
-enum Leave {
-    /// It has ended.
-    Closed,
-    /// It needs more than answers from memory.
-    HandOver(Rest),
-}
-
-/// What is left to do on a connection.
-struct Rest {
-    octets: Vec<u8>,
-    out: Vec<u8>,
-    owed: u64,
-    due_ms: Option<u64>,
-}
-
-impl Connection {
-    /// Reads once, answers what is whole and writes the answers.
-    fn turn(
-        &mut self,
-        service: &Service,
-        moment: &Moment<'_>,
-        read: &mut [u8],
-        buffers: &mut Buffers,
-    ) -> Result<Left, Leave> {
-        let had = self.pending.len();
-        let (front, room) = read.split_at_mut(had);
-        front.copy_from_slice(&self.pending);
-        let most = room.len();
-        let (len, left) = match self.stream.read(room) {
-            // What is pending fills the buffer: requests that were behind one from the disk.
-            Ok(0) if most == 0 => (had, Left::Something),
-            Ok(0) if had == 0 => return Err(Leave::Closed),
-            // The peer may still read, and wants to hear what was wrong.
-            Ok(0) => return Err(Leave::HandOver(self.half_message(moment.limits))),
-            Ok(len) if len == most => (had + len, Left::Something),
-            Ok(len) => (had + len, Left::Unknown),
-            Err(error) if error.kind() == ErrorKind::WouldBlock && self.is_unseen => {
-                (had, Left::Nothing)
-            }
-            Err(error) => {
-                return match error.kind() {
-                    ErrorKind::WouldBlock => Ok(Left::Nothing),
-                    ErrorKind::Interrupted => Ok(Left::Something),
-                    _ => Err(Leave::Closed),
-                };
-            }
-        };
-        self.is_unseen = false;
-        let octets = read.get(..len).unwrap_or_default();
-        let Taken { used, read } = self.answer(octets, service, moment, buffers)?;
-        let rest = octets.get(used..).unwrap_or_default();
-        if used > 0 || had == 0 {
-            self.since_ms = moment.now_ms;
-        }
-        if !rest.is_empty() || had > 0 {
-            self.pending = rest.into();
-        }
-        match read {
-            Some(len) => Ok(Left::Read { len }),
-            None if rest.len() > PENDING_MAX => {
-                Err(Leave::HandOver(self.half_message(moment.limits)))
-            }
-            None => Ok(left),
-        }
-    }
-
-    /// Answers what is whole.
-    fn answer(
-        &mut self,
-        octets: &[u8],
-        service: &Service,
-        moment: &Moment<'_>,
-        buffers: &mut Buffers,
-    ) -> Result<Taken, Leave> {
-        let mut used = 0;
-        loop {
-            buffers.out.clear();
-            let left = octets.get(used..).unwrap_or_default();
-            let step = match service {
-                Service::Native => native::step(left, self.peer, moment, buffers),
-                Service::Http(_) => http::step(left, self.peer, moment, buffers),
-            };
-            used += step.used;
-            self.is_new &= step.used == 0;
-            let (written, owed) = match step.then {
-                Then::HandOver { owed } => (0, owed),
-                Then::Keep | Then::Write | Then::Read { .. } => (self.write(&buffers.out)?, 0),
-            };
-            let out = buffers.out.get(written..).unwrap_or_default();
-            match step.then {
-                Then::Keep if out.is_empty() => return Ok(Taken { used, read: None }),
-                Then::Read { len } if out.is_empty() => {
-                    return Ok(Taken {
-                        used,
-                        read: Some(len),
-                    });
-                }
-                Then::Write if out.is_empty() => {}
-                // Or answers wait until the peer takes them, and nothing is read meanwhile.
-                _ => {
-                    return Err(Leave::HandOver(Rest {
-                        octets: octets.get(used..).unwrap_or_default().to_vec(),
-                        out: out.to_vec(),
-                        owed,
-                        due_ms: None,
-                    }));
-                }
-            }
-        }
-    }
-
-    /// Writes what the peer takes at once, and says how many octets that were.
-    fn write(&mut self, out: &[u8]) -> Result<usize, Leave> {
-        if out.is_empty() {
-            return Ok(0);
-        }
-        match self.stream.write(out) {
-            Ok(len) => Ok(len),
-            Err(error) => match error.kind() {
-                ErrorKind::WouldBlock | ErrorKind::Interrupted => Ok(0),
-                _ => Err(Leave::Closed),
-            },
-        }
-    }
-
-    /// What is left to do between two turns: the message that has begun, if one has.
-    fn half_message(&self, limits: &Limits) -> Rest {
-        let is_half = !self.pending.is_empty();
-        Rest {
-            octets: self.pending.to_vec(),
-            out: Vec::new(),
-            owed: 0,
-            due_ms: is_half.then(|| self.since_ms.saturating_add(limits.message_timeout.0)),
-        }
-    }
-
-    /// When its time is over.
-    fn ends_ms(&self, service: &Service, limits: &Limits) -> u64 {
-        let patience = match service {
-            _ if !self.pending.is_empty() => limits.message_timeout,
-            Service::Native => limits.idle_timeout,
-            // The time for the head of the next request begins when the last one is answered.
-            Service::Http(_) => limits.message_timeout.min(limits.idle_timeout),
-        };
-        self.since_ms.saturating_add(patience.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn connection_at_rest_costs_a_hundred_octets() {
-        assert!(
-            size_of::<Connection>() <= 128,
-            "{}",
-            size_of::<Connection>()
-        );
-    }
 
     #[test]
     fn date_is_that_of_the_second() {
