@@ -1,4 +1,7 @@
-"""Every way to ask gives the same record: UDP, TCP, the HTTP tunnel and the JSON API."""
+"""Every way to ask gives the same record: UDP, TCP, the HTTP tunnel and the JSON API.
+
+JSON says besides whether something was withheld, for which the native protocol has no place.
+"""
 
 import json
 from urllib.parse import quote
@@ -13,6 +16,7 @@ HANDLES += ["88.118.5/places", "88.118.5/电池 №7/β?a=b#c%20", "0.NA/88.118.
 def test_every_transport_gives_the_same_record(node, curl, handle):
     expected = curl("/api/handles/" + quote(handle, safe="/")).json()
     assert expected["responseCode"] == 1
+    assert expected.pop("withheld", False) == handle.endswith("/restricted")
     for at in [
         f"udp://127.0.0.1:{node.udp}",
         f"tcp://127.0.0.1:{node.tcp}",
