@@ -1,4 +1,4 @@
-//! Connections that ask one question at a time: those that are ready together are answered together.
+//! Connections that ask one question at a time: those that are ready together are answered so.
 //!
 //! ```text
 //!   read each ──► look all up ──► write each
