@@ -215,14 +215,15 @@ pub(super) fn unchecked(field: &str, target: &Handle, why: Unasked) -> Unchecked
 
 //----------- Asking ---------------------------------------------------------
 
-async fn ask_for(node: &Node, courier: &Courier, handle: &Handle, until: Instant) -> Found {
+/// By what the prefix of a handle is known among those that are passed over.
+pub(super) fn silent_key(node: &Node, handle: &Handle) -> Vec<u8> {
     let rule = node.site().case_rule();
-    let prefix = handle
-        .borrow()
-        .prefix_handle()
-        .key(rule)
-        .as_bytes()
-        .to_vec();
+    let prefix = handle.borrow().prefix_handle();
+    prefix.key(rule).as_bytes().to_vec()
+}
+
+async fn ask_for(node: &Node, courier: &Courier, handle: &Handle, until: Instant) -> Found {
+    let prefix = silent_key(node, handle);
     let (silent, begun) = (&node.v2.silent, Instant::now());
     if silent.has(&prefix, begun) {
         return Found::Unasked(Unasked::Silent);

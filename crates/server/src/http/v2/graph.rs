@@ -23,6 +23,7 @@ use super::super::answer::{Failure, json};
 use super::super::asked::Asked;
 use super::super::cors::OwnOrigin;
 use super::super::{api, change, path};
+use super::foreign::silent_key;
 use super::problem::Problem;
 use super::sought::find;
 use super::{page, sought};
@@ -257,13 +258,7 @@ impl Walk<'_> {
             values: Vec::new(),
         };
         let (node, peer) = (self.node, self.asked.peer.address.ip());
-        let rule = node.site().case_rule();
-        let prefix = handle
-            .borrow()
-            .prefix_handle()
-            .key(rule)
-            .as_bytes()
-            .to_vec();
+        let prefix = silent_key(node, handle);
         self.foreign += 1;
         if self.foreign > FOREIGN_MAX {
             self.is_truncated = true;
