@@ -253,6 +253,16 @@ impl<'a> Values<'a> {
         Ok(values)
     }
 
+    /// The list in octets for which [`from_wire`](Self::from_wire) has succeeded before, such as
+    /// those of a stored record: they are not walked again. Of other octets, values may be missing.
+    pub fn checked_before(octets: &'a [u8]) -> Self {
+        let count = octets.first_chunk().copied().map(i32::from_be_bytes);
+        Self {
+            count: count.and_then(|count| count.try_into().ok()).unwrap_or(0),
+            wire: octets,
+        }
+    }
+
     /// Number of values.
     pub fn len(&self) -> usize {
         self.count
@@ -271,7 +281,7 @@ impl<'a> Values<'a> {
     /// The values in their order.
     pub fn iter(&self) -> impl Iterator<Item = ValueRef<'a>> + use<'a> {
         let mut r = Reader::new(self.wire.get(4..).unwrap_or_default());
-        // `decode` has walked these octets, so the iterator does not end early.
+        // These octets have been walked, so the iterator does not end early.
         (0..self.count).map_while(move |_| ValueRef::decode(&mut r).ok())
     }
 
@@ -558,6 +568,22 @@ mod tests {
         }
         assert!(is_of_type(b"hs_site.6", b"HS_SITE"));
         assert!(!is_of_type(b"HS_SITES", b"HS_SITE"));
+    }
+
+    #[test]
+    fn list_that_was_checked_before_is_the_same_and_no_other_one_makes_it_panic() {
+        let values = [Value::new(1, "URL", "x"), Value::new(2, "NAME", "y")];
+        let wire = Writer::to_vec(|w| Values::encode(&values, w));
+        let list = Values::checked_before(&wire);
+        assert_eq!((list.len(), list.to_vec().unwrap()), (2, values.to_vec()));
+        for at in 0..wire.len() {
+            assert!(Values::checked_before(&wire[..at]).iter().count() < 2);
+            for octet in 0..=u8::MAX {
+                let mut altered = wire.clone();
+                altered[at] = octet;
+                Values::checked_before(&altered).iter().for_each(drop);
+            }
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use guantong_core::authority::{Plain, Site, Whose};
+use guantong_core::authority::{Plain, Site, Whose, append_plain_key};
 use guantong_core::resolve::{self, Entry, Hit, Now};
 use guantong_store::{Place, StoredRecord};
 
@@ -226,6 +226,42 @@ impl Node {
     }
 }
 
-/// A packet made the node panic.
+impl Node {
+    /// Calls `each` with the number of every name whose record is in memory, in order, and with
+    /// that record: what is asked over HTTP, where a name alone is the question. Writes to the
+    /// store wait meanwhile, so `each` should not take long. `keys` is working space.
+    ///
+    /// A panic would be a mistake of ours; it ends the round, and is reported as the error.
+    pub(crate) fn records_ahead(
+        &self,
+        site: &Site,
+        names: &[Option<&str>; AHEAD],
+        keys: &mut Vec<u8>,
+        mut each: impl FnMut(usize, &StoredRecord),
+    ) -> Result<(), Panicked> {
+        keys.clear();
+        let round = catch_unwind(AssertUnwindSafe(|| {
+            let records = self.store.look();
+            let places = names.map(|name| {
+                let start = keys.len();
+                let is_ours = append_plain_key(site, name?, keys);
+                let key = start..keys.len();
+                is_ours.then(|| (records.place(&keys[key.clone()]), key))
+            });
+            records.touch(places.iter().flatten().map(|(place, _)| *place));
+            for (n, planned) in places.iter().enumerate() {
+                let Some((place, key)) = planned else {
+                    continue;
+                };
+                if let Some(record) = records.find(*place, &keys[key.clone()]) {
+                    each(n, record);
+                }
+            }
+        }));
+        round.map_err(|_| Panicked)
+    }
+}
+
+/// Octets made the node panic.
 #[derive(Debug)]
 pub(crate) struct Panicked;

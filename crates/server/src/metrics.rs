@@ -441,8 +441,13 @@ impl Metrics {
 
     /// Counts an HTTP answer.
     pub fn http(&self, status: u16) {
+        self.http_all(status, 1);
+    }
+
+    /// Counts HTTP answers of one status.
+    pub fn http_all(&self, status: u16, count: usize) {
         let class = usize::from(status / 100).clamp(1, HTTP_SLOTS);
-        self.add(HTTP_AT + class - 1, 1);
+        self.add(HTTP_AT + class - 1, count as u64);
     }
 
     /// Counts an accepted connection.

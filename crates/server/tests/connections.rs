@@ -10,13 +10,14 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use guantong_proto::message::ResponseCode;
+use guantong_proto::{Permissions, Value};
 use guantong_server::config::{Root, Span};
 use guantong_server::metrics::Drop as Dropped;
 use guantong_server::node::StartError;
 use guantong_server::{Running, start};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use support::liar::{Script, liar};
-use support::{PATIENCE, Place, Tcp, ask, decode, eventually, expect_drop, put};
+use support::{PATIENCE, Place, Tcp, ask, decode, eventually, expect_drop, put, put_values};
 
 const NAME: &str = "88.118.5/x";
 const PATH: &str = "/api/handles/88.118.5/x";
@@ -107,6 +108,11 @@ fn answers_over_http_are_the_same_octets_either_way() {
     let node = node(&place);
     let mut http = Http::to(&node);
     let (quick, body) = http.ask(&get(PATH, "Accept: */*\r\n"));
+    // The way of those that ask singly, as this connection now has.
+    for more in ["Accept: */*\r\n", "Accept: a\r\n"] {
+        let (again, again_body) = http.ask(&get(PATH, more));
+        assert_eq!((lines(&quick), &body), (lines(&again), &again_body));
+    }
     // The way of hyper, on which the connection stays.
     for more in ["Content-Length: 0\r\n", ""] {
         let (long, long_body) = http.ask(&get(PATH, more));
@@ -150,6 +156,49 @@ fn every_request_on_a_connection_is_answered_in_order_whatever_it_needs() {
         assert!(body.contains(part), "{request}{body}");
     }
     http.0.expect_close();
+}
+
+#[test]
+fn connection_that_asks_singly_may_ask_for_whatever_it_wants_next() {
+    let place = Place::new();
+    let node = node(&place);
+    let hidden = Value {
+        permissions: Permissions(0),
+        ..Value::new(2, "SECRET", "two")
+    };
+    put_values(
+        &node,
+        "88.118.5/part",
+        &[Value::new(1, "TEXT", "part"), hidden],
+    );
+    let two = get(PATH, "") + &get("/api/handles/88.118.5/part", "");
+    let next = [
+        (get("/api/handles/88.118.5/none", ""), 1, "HTTP/1.1 404 "),
+        (
+            get("/api/handles/88.118.5/part", ""),
+            1,
+            "\"withheld\":true",
+        ),
+        (get("/api/handles/88.118.5/%78", ""), 1, "\"one\""),
+        (get("/api/handles/1.2/x", ""), 1, "\"responseCode\":"),
+        (get("/live", ""), 1, "HTTP/1.1 200 "),
+        (two, 2, "\"withheld\":true"),
+    ];
+    for (request, count, part) in next {
+        let mut http = Http::to(&node);
+        // The second time it is expected to ask singly.
+        for _ in 0..2 {
+            http.expect_answer();
+        }
+        http.0.send(request.as_bytes());
+        let answers: Vec<_> = (0..count).map(|_| http.receive()).collect();
+        let (head, body) = answers.last().unwrap();
+        assert!(
+            format!("{head}{body}").contains(part),
+            "{request}{head}{body}"
+        );
+        http.expect_answer();
+    }
 }
 
 #[test]

@@ -313,9 +313,10 @@ impl Rules {
 /// Reads the record for a caller who has not proven any identity (5.8). The rules are asked for
 /// only if a value is wanted that is not public by itself.
 fn read<'a>(query: &Query<'a>, record: RecordView<'a>, rules: impl FnOnce() -> Rules) -> Read<'a> {
-    let empty = record.values.starts_with(&[0; 4]);
-    if record.all_public && query.selection.is_all() && !empty {
-        return Read::Done(Outcome::Record(Selected::whole(record.values)));
+    if query.selection.is_all()
+        && let Some(whole) = record.whole()
+    {
+        return Read::Done(Outcome::Record(whole));
     }
     let values = match Values::from_wire(record.values) {
         Ok(values) => values,

@@ -60,7 +60,7 @@ pub use inquiry::{Demand, Inquiry, Moment, Step};
 pub(crate) use lookup::STATUS;
 pub use lookup::{Lookup, Next, PARENTS_MAX};
 pub use outcome::{Misdirected, Outcome, Trouble};
-pub use plain::{Plain, Whose};
+pub use plain::{Plain, Whose, append_plain_key};
 pub use query::{Query, Recursion, SELECTION_MAX, Selection};
 pub use record::{RecordView, Selected};
 pub(crate) use reply::Reply;

@@ -74,21 +74,15 @@ impl<'a> Plain<'a> {
         if !is_plain {
             return None;
         }
-        let name = HandleRef::from_wire(handle).ok()?;
         let start = keys.len();
-        name.fold(site.case_rule(), keys);
-        let key = &keys[start..];
-        if key == STATUS {
-            return None;
-        }
-        let whose = match responsibility(site, name, key) {
-            Ok(_) => Whose::Ours,
-            Err(_) if is_of_others(header.flags) => {
+        let whose = match append_key(site, handle, keys)? {
+            Key { is_ours: true, .. } => Whose::Ours,
+            Key { name, .. } if is_of_others(header.flags) => {
                 keys.truncate(start);
                 Lookup::append_whole(name, keys);
                 Whose::Others
             }
-            Err(_) => return None,
+            Key { .. } => return None,
         };
         Some(Self {
             site,
@@ -138,6 +132,30 @@ impl<'a> Plain<'a> {
             ..Question::new(handle)
         })
     }
+}
+
+/// Appends the key of the record for which somebody asks who gives its name and nothing else, as
+/// over HTTP. Says whether it is a record of ours; then, if [all of it](RecordView::whole) may be
+/// read by anybody, that is the answer. If not, octets that mean nothing may have been appended.
+pub fn append_plain_key(site: &Site, name: &str, keys: &mut Vec<u8>) -> bool {
+    append_key(site, name.as_bytes(), keys).is_some_and(|key| key.is_ours)
+}
+
+struct Key<'a> {
+    name: HandleRef<'a>,
+    is_ours: bool,
+}
+
+/// Appends the key of the record of a name. None, if no record answers for it.
+fn append_key<'a>(site: &Site, name: &'a [u8], keys: &mut Vec<u8>) -> Option<Key<'a>> {
+    let name = HandleRef::from_wire(name).ok()?;
+    let start = keys.len();
+    name.fold(site.case_rule(), keys);
+    let key = &keys[start..];
+    (key != STATUS).then(|| Key {
+        name,
+        is_ours: responsibility(site, name, key).is_ok(),
+    })
 }
 
 /// Whether who asks wants names of others resolved, and takes an answer from a cache.

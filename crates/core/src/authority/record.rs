@@ -21,6 +21,12 @@ pub struct RecordView<'a> {
 }
 
 impl<'a> RecordView<'a> {
+    /// All of it, if anybody may read all of it and it has any values.
+    pub fn whole(&self) -> Option<Selected<'a>> {
+        let is_empty = self.values.starts_with(&[0; 4]);
+        (self.all_public && !is_empty).then_some(Selected::whole(self.values))
+    }
+
     /// The view of a record whose values have to be looked at to know what is public.
     pub fn of(handle: &'a str, values: Values<'a>) -> Self {
         Self {
@@ -134,7 +140,7 @@ impl<'a> Selected<'a> {
     pub fn iter(&self) -> impl Iterator<Item = ValueRef<'a>> {
         let (values, picked) = match &self.part {
             // The record was decoded when it was stored.
-            Part::Whole(wire) => (Values::from_wire(wire).unwrap_or(Values::EMPTY), &[][..]),
+            Part::Whole(wire) => (Values::checked_before(wire), &[][..]),
             Part::Public(values, _)
             | Part::Chosen(values, _)
             | Part::Referral(values)

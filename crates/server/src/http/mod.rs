@@ -58,6 +58,7 @@ pub(crate) use self::params::Params;
 use self::path::Target;
 pub(crate) use self::quick::{
     Disk, Quick, RequestIds, answer as quick_answer, write as write_quick_answer,
+    write_at_hand as write_quick_answer_at_hand,
 };
 pub(crate) use self::v2::{Claims, V2};
 use crate::listen::{Peer, console, host};

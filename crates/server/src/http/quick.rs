@@ -16,6 +16,7 @@ use axum::response::Response;
 use guantong_core::authority::{self, Outcome, Query, Site};
 use guantong_proto::json::{Extent, write_record};
 use guantong_proto::message::ResponseCode;
+use guantong_store::StoredRecord;
 
 use super::{NOSNIFF, REQUEST_ID};
 use crate::node::{Node, Unread, view};
@@ -122,10 +123,35 @@ pub(crate) fn write(
     out: &mut Vec<u8>,
 ) -> Quick {
     text.clear();
-    let version = match record(node, site, disk, name, text) {
-        Ok(version) => version,
+    match record(node, site, disk, name, text) {
+        Ok(version) => append(node, version, date, text, out),
         Err(unwritten) => return unwritten,
-    };
+    }
+    Quick::Written
+}
+
+/// The same with a record that is at hand, the one that answers for the name; says whether it is
+/// written.
+pub(crate) fn write_at_hand(
+    node: &Node,
+    record: &StoredRecord,
+    name: &str,
+    date: &str,
+    text: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+) -> bool {
+    let whole = view(record).whole();
+    if let Some(values) = &whole {
+        text.clear();
+        let code = ResponseCode::SUCCESS.0;
+        write_record(code, name, values.iter(), Extent::Whole, text);
+        append(node, record.version(), date, text, out);
+    }
+    whole.is_some()
+}
+
+/// Appends a whole answer.
+fn append(node: &Node, version: u64, date: &str, text: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&BEGIN);
     out.extend_from_slice(&node.request_ids.next_octets());
     out.extend_from_slice(b"\r\netag: \"");
@@ -136,7 +162,6 @@ pub(crate) fn write(
     out.extend_from_slice(date.as_bytes());
     out.extend_from_slice(b"\r\n\r\n");
     out.extend_from_slice(text);
-    Quick::Written
 }
 
 /// Appends a number in decimal; the machinery of `format!` would take several times as long.

@@ -88,6 +88,40 @@ fn plain_question_is_answered_as_at_length() {
     }
 }
 
+#[test]
+fn name_by_itself_has_the_key_and_the_record_of_its_packet() {
+    let node = node();
+    let names = [
+        "a/b",
+        "A/B",
+        "a/hidden",
+        "a/empty",
+        "a/none",
+        "c/d",
+        "a",
+        "a.b",
+        "0.na/a.b",
+        "0.SITE/status",
+        "0.site/STATUS",
+        "",
+        "/",
+    ];
+    for name in names {
+        let (mut keys, mut packet_keys) = (vec![7], vec![7]);
+        let is_ours = append_plain_key(&node.site, name, &mut keys);
+        let packet = resolve(name);
+        let plain = Plain::read(&node.site, &packet, &mut packet_keys);
+        let plain = plain.filter(|plain| plain.whose() == Whose::Ours);
+        assert_eq!(is_ours, plain.is_some(), "{name}");
+        let Some(plain) = plain else { continue };
+        assert_eq!(keys, packet_keys);
+        let record = node.records.get(&keys[1..]);
+        let whole = record.and_then(|record| Node::view(record).whole());
+        let is_answered = |record| plain.answer(Node::view(record), 1_000, &mut Vec::new());
+        assert_eq!(whole.is_some(), record.is_some_and(is_answered), "{name}");
+    }
+}
+
 /// The reply to a packet from what a cache has, if it takes the short way; else nothing.
 fn from_cache(node: &Node, packet: &[u8], hit: &Hit<&Entry>) -> Option<Vec<u8>> {
     let mut out = vec![7];

@@ -3,7 +3,6 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-use super::round::is_one;
 use super::worker::{Buffers, Moment};
 use super::{Service, Then, http, native};
 use crate::config::Limits;
@@ -26,7 +25,7 @@ pub(super) struct Connection {
     pub(super) has_ended: bool,
     /// Whether what is pending may hold whole requests.
     pub(super) is_unseen: bool,
-    /// Whether the last turn brought one native request and nothing else.
+    /// Whether the last turn brought one request and nothing else.
     pub(super) asks_singly: bool,
     /// The number of the read that the first pending request waits for.
     pub(super) reads: Option<u32>,
@@ -54,6 +53,8 @@ pub(super) enum Left {
 /// What was answered of some octets.
 pub(super) struct Taken {
     pub(super) used: usize,
+    /// So many requests that was.
+    pub(super) count: u64,
     /// The length of the next request, if that takes a read of the disk.
     pub(super) read: Option<usize>,
 }
@@ -108,8 +109,9 @@ impl Connection {
         };
         self.is_unseen = false;
         let octets = read.get(..len).unwrap_or_default();
-        let Taken { used, read } = self.answer(octets, service, moment, buffers)?;
-        self.asks_singly = matches!(service, Service::Native) && is_one(octets);
+        let Taken { used, count, read } = self.answer(octets, service, moment, buffers)?;
+        let whole = (used + read.unwrap_or(0), count + u64::from(read.is_some()));
+        self.asks_singly = whole == (octets.len(), 1);
         let rest = octets.get(used..).unwrap_or_default();
         if used > 0 || had == 0 {
             self.since_ms = moment.now_ms;
@@ -134,7 +136,7 @@ impl Connection {
         moment: &Moment<'_>,
         buffers: &mut Buffers,
     ) -> Result<Taken, Leave> {
-        let mut used = 0;
+        let (mut used, mut count) = (0, 0);
         loop {
             buffers.out.clear();
             let left = octets.get(used..).unwrap_or_default();
@@ -143,6 +145,7 @@ impl Connection {
                 Service::Http(_) => http::step(left, self.peer, moment, buffers),
             };
             used += step.used;
+            count += step.count;
             self.is_new &= step.used == 0;
             let (written, owed) = match step.then {
                 Then::HandOver { owed } => (0, owed),
@@ -150,12 +153,13 @@ impl Connection {
             };
             let out = buffers.out.get(written..).unwrap_or_default();
             match step.then {
-                Then::Keep if out.is_empty() => return Ok(Taken { used, read: None }),
+                Then::Keep if out.is_empty() => {
+                    let read = None;
+                    return Ok(Taken { used, count, read });
+                }
                 Then::Read { len } if out.is_empty() => {
-                    return Ok(Taken {
-                        used,
-                        read: Some(len),
-                    });
+                    let read = Some(len);
+                    return Ok(Taken { used, count, read });
                 }
                 Then::Write if out.is_empty() => {}
                 // Or answers wait until the peer takes them, and nothing is read meanwhile.
@@ -171,12 +175,15 @@ impl Connection {
         }
     }
 
-    /// Gives the answer of a round.
-    pub(super) fn give(&mut self, answer: &[u8], moment: &Moment<'_>) -> Result<(), Leave> {
+    /// Gives the answer of a round, unless the address asks too fast.
+    pub(super) fn give(
+        &mut self,
+        answer: &[u8],
+        is_admitted: bool,
+        moment: &Moment<'_>,
+    ) -> Result<(), Leave> {
         self.is_new = false;
         self.since_ms = moment.now_ms;
-        let (ip, limits) = (self.peer.ip(), moment.limits);
-        let is_admitted = moment.node.requests.admits(ip, limits, moment.now_ms);
         let written = if is_admitted { self.write(answer)? } else { 0 };
         match answer.get(written..).unwrap_or_default() {
             [] => Ok(()),

@@ -16,6 +16,10 @@ use crate::listen::tcp::WRITE_AT;
 
 /// What the octets of a plain request begin with.
 const BEGIN: &[u8] = b"GET /api/handles/";
+/// What stands behind the name in the first line of a plain request.
+const VERSION: &[u8] = b" HTTP/1.1\r\n";
+/// Octets of lines that are remembered; with more, each request is read anew.
+const KNOWN_MAX: usize = 2 * 1024;
 /// Lines of a plain request; browsers send some fifteen.
 const LINES_MAX: usize = 32;
 /// Lines that ask for something, or say where a request ends. Their requests are not plain.
@@ -39,15 +43,16 @@ pub(super) fn step(
     moment: &Moment<'_>,
     buffers: &mut Buffers,
 ) -> Step {
-    let mut used = 0;
+    let (mut used, mut count) = (0, 0);
     loop {
         let then = match octets.get(used..).unwrap_or_default() {
             _ if buffers.out.len() >= WRITE_AT => Then::Write,
             [] => Then::Keep,
-            left => match Plain::read(left) {
+            left => match Plain::read(left, &mut buffers.lines) {
                 Read::Plain(plain) => match answer(&plain, peer, moment, buffers) {
                     Quick::Written => {
                         used += plain.len;
+                        count += 1;
                         continue;
                     }
                     Quick::OnDisk => Then::Read { len: plain.len },
@@ -57,7 +62,7 @@ pub(super) fn step(
                 Read::Unusual => Then::HandOver { owed: 0 },
             },
         };
-        return Step { used, then };
+        return Step { used, count, then };
     }
 }
 
@@ -93,7 +98,7 @@ pub(super) struct Plain<'a> {
     /// The name that is asked for.
     pub(super) name: &'a str,
     /// Octets of the request.
-    len: usize,
+    pub(super) len: usize,
 }
 
 /// What octets begin with.
@@ -107,7 +112,20 @@ pub(super) enum Read<'a> {
 }
 
 impl<'a> Plain<'a> {
-    pub(super) fn read(octets: &'a [u8]) -> Read<'a> {
+    /// What octets begin with. `lines` are for requests that follow each other.
+    pub(super) fn read(octets: &'a [u8], lines: &mut KnownLines) -> Read<'a> {
+        if let Some(plain) = lines.read(octets) {
+            return Read::Plain(plain);
+        }
+        let read = Self::read_anew(octets);
+        if let Read::Plain(plain) = &read {
+            let before = BEGIN.len() + plain.name.len() + VERSION.len();
+            lines.note(octets.get(before..plain.len).unwrap_or_default());
+        }
+        read
+    }
+
+    fn read_anew(octets: &'a [u8]) -> Read<'a> {
         if !octets.starts_with(BEGIN) {
             return match BEGIN.starts_with(octets) {
                 true => Read::Incomplete,
@@ -129,14 +147,57 @@ impl<'a> Plain<'a> {
             None => Read::Unusual,
         }
     }
+
+    /// The name in the octets of a plain request, and nothing behind it.
+    pub(super) fn name_in(octets: &'a [u8], name_len: usize) -> Option<&'a str> {
+        let name = octets.get(BEGIN.len()..BEGIN.len() + name_len)?;
+        std::str::from_utf8(name).ok()
+    }
 }
 
-/// The name in a path, if it is one that no reader would take for another: the characters that a
-/// segment of a path has without escapes (RFC 3986, clause 3.3), and the slash.
+/// The name in a path, if it is one that no reader would take for another.
 fn name(path: &str) -> Option<&str> {
-    let is_plain = |c: u8| c.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&c);
     let name = path.strip_prefix("/api/handles/")?;
-    (!name.is_empty() && name.bytes().all(is_plain)).then_some(name)
+    (!name.is_empty() && plain_len(name.as_bytes()) == name.len()).then_some(name)
+}
+
+/// How many octets there are in front of the first that is not one of the characters that a segment
+/// of a path has without escapes (RFC 3986, clause 3.3), or the slash.
+fn plain_len(octets: &[u8]) -> usize {
+    let is_plain = |c: &u8| c.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(c);
+    octets.iter().take_while(|&c| is_plain(c)).count()
+}
+
+//----------- KnownLines -----------------------------------------------------
+
+/// The lines below the first of the last plain request, with the empty one. A client sends the same
+/// lines with every request, and many clients send the same; what has been found plain once need
+/// only be compared.
+#[derive(Debug, Default)]
+pub(super) struct KnownLines(Vec<u8>);
+
+impl KnownLines {
+    /// The plain request that octets begin with, if its lines are the known ones.
+    fn read<'a>(&self, octets: &'a [u8]) -> Option<Plain<'a>> {
+        let name_len = plain_len(octets.strip_prefix(BEGIN)?);
+        let (begin, lines) = octets.split_at_checked(BEGIN.len() + name_len + VERSION.len())?;
+        let is_known = name_len > 0
+            && begin.ends_with(VERSION)
+            && !self.0.is_empty()
+            && lines.starts_with(&self.0);
+        let name = Plain::name_in(octets, name_len).filter(|_| is_known)?;
+        Some(Plain {
+            name,
+            len: begin.len() + self.0.len(),
+        })
+    }
+
+    fn note(&mut self, lines: &[u8]) {
+        if lines.len() <= KNOWN_MAX {
+            self.0.clear();
+            self.0.extend_from_slice(lines);
+        }
+    }
 }
 
 /// Whether every line ends with both octets that end a line (RFC 9112, clause 2.2, lets recipients
@@ -172,8 +233,12 @@ mod tests {
         format!("GET /api/handles/88.118.5/x HTTP/1.1\r\n{lines}\r\n")
     }
 
+    fn read(octets: &[u8]) -> Read<'_> {
+        Plain::read_anew(octets)
+    }
+
     fn is_plain(request: &str) -> bool {
-        matches!(Plain::read(request.as_bytes()), Read::Plain(_))
+        matches!(read(request.as_bytes()), Read::Plain(_))
     }
 
     #[test]
@@ -183,7 +248,7 @@ mod tests {
             name: "88.118.5/x",
             len: one.len(),
         };
-        assert_eq!(Plain::read(one.as_bytes()), Read::Plain(plain));
+        assert_eq!(read(one.as_bytes()), Read::Plain(plain));
         let two = format!("{one}{one}");
         assert!(is_plain(&two) && is_plain(&two[one.len()..]));
     }
@@ -192,12 +257,49 @@ mod tests {
     fn beginning_of_a_plain_request_is_incomplete() {
         let whole = request("Host: a\r\nAccept: */*\r\n");
         for len in 0..whole.len() {
-            assert_eq!(
-                Plain::read(&whole.as_bytes()[..len]),
-                Read::Incomplete,
-                "{len}"
-            );
+            assert_eq!(read(&whole.as_bytes()[..len]), Read::Incomplete, "{len}");
         }
+    }
+
+    /// Every octet replaced by every other, every truncation, and another request behind it.
+    #[test]
+    fn request_with_known_lines_is_read_as_anew() {
+        let mut lines = KnownLines::default();
+        let one = request("Host: a\r\nAccept: */*\r\n");
+        assert_eq!(lines.read(one.as_bytes()), None);
+        let noted = Plain::read(one.as_bytes(), &mut lines);
+        assert_eq!(noted, read(one.as_bytes()));
+        assert!(lines.read(one.as_bytes()).is_some());
+        let same = |octets: &[u8]| {
+            if let Some(plain) = lines.read(octets) {
+                let text = String::from_utf8_lossy(octets);
+                assert_eq!(Read::Plain(plain), read(octets), "{text}");
+            }
+        };
+        same(format!("{one}{one}").as_bytes());
+        for at in 0..one.len() {
+            same(&one.as_bytes()[..at]);
+            for octet in 0..=u8::MAX {
+                let mut altered = one.clone().into_bytes();
+                altered[at] = octet;
+                same(&altered);
+                altered.insert(at, octet);
+                same(&altered);
+            }
+        }
+    }
+
+    #[test]
+    fn lines_that_are_too_many_to_keep_leave_the_known_ones() {
+        let mut lines = KnownLines::default();
+        let one = request("Host: a\r\n");
+        let long = request(&format!("Host: a\r\nA: {}\r\n", "b".repeat(KNOWN_MAX)));
+        for text in [&one, &long] {
+            let noted = Plain::read(text.as_bytes(), &mut lines);
+            assert!(matches!(noted, Read::Plain(_)));
+        }
+        assert!(lines.read(one.as_bytes()).is_some());
+        assert!(lines.read(long.as_bytes()).is_none());
     }
 
     #[test]
@@ -251,7 +353,7 @@ mod tests {
             "\u{16}\u{3}\u{1}",
         ] {
             let request = format!("{line}\r\nHost: a\r\n\r\n");
-            assert_eq!(Plain::read(request.as_bytes()), Read::Unusual, "{line}");
+            assert_eq!(read(request.as_bytes()), Read::Unusual, "{line}");
         }
     }
 }

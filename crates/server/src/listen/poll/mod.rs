@@ -217,6 +217,8 @@ impl WayOn {
 struct Step {
     /// So many of them are answered.
     used: usize,
+    /// So many requests they are.
+    count: u64,
     then: Then,
 }
 

@@ -54,10 +54,11 @@ pub(super) fn step(
             .admits_all(peer.ip(), count, limits, moment.now_ms)
     };
     match count == 0 || admits() {
-        true => Step { used, then },
+        true => Step { used, count, then },
         // Nothing more is answered until they are paid for.
         false => Step {
             used,
+            count,
             then: Then::HandOver { owed: count },
         },
     }

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::http;
-use super::http::Plain;
+use super::http::{KnownLines, Plain};
 use crate::http::{Disk, Quick, write_quick_answer};
 use crate::metrics::Transport;
 use crate::node::{Node, Via};
@@ -71,7 +71,8 @@ fn native(node: &Node, request: &Request) -> Option<Vec<u8>> {
 }
 
 fn plain(node: &Node, request: &Request) -> Option<Vec<u8>> {
-    let http::Read::Plain(Plain { name, .. }) = Plain::read(&request.octets) else {
+    let mut lines = KnownLines::default();
+    let http::Read::Plain(Plain { name, .. }) = Plain::read(&request.octets, &mut lines) else {
         return None;
     };
     let date = httpdate::fmt_http_date(SystemTime::now());

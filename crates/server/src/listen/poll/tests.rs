@@ -142,9 +142,14 @@ fn expect_record(stream: &mut TcpStream, n: usize) {
 
 /// Reads answers to `get` until there is one for each of `count` records, in their order.
 fn expect_pages(stream: &mut TcpStream, count: usize) {
+    expect_pages_of(stream, &(0..count).collect::<Vec<_>>());
+}
+
+/// The same for these records.
+fn expect_pages_of(stream: &mut TcpStream, expected: &[usize]) {
     let mut text = String::new();
     let mut at = 0;
-    for n in 0..count {
+    for &n in expected {
         let wanted = format!("\"handle\":\"{}\"", name(n));
         let end = loop {
             let (before, rest) = match text[at..].split_once("]}") {
@@ -269,6 +274,38 @@ fn connections_that_ask_singly_get_their_own_answers() {
             if n % 10 == turn {
                 expect_record(stream, n);
             }
+        }
+    }
+}
+
+#[test]
+fn connections_that_ask_singly_over_http_get_their_own_answers() {
+    let count = 150;
+    let place = Place::new(count);
+    let mut native = connect(place.native);
+    let mut all: Vec<TcpStream> = (0..count).map(|_| connect(place.http)).collect();
+    for turn in 0..6 {
+        // Of some turns, what was not asked for before has to be waited for.
+        if turn % 2 == 1 {
+            place.node.expect_disk();
+        }
+        let of = |n: usize| (n * 7 + turn * 13) % count;
+        for (n, stream) in all.iter_mut().enumerate() {
+            // One that asks for more than one thing has a turn of its own, and what is cut waits.
+            let request = match n % 10 == turn {
+                true => [get(of(n)), get(n)].concat(),
+                false => get(of(n)),
+            };
+            let (front, rest) = request.split_at(request.len() - n % 3);
+            stream.write_all(front).unwrap();
+            native.write_all(&ask(n)).unwrap();
+            stream.write_all(rest).unwrap();
+        }
+        for (n, stream) in all.iter_mut().enumerate() {
+            let mut expected = vec![of(n)];
+            expected.extend((n % 10 == turn).then_some(n));
+            expect_pages_of(stream, &expected);
+            expect_record(&mut native, n);
         }
     }
 }

@@ -22,8 +22,9 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use slab::Slab;
 
 use super::connection::{Connection, Leave, Left, PENDING_MAX, Rest};
+use super::http::KnownLines;
 use super::read::{Answered, Request, Returns, Ticket};
-use super::round::{Round, SLOT_LEN, is_one};
+use super::round::{Question, Round, SLOT_LEN};
 use super::{Handed, Service, Signal, WayOn};
 use crate::config::Limits;
 use crate::listen::{ACCEPT_PAUSE, admit, canonical, on_accept_error};
@@ -40,7 +41,7 @@ const ACCEPTS_MAX: usize = 64;
 /// How often connections are looked at whose time may be over. They are closed up to so much later.
 const SWEEP_MS: u64 = 1_000;
 /// Buffers larger than this are given back.
-const KEEP_LEN: usize = 512 * 1024;
+pub(super) const KEEP_LEN: usize = 512 * 1024;
 /// Pause after an error of epoll that may last, so that it does not keep a core busy.
 const ERROR_PAUSE: Duration = Duration::from_millis(20);
 
@@ -99,6 +100,8 @@ pub(super) struct Buffers {
     pub(super) body: Vec<u8>,
     /// Keys of plain questions.
     pub(super) keys: Vec<u8>,
+    /// The lines of the last request over HTTP.
+    pub(super) lines: KnownLines,
     pub(super) scratch: Scratch,
 }
 
@@ -171,6 +174,7 @@ impl Worker {
                 out: Vec::new(),
                 body: Vec::new(),
                 keys: Vec::new(),
+                lines: KnownLines::default(),
                 scratch: Scratch::default(),
             },
             swept_ms: 0,
@@ -389,21 +393,32 @@ impl Worker {
         if !is_expected {
             return false;
         }
+        let Some(door) = self.doors.get(connection.door) else {
+            return false;
+        };
         let slot = self.round.slot();
         let octets = match connection.stream.read(slot) {
             Ok(len) if len > 0 => slot.get(..len).unwrap_or_default(),
             // The turn finds the same.
             _ => return false,
         };
-        if !is_one(octets) || octets.len() == SLOT_LEN {
-            connection.asks_singly = false;
-            connection.pending = octets.into();
-            connection.is_unseen = true;
-            return false;
+        let lines = &mut self.buffers.lines;
+        let question = match octets.len() {
+            SLOT_LEN => None,
+            _ => Question::read(&door.service, octets, lines),
+        };
+        match question {
+            Some(question) => {
+                let len = octets.len();
+                self.round.join(key, connection.peer, question, len);
+            }
+            None => {
+                connection.asks_singly = false;
+                connection.pending = octets.into();
+                connection.is_unseen = true;
+            }
         }
-        let len = octets.len();
-        self.round.join(key, connection.peer, len);
-        true
+        question.is_some()
     }
 
     /// Answers the connections of the round.
@@ -412,7 +427,7 @@ impl Worker {
             return;
         }
         let mut round = std::mem::take(&mut self.round);
-        round.answer_all(moment, &mut self.buffers.keys);
+        round.answer_all(moment, &mut self.buffers);
         let mut n = 0;
         while let Some(joined) = round.joined(n) {
             let (key, answer) = (joined.key, round.answer(joined));
@@ -423,7 +438,7 @@ impl Worker {
                         connection.is_unseen = true;
                         self.turn(key, moment);
                     }
-                    _ => match connection.give(answer, moment) {
+                    _ => match connection.give(answer, joined.is_admitted(moment), moment) {
                         Ok(()) => {}
                         Err(Leave::Closed) => self.close(key),
                         Err(Leave::HandOver(rest)) => self.hand_over(key, rest),
@@ -566,11 +581,12 @@ impl Worker {
         }
     }
 
-    /// Stops: hands over every connection. Over there is answered what has arrived, also what has
-    /// not been read yet; who has begun a message may finish it, and the others are closed.
+    /// Stops: reads what has arrived on every connection, and hands it over. Over there, who has
+    /// begun a message may finish it, and the others are closed.
     fn leave(mut self, moment: &Moment<'_>) {
         let keys: Vec<usize> = self.connections.iter().map(|(key, _)| key).collect();
         for key in keys {
+            self.turn(key, moment);
             if let Some(connection) = self.connections.get(key) {
                 let rest = connection.half_message(moment.limits);
                 self.hand_over(key, rest);
