@@ -15,6 +15,8 @@ mod machine;
 mod round;
 mod scale;
 mod server;
+mod tls;
+mod web;
 mod write;
 
 use std::net::SocketAddr;

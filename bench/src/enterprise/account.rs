@@ -5,18 +5,12 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use guantong_proto::crypto::SigningKey;
-use guantong_proto::crypto::hash::Hash;
-use ring::rand::SystemRandom;
-use rustls_pki_types::PrivatePkcs8KeyDer;
-use rustls_pki_types::pem::PemObject;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::thing::GROUP;
-use super::web::Web;
 use crate::corpus::PREFIX;
+use crate::tls::read_key;
+use crate::web::{Web, log_in, token};
 
 /// Nothing that is worth anything is behind it.
 const PASSWORD: &str = "bench of one enterprise";
@@ -57,23 +51,5 @@ pub fn make_program(admin: &mut Web, key: &Path) -> Result<()> {
 
 /// The token of the program whose key is in the file.
 pub fn program(http: SocketAddr, key: &Path) -> Result<String> {
-    let der = PrivatePkcs8KeyDer::from_pem_file(key);
-    let der = der.with_context(|| key.display().to_string())?;
-    let random = SystemRandom::new();
-    let key = SigningKey::from_pkcs8(der.secret_pkcs8_der(), &random)?;
-    let identity = format!("{PREFIX}/{APP}");
-    let mut web = Web::connect(http, None)?;
-    let body = json!({"identity": identity});
-    let answer = web.post("/api/v2/login/challenge", &body)?;
-    let answer = answer.success("a challenge")?;
-    let nonce = answer["nonce"].as_str().context("no nonce")?;
-    let signature = key.sign(Hash::Sha256, nonce.as_bytes(), &random)?;
-    let body = json!({"identity": identity, "signature": STANDARD.encode(signature)});
-    let answer = web.post("/api/v2/login/answer", &body)?;
-    token(&answer.success("the login of the program")?)
-}
-
-fn token(answer: &Value) -> Result<String> {
-    let token = answer["token"].as_str().context("no token")?;
-    Ok(token.to_owned())
+    log_in(http, &format!("{PREFIX}/{APP}"), &read_key(key)?)
 }

@@ -8,7 +8,6 @@
 mod account;
 mod native;
 mod thing;
-mod web;
 mod work;
 
 use std::fmt::Write as _;
@@ -23,9 +22,9 @@ use serde_json::json;
 use crate::machine::{self, Taken};
 use crate::scale::{imported, note_imported};
 use crate::server::{Node, NodeSetup};
+use crate::web::{Web, encode};
 use native::Native;
 use thing::{GROUP, Thing, template, template_handle};
-use web::{Web, encode};
 use work::Work;
 
 /// How often a job is looked at.

@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 
 use super::native::{Native, nth};
 use super::thing::{BATCH, Thing, template_handle};
-use super::web::{Web, encode};
 use crate::dialect::{Dialect, Verdict};
 use crate::load::Tally;
+use crate::web::{Web, encode};
 
 /// Most octets of an answer over UDP.
 const DATAGRAM_MAX: usize = 2_048;

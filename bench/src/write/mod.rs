@@ -4,9 +4,9 @@
 //! Every create is on the disk before it is answered: that is what the node promises, so it is the
 //! only figure. The node has one core, all clients share the other.
 
+mod batches;
 mod disk;
 mod session;
-mod tls;
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -23,14 +23,20 @@ use crate::dialect::{Exactness, Handles};
 use crate::machine::{self, Taken};
 use crate::round::{NODE, median};
 use crate::server::{NodeSetup, Setting};
+use crate::tls;
+use batches::Batches;
 use disk::Disk;
 pub use session::Administrator;
 use session::Session;
 
 /// Creates that are on their way at a time.
 const IN_FLIGHT: [usize; 3] = [1, 16, 64];
-/// Changes of one batch.
+/// Changes of one batch, as an import makes them.
 const BATCH: u32 = 1_000;
+/// Changes of one batch that comes over the network.
+const NETWORK_BATCH: u32 = 500;
+/// Batches over the network that are on their way at a time.
+const BATCHES_IN_FLIGHT: [usize; 2] = [1, 4];
 /// Batches that wait, so that the store always has the next one.
 const BATCHES_WAITING: usize = 4;
 /// The disk's rate in groups of 64 on the machine that the targets were set on, per second.
@@ -99,12 +105,14 @@ fn writes_in(args: &WriteArgs, folder: &Path) -> Result<()> {
     }
     let store = open_store(&folder.join("store"))?;
     let node = setup.serve(NODE, &Handles::new(1, Exactness::Octets))?;
+    let administrator = Administrator::new(setup.native, &setup.admin_key())?;
     let bench = Bench {
         disk: Disk::new(&folder.join("disk"))?,
         store,
         pid: node.server.pid(),
-        administrator: Administrator::new(setup.native, &setup.admin_key())?,
         http: setup.http,
+        batches: Batches::new(setup.http, &administrator)?,
+        administrator,
         time: Duration::from_secs_f64(args.time),
         next: AtomicU64::new(0),
     };
@@ -136,6 +144,7 @@ struct Bench {
     store: Store,
     pid: u32,
     administrator: Administrator,
+    batches: Batches,
     http: std::net::SocketAddr,
     time: Duration,
     /// The next record that nobody has created yet.
@@ -149,6 +158,9 @@ struct Round {
     store: [f64; 3],
     store_batched: f64,
     creates: [Cost; 3],
+    /// Changes, not batches.
+    store_batches: [f64; 2],
+    batches: [Cost; 2],
     proofs: Cost,
     sessions: Cost,
     handshakes: Cost,
@@ -170,9 +182,11 @@ impl Bench {
             store: [0.0; 3],
             store_batched: self.batched()?,
             creates: [Cost::default(); 3],
+            store_batches: [0.0; 2],
+            batches: [Cost::default(); 2],
             proofs: self.alone(|| self.administrator.prove())?,
             sessions: self.alone(|| self.administrator.begin().map(drop))?,
-            handshakes: self.alone(|| tls::handshake(self.http))?,
+            handshakes: self.alone(|| tls::connect(self.http).map(drop))?,
         };
         for (at, &threads) in IN_FLIGHT.iter().enumerate() {
             round.store[at] = during(threads, self.time, |_| {
@@ -180,7 +194,27 @@ impl Bench {
             })?;
             round.creates[at] = self.creates(threads)?;
         }
+        for (at, &threads) in BATCHES_IN_FLIGHT.iter().enumerate() {
+            round.store_batches[at] = f64::from(NETWORK_BATCH)
+                * during(threads, self.time, |_| {
+                    let first = self.next_of(NETWORK_BATCH);
+                    submit(
+                        &self.store,
+                        (first..).take(NETWORK_BATCH as usize).map(put).collect(),
+                    )
+                })?;
+            round.batches[at] = self.costing(|| {
+                let batches = self.batches.clients(threads)?;
+                let each = |client: usize| batches.create(client, self.next_of(NETWORK_BATCH));
+                Ok(f64::from(NETWORK_BATCH) * during(threads, self.time, each)?)
+            })?;
+        }
         Ok(round)
+    }
+
+    /// The first of so many records that nobody has created yet.
+    fn next_of(&self, count: u32) -> u64 {
+        self.next.fetch_add(u64::from(count), Relaxed)
     }
 
     /// Changes per second in batches, as an import makes them.
@@ -189,7 +223,7 @@ impl Bench {
         let mut waiting = std::collections::VecDeque::new();
         let mut count = 0;
         while begun.elapsed() < self.time {
-            let first = self.next.fetch_add(u64::from(BATCH), Relaxed);
+            let first = self.next_of(BATCH);
             let changes = (first..first + u64::from(BATCH)).map(put).collect();
             waiting.push_back(self.store.submit(batch(changes)));
             count += BATCH;
@@ -332,6 +366,12 @@ fn print(rounds: &[Round], import: f64) {
         let what = format!("node: authenticated creates, {clients} clients");
         cost(&what, &|r| r.creates[at]);
     }
+    for (at, clients) in BATCHES_IN_FLIGHT.iter().enumerate() {
+        let what = format!("store: batches of {NETWORK_BATCH}, {clients} on their way");
+        line(&what, middle(&|r| r.store_batches[at]), &"");
+        let what = format!("node: such batches over HTTPS, {clients} clients");
+        cost(&what, &|r| r.batches[at]);
+    }
     line(
         "node: import, in order of names",
         import,
@@ -350,6 +390,8 @@ fn print(rounds: &[Round], import: f64) {
     let wanted = |r: &Round| REFERENCE_CREATES * r.disk_grouped / REFERENCE_GROUPED;
     let grouped = middle(&|r| r.creates[2].rate / wanted(r));
     judge("creates, 64 clients / scaled reference", grouped, 1.0);
+    let batched = middle(&|r| r.batches[1].rate / r.store_batches[1]);
+    judge("batches over HTTPS, 4 clients / store", batched, 0.5);
     judge("import / 150,000 a second", import / IMPORT_WANTED, 1.0);
 }
 

@@ -21,11 +21,11 @@ use guantong_proto::message::{
 };
 use guantong_proto::wire::{Reader, Writer};
 use ring::rand::SystemRandom;
-use rustls_pki_types::PrivatePkcs8KeyDer;
-use rustls_pki_types::pem::PemObject;
 
 use super::expect_code;
 use crate::corpus::{self, PREFIX};
+use crate::tls::read_key;
+use crate::web::log_in;
 
 /// Index of the administrator's public key, as `init` gives it.
 const KEY_INDEX: i32 = 300;
@@ -49,14 +49,11 @@ pub struct Administrator {
 impl Administrator {
     /// The one whose private key is in the file.
     pub fn new(address: SocketAddr, key: &Path) -> Result<Self> {
-        let der = PrivatePkcs8KeyDer::from_pem_file(key);
-        let der = der.with_context(|| key.display().to_string())?;
-        let random = SystemRandom::new();
         Ok(Self {
             address,
             identity: format!("0.NA/{PREFIX}"),
-            key: SigningKey::from_pkcs8(der.secret_pkcs8_der(), &random)?,
-            random,
+            key: read_key(key)?,
+            random: SystemRandom::new(),
         })
     }
 
@@ -104,6 +101,12 @@ impl Administrator {
         let reply = exchange(&mut stream, &self.answer(&challenge)?)?;
         let exists = ResponseCode::HANDLE_ALREADY_EXISTS.0;
         expect_code(code(&reply)?, exists, "the answer to a challenge")
+    }
+
+    /// A token for the HTTP interface.
+    pub(super) fn log_in(&self, http: SocketAddr) -> Result<String> {
+        let identity = format!("{KEY_INDEX}:{}", self.identity);
+        log_in(http, &identity, &self.key)
     }
 
     /// The answer to a challenge.

@@ -1,17 +1,31 @@
-//! Handshakes of TLS with the node's HTTPS.
+//! The client's side of TLS with the node's HTTPS, and private keys.
 
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use guantong_proto::crypto::SigningKey;
+use ring::rand::SystemRandom;
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme};
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::crypto::{self, CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme, StreamOwned,
+};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
+
+/// The private key in a file of PEM.
+pub fn read_key(file: &Path) -> Result<SigningKey> {
+    let der = PrivatePkcs8KeyDer::from_pem_file(file);
+    let der = der.with_context(|| file.display().to_string())?;
+    let key = SigningKey::from_pkcs8(der.secret_pkcs8_der(), &SystemRandom::new())?;
+    Ok(key)
+}
 
 /// Connects and shakes hands, without resuming what was before.
-pub(super) fn handshake(address: SocketAddr) -> Result<()> {
+pub fn connect(address: SocketAddr) -> Result<StreamOwned<ClientConnection, TcpStream>> {
     static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
     let config = CONFIG.get_or_init(|| Arc::new(config())).clone();
     let mut stream = TcpStream::connect(address)?;
@@ -21,11 +35,11 @@ pub(super) fn handshake(address: SocketAddr) -> Result<()> {
     while connection.is_handshaking() {
         connection.complete_io(&mut stream)?;
     }
-    Ok(())
+    Ok(StreamOwned::new(connection, stream))
 }
 
 fn config() -> ClientConfig {
-    let provider = Arc::new(ring::default_provider());
+    let provider = Arc::new(crypto::ring::default_provider());
     let verifier = Arc::new(AnyCertificate(provider.clone()));
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

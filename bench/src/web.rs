@@ -1,11 +1,20 @@
-//! A client of HTTP/1.1 on one connection that is kept: one request, its answer, the next one.
+//! A client of HTTP/1.1 on one connection that is kept, in clear or over TLS: one request, its
+//! answer, the next one.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use guantong_proto::crypto::SigningKey;
+use guantong_proto::crypto::hash::Hash;
+use ring::rand::SystemRandom;
+use rustls::{ClientConnection, StreamOwned};
+use serde_json::{Value, json};
+
+use crate::tls;
 
 /// Lines of a head that are looked at.
 const HEADERS_MAX: usize = 32;
@@ -16,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One connection.
 pub struct Web {
-    stream: TcpStream,
+    stream: Stream,
     token: Option<String>,
     received: Vec<u8>,
 }
@@ -37,17 +46,77 @@ impl Answer {
     }
 }
 
+enum Stream {
+    Clear(TcpStream),
+    Secure(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Read for Stream {
+    fn read(&mut self, octets: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Clear(stream) => stream.read(octets),
+            Self::Secure(stream) => stream.read(octets),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Clear(stream) => stream.write(octets),
+            Self::Secure(stream) => stream.write(octets),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Self::Clear(stream) => stream.flush(),
+            Self::Secure(stream) => stream.flush(),
+        }
+    }
+}
+
+/// The token of an identity, by the private key of its record.
+pub fn log_in(http: SocketAddr, identity: &str, key: &SigningKey) -> Result<String> {
+    let mut web = Web::connect(http, None)?;
+    let body = json!({"identity": identity});
+    let answer = web.post("/api/v2/login/challenge", &body)?;
+    let answer = answer.success("a challenge")?;
+    let nonce = answer["nonce"].as_str().context("no nonce")?;
+    let signature = key.sign(Hash::Sha256, nonce.as_bytes(), &SystemRandom::new())?;
+    let body = json!({"identity": identity, "signature": STANDARD.encode(signature)});
+    let answer = web.post("/api/v2/login/answer", &body)?;
+    token(&answer.success("a login by key")?)
+}
+
+/// The token that a login has given.
+pub fn token(answer: &Value) -> Result<String> {
+    let token = answer["token"].as_str().context("no token")?;
+    Ok(token.to_owned())
+}
+
 impl Web {
     /// Connects; with a token, every request is made under it.
     pub fn connect(address: SocketAddr, token: Option<&str>) -> Result<Self> {
         let stream = TcpStream::connect(address).context("the node takes no connection")?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        Ok(Self {
+        Ok(Self::of(Stream::Clear(stream), token))
+    }
+
+    /// The same over TLS, whoever the certificate names.
+    pub fn connect_secure(address: SocketAddr, token: Option<&str>) -> Result<Self> {
+        let stream = tls::connect(address)?;
+        stream.sock.set_read_timeout(Some(PATIENCE))?;
+        Ok(Self::of(Stream::Secure(Box::new(stream)), token))
+    }
+
+    fn of(stream: Stream, token: Option<&str>) -> Self {
+        Self {
             stream,
             token: token.map(str::to_owned),
             received: Vec::new(),
-        })
+        }
     }
 
     pub fn get(&mut self, path: &str) -> Result<Answer> {
@@ -79,6 +148,7 @@ impl Web {
             body.len()
         );
         self.stream.write_all(&[head.as_bytes(), body].concat())?;
+        self.stream.flush()?;
         self.receive()
             .with_context(|| format!("{method} {path}: no answer that can be read"))
     }
