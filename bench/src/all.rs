@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{Write, sink};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -22,7 +21,7 @@ use crate::{corpus, machine};
 const LOAD_MAX: f64 = 0.5;
 /// Questions for each record that fill a cache: drawn evenly, they leave one record in a thousand
 /// out.
-const FILL: u64 = 7;
+pub(crate) const FILL: u64 = 7;
 
 #[derive(clap::Args)]
 pub struct AllArgs {
@@ -93,8 +92,13 @@ struct Fact {
 
 /// Measures everyone.
 pub fn all(args: &AllArgs) -> Result<()> {
+    in_scratch_folder(|folder| all_in(args, folder))
+}
+
+/// Does something in a temporary folder that stays only if it fails.
+pub(crate) fn in_scratch_folder(act: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let folder = scratch_folder()?;
-    let result = all_in(args, &folder);
+    let result = act(&folder);
     match &result {
         Ok(()) => std::fs::remove_dir_all(&folder)?,
         Err(_) => eprintln!("what the servers said is in {}", folder.display()),
@@ -103,15 +107,7 @@ pub fn all(args: &AllArgs) -> Result<()> {
 }
 
 fn all_in(args: &AllArgs, folder: &Path) -> Result<()> {
-    println!("{}", machine::describe());
-    let busy = machine::load_average();
-    if busy > LOAD_MAX {
-        println!("the machine is busy (load {busy:.2}): ratios are rough, rates say little");
-    }
-    let mut log: Box<dyn Write> = match &args.json {
-        Some(path) => Box::new(File::create(path).with_context(|| path.display().to_string())?),
-        None => Box::new(sink()),
-    };
+    let mut log = begin(args.json.as_deref())?;
     let mut all = few(args, folder, &mut log)?;
     if args.wants(UDP_MANY) && args.many > 0 {
         let many = many(args, folder, &mut log)?;
@@ -120,6 +116,19 @@ fn all_in(args: &AllArgs, folder: &Path) -> Result<()> {
     }
     print(args, &all);
     Ok(())
+}
+
+/// Says what the machine is and whether it is busy, and opens the file of the measurements.
+pub(crate) fn begin(json: Option<&Path>) -> Result<Box<dyn Write>> {
+    println!("{}", machine::describe());
+    let busy = machine::load_average();
+    if busy > LOAD_MAX {
+        println!("the machine is busy (load {busy:.2}): ratios are rough, rates say little");
+    }
+    Ok(match json {
+        Some(path) => Box::new(File::create(path).with_context(|| path.display().to_string())?),
+        None => Box::new(sink()),
+    })
 }
 
 /// Everything, with few records.
@@ -186,16 +195,8 @@ impl AllArgs {
 
     fn plan(&self) -> Plan {
         match self.quick {
-            true => Plan {
-                rounds: 1,
-                warm_up: Duration::ZERO,
-                time: Duration::from_millis(330),
-            },
-            false => Plan {
-                rounds: self.rounds.max(1),
-                warm_up: Duration::from_millis(300),
-                time: Duration::from_secs_f64(self.time),
-            },
+            true => Plan::QUICK,
+            false => Plan::new(self.rounds, self.time),
         }
     }
 

@@ -183,13 +183,13 @@ impl TwoCores {
 
     /// The node with one core and the one with two, asked by the same clients.
     pub fn rows<'a>(
-        self,
+        &'a self,
         cast: &'a DatagramCast,
         one: &Node,
         two: &Node,
         patience: Patience,
     ) -> Vec<Row<'a>> {
-        let shape = Shape::Fleet(self.clients);
+        let shape = Shape::Fleet(&self.clients);
         let both = [(NODE, one), (TWO_CORES, two)];
         let rows = both.map(|(name, node)| {
             let row = row(UDP_TWO, name, &node.server, &cast.handles, shape);
@@ -292,16 +292,18 @@ fn optional(program: &str, start: &dyn Fn() -> Result<Server>) -> Result<Option<
     Ok(None)
 }
 
-fn streams(connections: usize, depth: usize) -> Shape {
+/// Connections with so many questions on their way on each.
+pub fn streams(connections: usize, depth: usize) -> Shape<'static> {
     Shape::Streams(StreamShape { connections, depth })
 }
 
-fn row<'a>(
+/// A row of a server that we have started.
+pub fn row<'a>(
     group: &'static str,
     name: &str,
     server: &Server,
     dialect: &'a dyn Dialect,
-    shape: Shape,
+    shape: Shape<'a>,
 ) -> Row<'a> {
     Row {
         group,
@@ -310,12 +312,13 @@ fn row<'a>(
         pid: Some(server.pid()),
         dialect,
         shape,
+        draw: None,
         first: WarmUp::lasting(WARM_UP),
     }
 }
 
 /// A row of a server that has to fill a cache first.
-fn filled(row: Row<'_>, patience: Patience) -> Row<'_> {
+pub fn filled(row: Row<'_>, patience: Patience) -> Row<'_> {
     Row {
         first: WarmUp {
             time: WARM_UP,
@@ -331,7 +334,7 @@ fn foreign<'a>(
     address: SocketAddr,
     handle_net: HandleNet,
     dialect: &'a dyn Dialect,
-    shape: Shape,
+    shape: Shape<'a>,
 ) -> Row<'a> {
     Row {
         group,
@@ -340,11 +343,13 @@ fn foreign<'a>(
         pid: handle_net.pid,
         dialect,
         shape,
+        draw: None,
         first: WarmUp::lasting(WARM_UP_JAVA),
     }
 }
 
-fn hurried(mut rows: Vec<Row<'_>>, patience: Patience) -> Vec<Row<'_>> {
+/// The rows; for a short look none of them waits until a cache is full.
+pub fn hurried(mut rows: Vec<Row<'_>>, patience: Patience) -> Vec<Row<'_>> {
     if patience.is_quick {
         for row in &mut rows {
             row.first = WarmUp::lasting(WARM_UP);

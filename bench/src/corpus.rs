@@ -3,7 +3,8 @@
 //!
 //! A record is made from its number alone, so that server and client agree on it without talking.
 //! All records are equally long: four values, about 300 octets with the handle. That keeps tables
-//! of them in one allocation ([`Table`]), which matters to the floor and to the client alike.
+//! of them in one allocation ([`Table`]), which matters to the floor and to the client alike. Where
+//! it is measured how answers grow, records have another number of values, the same for all.
 
 use guantong_proto::wire::Writer;
 use guantong_proto::{Ttl, Value, Values};
@@ -14,6 +15,11 @@ pub const PREFIX: &str = "88.118.5";
 pub const ZONE: &str = "bench";
 /// Most records that a run may use; their numbers have eight digits.
 pub const RECORDS_MAX: u32 = 100_000_000;
+
+/// Values of a record.
+pub const VALUES: usize = 4;
+/// How far the records are apart that lend a record more values than it has itself.
+const LENDER_STEP: u32 = 999_983;
 
 /// 2026-01-01T00:00:00Z, the time of every value.
 const TIMESTAMP: u32 = 1_767_225_600;
@@ -38,7 +44,7 @@ pub fn label(n: u32) -> String {
 }
 
 /// Type and data of the values of record `n`, by index from 1.
-pub fn texts(n: u32) -> [(&'static str, String); 4] {
+pub fn texts(n: u32) -> [(&'static str, String); VALUES] {
     let random = mix(u64::from(n));
     let part = |shift: u32, modulus: u64| (random >> shift) % modulus;
     [
@@ -76,9 +82,34 @@ pub fn texts(n: u32) -> [(&'static str, String); 4] {
     ]
 }
 
+/// Type and data of the first `count` values of record `n`, by index from 1: its own, and then
+/// those of other records.
+pub fn texts_of(n: u32, count: usize) -> Vec<(&'static str, String)> {
+    let lenders = (0..=RECORDS_MAX).map(|far| lender(n, far));
+    lenders.flat_map(texts).take(count).collect()
+}
+
+/// Data of the value at place `at` of record `n`, from 0.
+pub fn text(n: u32, at: usize) -> String {
+    let far = u32::try_from(at / VALUES).expect("a record has few values");
+    let mut texts = texts(lender(n, far));
+    std::mem::take(&mut texts[at % VALUES].1)
+}
+
+/// The record that lends record `n` its values number `far` × [`VALUES`] and later.
+fn lender(n: u32, far: u32) -> u32 {
+    let number = u64::from(n) + u64::from(far) * u64::from(LENDER_STEP);
+    (number % u64::from(RECORDS_MAX)) as u32
+}
+
 /// The values of record `n`.
 pub fn values(n: u32) -> Vec<Value> {
-    let texts = texts(n).into_iter().zip(1..);
+    values_of(n, VALUES)
+}
+
+/// The same with so many values.
+pub fn values_of(n: u32, count: usize) -> Vec<Value> {
+    let texts = texts_of(n, count).into_iter().zip(1..);
     let values = texts.map(|((kind, text), index)| Value {
         timestamp: TIMESTAMP,
         ttl: Ttl::Relative(TTL_SECS),
@@ -89,18 +120,32 @@ pub fn values(n: u32) -> Vec<Value> {
 
 /// The values of record `n` as they travel.
 pub fn wire(n: u32) -> Vec<u8> {
-    Writer::to_vec(|w| Values::encode(&values(n), w))
+    wire_of(n, VALUES)
+}
+
+/// The same with so many values.
+pub fn wire_of(n: u32, count: usize) -> Vec<u8> {
+    Writer::to_vec(|w| Values::encode(&values_of(n, count), w))
 }
 
 /// Record `n` as a line of JSON, without the line's end.
 pub fn json_line(n: u32) -> String {
-    json_line_named(&handle(n), n)
+    json_line_of(n, VALUES)
+}
+
+/// The same with so many values.
+pub fn json_line_of(n: u32, count: usize) -> String {
+    write_json_line(&handle(n), &texts_of(n, count))
 }
 
 /// The same under another name.
 pub fn json_line_named(name: &str, n: u32) -> String {
+    write_json_line(name, &texts(n))
+}
+
+fn write_json_line(name: &str, texts: &[(&'static str, String)]) -> String {
     let mut line = format!(r#"{{"handle":"{name}","values":["#);
-    for ((kind, text), index) in texts(n).into_iter().zip(1..) {
+    for ((kind, text), index) in texts.iter().zip(1..) {
         let comma = if index == 1 { "" } else { "," };
         line += &format!(
             r#"{comma}{{"index":{index},"type":"{kind}","data":{{"format":"string","value":"{text}"}},"ttl":{TTL_SECS},"timestamp":"{TIMESTAMP_TEXT}"}}"#
@@ -169,7 +214,7 @@ impl Table {
 mod tests {
     use guantong_proto::json::Record;
 
-    use super::{handle, json_line, txt, values, wire};
+    use super::{VALUES, handle, json_line, json_line_of, txt, values, values_of, wire, wire_of};
 
     #[test]
     fn records_are_equally_long_and_of_about_300_octets() {
@@ -186,6 +231,31 @@ mod tests {
         let record = Record::parse(json_line(4_711).as_bytes()).unwrap();
         assert_eq!(record.handle, Some(handle(4_711)));
         assert_eq!(record.values, values(4_711));
+    }
+
+    #[test]
+    fn records_with_more_values_are_equally_long_and_begin_with_their_own() {
+        for count in [1, VALUES, 16, 64] {
+            let record = Record::parse(json_line_of(4_711, count).as_bytes()).unwrap();
+            assert_eq!(record.values, values_of(4_711, count));
+            assert_eq!(record.values.len(), count);
+            let own = count.min(VALUES);
+            assert_eq!(record.values[..own], values(4_711)[..own]);
+            for n in [0, 9, 99_999_999] {
+                assert_eq!(
+                    wire_of(n, count).len(),
+                    wire_of(0, count).len(),
+                    "record {n}"
+                );
+            }
+        }
+        let mut data: Vec<_> = values_of(7, 64)
+            .into_iter()
+            .map(|value| value.data)
+            .collect();
+        data.sort();
+        data.dedup();
+        assert_eq!(data.len(), 64, "no value is there twice");
     }
 
     #[test]

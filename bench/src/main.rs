@@ -9,6 +9,7 @@ mod corpus;
 mod dialect;
 mod enterprise;
 mod floor;
+mod growth;
 mod instructions;
 mod load;
 mod machine;
@@ -43,6 +44,8 @@ struct Args {
 enum Command {
     /// Measure a node, the floors and other servers in turns, and print one table
     All(all::AllArgs),
+    /// Measure how a node grows with records, values per record, connections and cores
+    Growth(growth::GrowthArgs),
     /// Measure durable creates, and what it costs to know who asks
     Writes(write::WriteArgs),
     /// Measure many records, prefixes and connections, in a folder that is kept
@@ -264,6 +267,7 @@ fn records(args: &RecordsArgs) -> Result<()> {
 fn main() -> ExitCode {
     let done = match Args::parse().command {
         Command::All(args) => all::all(&args),
+        Command::Growth(args) => growth::growth(&args),
         Command::Writes(args) => write::writes(&args),
         Command::Scale(args) => scale::scale(&args),
         Command::Enterprise(args) => enterprise::enterprise(&args),

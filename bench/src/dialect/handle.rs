@@ -43,6 +43,11 @@ pub struct Handles {
 impl Handles {
     /// Questions for records 0 to `count`.
     pub fn new(count: u32, exactness: Exactness) -> Self {
+        Self::with_values(count, corpus::VALUES, exactness)
+    }
+
+    /// The same, for records that have so many values.
+    pub fn with_values(count: u32, values: usize, exactness: Exactness) -> Self {
         let builder = RequestBuilder {
             envelope: Envelope::new(Version::OURS, 0),
             flags: OpFlags::DEFAULT,
@@ -51,7 +56,7 @@ impl Handles {
         let none: [&str; 0] = [];
         Self {
             questions: Table::new(count, |n| builder.resolve(&corpus::handle(n), &[], &none)),
-            bodies: Table::new(count, body),
+            bodies: Table::new(count, |n| body(n, values)),
             exactness,
         }
     }
@@ -105,9 +110,9 @@ pub(super) fn number(octets: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(octets.try_into().ok()?))
 }
 
-/// Handle and values of record `n` as they stand in the body of an answer.
-fn body(n: u32) -> Vec<u8> {
-    let values = corpus::wire(n);
+/// Handle and the first `count` values of record `n` as they stand in the body of an answer.
+fn body(n: u32, count: usize) -> Vec<u8> {
+    let values = corpus::wire_of(n, count);
     Writer::to_vec(|w| {
         w.bytes(corpus::handle(n).as_bytes());
         w.raw(&values);
@@ -138,7 +143,7 @@ pub fn answer_packet(n: u32) -> Vec<u8> {
     let message = Message {
         envelope: Envelope::new(Version::OURS, 0),
         header,
-        body: &body(n),
+        body: &body(n, corpus::VALUES),
         credential: Some(&[]),
     };
     let mut out = Vec::new();

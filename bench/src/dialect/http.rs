@@ -19,9 +19,9 @@ pub struct Json {
     /// How the body names the handle.
     names: Table,
     /// The data of each value. They are a table each, since they differ in length.
-    data: [Table; 4],
+    data: Vec<Table>,
     /// The body that was found right last for each record, as a number; 0 where there is none yet.
-    /// Looking for five pieces takes the client longer than an answer takes a server.
+    /// Looking for all pieces takes the client longer than an answer takes a server.
     right: Vec<AtomicU64>,
     hasher: DefaultHashBuilder,
 }
@@ -29,12 +29,19 @@ pub struct Json {
 impl Json {
     /// Questions for records 0 to `count`.
     pub fn new(count: u32) -> Self {
+        Self::with_values(count, corpus::VALUES)
+    }
+
+    /// The same, for records that have so many values.
+    pub fn with_values(count: u32, values: usize) -> Self {
         let name = |n| format!("\"handle\":\"{}\"", corpus::handle(n)).into_bytes();
-        let text = |n: u32, at: usize| corpus::texts(n)[at].1.clone().into_bytes();
+        let text = |n: u32, at: usize| corpus::text(n, at).into_bytes();
         Self {
             questions: Table::new(count, question),
             names: Table::new(count, name),
-            data: [0, 1, 2, 3].map(|at| Table::new(count, |n| text(n, at))),
+            data: (0..values)
+                .map(|at| Table::new(count, |n| text(n, at)))
+                .collect(),
             right: (0..count).map(|_| AtomicU64::new(0)).collect(),
             hasher: DefaultHashBuilder::default(),
         }
@@ -191,6 +198,19 @@ mod tests {
                 "{kind}"
             );
         }
+    }
+
+    #[test]
+    fn changed_last_of_many_values_is_noticed() {
+        let dialect = Json::with_values(2, 64);
+        let body = corpus::json_line_of(1, 64);
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+        let right = format!("{head}{body}").into_bytes();
+        assert_eq!(dialect.judge(1, 0, &right), Verdict::Right(right.len()));
+        let last = corpus::text(1, 63);
+        let other = body.replacen(&last, &"?".repeat(last.len()), 1);
+        let wrong = format!("{head}{other}").into_bytes();
+        assert_eq!(dialect.judge(1, 0, &wrong), Verdict::Wrong);
     }
 
     #[test]

@@ -32,13 +32,13 @@ const FILL_STEP: Duration = Duration::from_millis(500);
 
 /// How a server is asked.
 #[derive(Clone, Copy, Debug)]
-pub enum Shape {
+pub enum Shape<'a> {
     /// Datagrams, so many in flight.
     Datagrams(usize),
     /// Connections.
     Streams(StreamShape),
-    /// Datagrams from a client on each of two cores.
-    Fleet([usize; 2]),
+    /// Datagrams from a client on each of these cores.
+    Fleet(&'a [usize]),
 }
 
 /// One line of the table: a server, asked in one way.
@@ -54,7 +54,9 @@ pub struct Row<'a> {
     /// In which protocol.
     pub dialect: &'a dyn Dialect,
     /// In which manner.
-    pub shape: Shape,
+    pub shape: Shape<'a>,
+    /// Which records, where not those that all rows are asked for.
+    pub draw: Option<Draw>,
     /// Before the first round, for caches and compilers.
     pub first: WarmUp,
 }
@@ -84,6 +86,24 @@ pub struct Plan {
     pub warm_up: Duration,
     /// What is counted.
     pub time: Duration,
+}
+
+impl Plan {
+    /// A short look, which proves nothing.
+    pub const QUICK: Self = Self {
+        rounds: 1,
+        warm_up: Duration::ZERO,
+        time: Duration::from_millis(330),
+    };
+
+    /// At least one round, in which each is counted for so many seconds.
+    pub fn new(rounds: usize, secs: f64) -> Self {
+        Self {
+            rounds: rounds.max(1),
+            warm_up: Duration::from_millis(300),
+            time: Duration::from_secs_f64(secs),
+        }
+    }
 }
 
 //----------- Measurement ----------------------------------------------------
@@ -132,6 +152,7 @@ pub fn measure(
                 0 => row.first,
                 _ => WarmUp::lasting(plan.warm_up),
             };
+            let draw = row.draw.as_ref().unwrap_or(draw);
             let mut client = row.client(draw.clone()).context(what.clone())?;
             warm(client.as_mut(), warm_up).context(what.clone())?;
             let mut one = measure_row(row, client.as_mut(), plan, round).context(what.clone())?;
@@ -159,7 +180,7 @@ pub fn measure(
 
 /// Asks without counting, and leaves nothing in flight: an answer that waited while the clocks of
 /// the server were read would count as a slow one.
-fn warm(client: &mut dyn Load, warm_up: WarmUp) -> Result<()> {
+pub fn warm(client: &mut dyn Load, warm_up: WarmUp) -> Result<()> {
     let begun = Instant::now();
     let mut tally = client.run(warm_up.time)?;
     let mut answers = tally.answers;

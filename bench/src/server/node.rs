@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Server, Setting, answers_datagram, folder, free_port, local};
+use super::{Server, Setting, answers_datagram, folder, free_port, local, takes_connections};
 use crate::corpus::{self, PREFIX};
 use crate::dialect::Dialect;
 use crate::machine;
@@ -171,10 +171,15 @@ impl NodeSetup {
 
     /// Imports the records, in order of their names; says how long the command took.
     pub fn import(&self, records: u32) -> Result<Duration> {
+        self.import_made(records, corpus::json_line)
+    }
+
+    /// The same with other lines: `line` makes that of each record.
+    pub fn import_made(&self, records: u32, line: impl Fn(u32) -> String) -> Result<Duration> {
         let path = self.folder.join("records.jsonl");
         let mut out = BufWriter::new(File::create(&path)?);
         for n in 0..records {
-            writeln!(out, "{}", corpus::json_line(n))?;
+            writeln!(out, "{}", line(n))?;
         }
         out.flush()?;
         drop(out);
@@ -193,9 +198,19 @@ impl NodeSetup {
 
     /// Starts it and waits for its first answer in `dialect`.
     pub fn serve(&self, name: &str, dialect: &dyn Dialect) -> Result<Node> {
+        self.serve_until(name, |address| answers_datagram(dialect, address))
+    }
+
+    /// Starts it and waits until it takes connections, for records whose answers have no room in
+    /// one datagram.
+    pub fn serve_streams(&self, name: &str) -> Result<Node> {
+        let is_up = |address| takes_connections(address) && takes_connections(self.http);
+        self.serve_until(name, is_up)
+    }
+
+    fn serve_until(&self, name: &str, is_up: impl Fn(SocketAddr) -> bool) -> Result<Node> {
         let mut command = Command::new(&self.program);
         command.arg("serve").arg("--config").arg(self.config());
-        let is_up = |address| answers_datagram(dialect, address);
         let log = self.folder.join("log");
         Ok(Node {
             server: Server::start(name, &mut command, &log, &self.cores, self.native, is_up)?,
