@@ -88,8 +88,8 @@ impl Bench<'_> {
     }
 }
 
-/// How much more so many cores do than one. If the clients share these cores, the rate says nothing;
-/// then it is computed from the processor time that one answer takes.
+/// How much more so many cores do than one. If the clients share these cores, the rate says
+/// nothing; then it is computed from the processor time that one answer takes.
 fn times_one(all: &[Measurement], count: usize, are_apart: bool) -> Option<f64> {
     let of = count.to_string();
     let (one, more) = ((GROUP, "1"), (GROUP, of.as_str()));

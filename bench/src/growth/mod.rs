@@ -1,8 +1,9 @@
-//! `bench growth`: how a node's answers grow with records, values per record, connections and cores.
+//! `bench growth`: how a node's answers grow with records, values per record, connections and
+//! cores.
 //!
 //! Each part starts nodes of its own in a temporary folder, measures them in turns as `bench all`
-//! does, and ends them before the next part begins. Everything stands in one table. There is nothing
-//! to compare with here: the floors and other servers are in `bench all`.
+//! does, and ends them before the next part begins. Everything stands in one table. There is
+//! nothing to compare with here: the floors and other servers are in `bench all`.
 
 mod connections;
 mod cores;
