@@ -4,7 +4,7 @@ use std::fmt;
 
 use guantong_proto::Handle;
 
-use crate::trail::Trail;
+use crate::trail::{Right, Trail};
 
 //----------- Batch ----------------------------------------------------------
 
@@ -19,6 +19,19 @@ pub struct Batch {
     pub origin: Origin,
     /// From where and by which right; goes into the change log.
     pub trail: Trail,
+}
+
+//----------- Submission -----------------------------------------------------
+
+/// A batch on its way to the writer, for [`Store::try_submit_all`](crate::Store::try_submit_all).
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// The batch.
+    pub batch: Batch,
+    /// By which right each of its changes is made, in place of the one in its trail; or nothing.
+    pub rights: Vec<Right>,
+    /// By what the recipient knows it.
+    pub mark: usize,
 }
 
 //----------- Change ---------------------------------------------------------

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::batch::Committed;
 use crate::error::WriteError;
 use crate::limits::UNCONFIRMED_MAX;
-use crate::ticket::Stub;
+use crate::ticket::{Stub, Wakes};
 
 /// The batches that wait.
 #[derive(Default)]
@@ -37,17 +37,17 @@ impl Confirmations {
     }
 
     /// Completes the ticket of a batch that is durable here, at once or when it is confirmed.
-    pub(crate) fn hold(&self, stub: Stub, committed: Committed) {
+    pub(crate) fn hold(&self, stub: Stub, committed: Committed, wakes: &mut Wakes) {
         let mut state = self.lock();
         let is_change = committed.last >= committed.first;
         if !state.wanted || !is_change || committed.last <= state.confirmed {
             drop(state);
-            return stub.complete(Ok(committed));
+            return stub.complete(Ok(committed), wakes);
         }
         if state.waiting.len() >= UNCONFIRMED_MAX {
             drop(state);
             let why = format!("{UNCONFIRMED_MAX} changes wait for it already");
-            return stub.complete(Err(unconfirmed(why.into())));
+            return stub.complete(Err(unconfirmed(why.into())), wakes);
         }
         state.waiting.push_back((stub, committed));
     }
@@ -58,8 +58,9 @@ impl Confirmations {
         state.confirmed = state.confirmed.max(last);
         let done = take_upto(&mut state.waiting, last);
         drop(state);
+        let mut wakes = Wakes::default();
         for (stub, committed) in done {
-            stub.complete(Ok(committed));
+            stub.complete(Ok(committed), &mut wakes);
         }
     }
 
@@ -68,8 +69,9 @@ impl Confirmations {
         let mut state = self.lock();
         let given_up = take_upto(&mut state.waiting, last);
         drop(state);
+        let mut wakes = Wakes::default();
         for (stub, _) in given_up {
-            stub.complete(Err(unconfirmed(why.clone())));
+            stub.complete(Err(unconfirmed(why.clone())), &mut wakes);
         }
     }
 
@@ -95,7 +97,7 @@ mod tests {
 
     fn done(confirmations: &Confirmations, first: u64, last: u64) -> crate::ticket::Ticket {
         let (ticket, stub) = ticket();
-        confirmations.hold(stub, Committed { first, last });
+        confirmations.hold(stub, Committed { first, last }, &mut Wakes::default());
         ticket
     }
 

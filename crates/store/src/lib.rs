@@ -79,7 +79,7 @@ mod watch;
 mod writer;
 
 pub use backup::{Manifest, read_manifest, restore};
-pub use batch::{Batch, Change, Committed, Expect, Origin};
+pub use batch::{Batch, Change, Committed, Expect, Origin, Submission};
 pub use check::{Checked, Finding, check};
 pub use entry::{Action, Before, Entry};
 pub use error::{
@@ -96,6 +96,6 @@ pub use progress::{Progress, Report};
 pub use record::StoredRecord;
 pub use snapshot::Snapshot;
 pub use store::{Scan, Stats, Store};
-pub use ticket::{Outcome, Ticket};
+pub use ticket::{Outcome, Recipient, Ticket};
 pub use trail::{Right, Source, Trail, Used, Way};
 pub use watch::Admission;

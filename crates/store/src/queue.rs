@@ -86,6 +86,24 @@ impl<T: Load> Queue<T> {
         }
     }
 
+    /// Queues what there is room for, so that the consumer finds all of it together, and gives back
+    /// the rest.
+    pub(crate) fn try_push_all(&self, elements: impl Iterator<Item = T>) -> Vec<Refused<T>> {
+        let mut refused = Vec::new();
+        let mut state = self.lock();
+        for element in elements {
+            match state.has_room_for(&element) {
+                _ if state.closed => refused.push(Refused::Closed(element)),
+                true => state.add(element),
+                false => refused.push(Refused::Full(element)),
+            }
+        }
+        if !state.elements.is_empty() {
+            self.tell_filled(state);
+        }
+        refused
+    }
+
     fn push_locked(
         &self,
         mut state: MutexGuard<'_, State<T>>,
@@ -94,16 +112,18 @@ impl<T: Load> Queue<T> {
         if state.closed {
             return Err(Refused::Closed(element));
         }
-        state.changes += element.changes();
-        state.octets += element.octets();
-        state.elements.push_back(element);
-        state.idle = false;
+        state.add(element);
+        self.tell_filled(state);
+        Ok(())
+    }
+
+    /// Wakes the consumer if it sleeps.
+    fn tell_filled(&self, mut state: MutexGuard<'_, State<T>>) {
         if std::mem::take(&mut state.asleep) {
             state.count_wake();
             drop(state);
             self.filled.notify_one();
         }
-        Ok(())
     }
 
     /// Takes the elements of the next group, waiting for the first one if `wait_for_one`; an empty
@@ -190,6 +210,13 @@ impl<T: Load> State<T> {
 
     #[cfg(not(test))]
     fn count_wake(&mut self) {}
+
+    fn add(&mut self, element: T) {
+        self.changes += element.changes();
+        self.octets += element.octets();
+        self.elements.push_back(element);
+        self.idle = false;
+    }
 
     fn has_room_for(&self, element: &T) -> bool {
         // One batch always fits into an empty queue; its own limits see to that.
@@ -283,6 +310,26 @@ mod tests {
             assert_eq!(consumer.join().unwrap(), [7]);
             assert_eq!(queue.lock().wakes, round);
         }
+    }
+
+    #[test]
+    fn what_is_queued_together_wakes_once_and_what_has_no_room_comes_back() {
+        let queue = Arc::new(Queue::new());
+        let consumer = {
+            let queue = queue.clone();
+            std::thread::spawn(move || lens(queue.take_group(true)))
+        };
+        until_asleep(&queue);
+        let elements = [1, 2, GROUP_CHANGES_MAX - 3].map(|changes| Element(changes, 1));
+        assert!(queue.try_push_all(elements.into_iter()).is_empty());
+        assert_eq!(consumer.join().unwrap(), [1, 2, GROUP_CHANGES_MAX - 3]);
+        assert_eq!(queue.lock().wakes, 1);
+        let elements = [QUEUE_CHANGES_MAX, 1].map(|changes| Element(changes, 1));
+        let refused = queue.try_push_all(elements.into_iter());
+        assert!(matches!(refused[..], [Refused::Full(Element(1, 1))]));
+        queue.close();
+        let refused = queue.try_push_all([Element(3, 1)].into_iter());
+        assert!(matches!(refused[..], [Refused::Closed(Element(3, 1))]));
     }
 
     #[test]

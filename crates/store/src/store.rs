@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 
 use guantong_proto::{CaseRule, Handle, HandleRef, type_matches};
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Submission};
 use crate::engine::{Pairs, Space};
 use crate::entry::Entry;
 use crate::error::{OpenError, StoreError, WriteError};
@@ -29,7 +29,7 @@ use crate::queue::Refused;
 use crate::record::StoredRecord;
 use crate::shared::Shared;
 use crate::snapshot;
-use crate::ticket::{Stub, Ticket, settled, ticket};
+use crate::ticket::{Recipient, Stub, Ticket, Wakes, settled, ticket};
 use crate::trail::Right;
 use crate::watch::Admission;
 use crate::writer::{Job, Writer};
@@ -316,11 +316,46 @@ impl Store {
                 Ok(()) => Ok(()),
                 Err(Refused::Closed(job)) => Err(job),
                 Err(Refused::Full(job)) => {
-                    job.refuse(WriteError::Busy);
+                    job.refuse(WriteError::Busy, &mut Wakes::default());
                     Ok(())
                 }
             }
         })
+    }
+
+    /// [`Store::try_submit_by`] for several batches, which are nothing to each other but queued
+    /// together: with one wake-up of the writer at most, and as far as its limits allow with one
+    /// sync. `recipient` is told of each, and woken once for all that came to an end together.
+    pub fn try_submit_all(
+        &self,
+        submissions: impl IntoIterator<Item = Submission>,
+        recipient: &Arc<dyn Recipient>,
+    ) {
+        let mut wakes = Wakes::default();
+        let stopped = self.shared().stopped.get();
+        let mut jobs = Vec::new();
+        for Submission {
+            batch,
+            rights,
+            mark,
+        } in submissions
+        {
+            let stub = Stub::of(recipient.clone(), mark);
+            let prepared = match stopped {
+                None => prepare(batch, rights, Vec::new(), self.case_rule()),
+                Some(cause) => Err(WriteError::Stopped(cause.clone())),
+            };
+            match prepared {
+                Ok(prepared) => jobs.push(Job::Batch(prepared, stub)),
+                Err(error) => stub.complete(Err(error), &mut wakes),
+            }
+        }
+        for refused in self.shared().queue.try_push_all(jobs.into_iter()) {
+            match refused {
+                Refused::Full(job) => job.refuse(WriteError::Busy, &mut wakes),
+                Refused::Closed(job) => job.refuse(WriteError::Closed, &mut wakes),
+            }
+        }
     }
 
     /// What was last written as the note of that name.

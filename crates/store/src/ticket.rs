@@ -1,4 +1,8 @@
 //! Tickets: how the writer tells a caller what became of its batch.
+//!
+//! A ticket stands for one batch. Who has many batches under way takes their outcomes as a
+//! [`Recipient`], which is woken once for all that were committed together: each wake-up is a call
+//! of the system, and where cores are scarce a change of threads.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -58,26 +62,80 @@ impl fmt::Debug for Ticket {
     }
 }
 
+//----------- Recipient ------------------------------------------------------
+
+/// Takes the outcomes of many batches; see [`Store::try_submit_all`](crate::Store::try_submit_all).
+///
+/// It is mostly called on the writer's thread, which it must not hold up.
+pub trait Recipient: Send + Sync {
+    /// Takes the outcome of the batch that was submitted with this mark. Each batch has one.
+    fn take(&self, mark: usize, outcome: Outcome);
+
+    /// Wakes whoever deals with what was taken; no more is to come for now.
+    fn wake(&self);
+}
+
+/// The recipients that have taken something and are not woken yet. Dropping it wakes each once.
+#[derive(Default)]
+pub(crate) struct Wakes(Vec<Arc<dyn Recipient>>);
+
+impl Wakes {
+    fn add(&mut self, recipient: Arc<dyn Recipient>) {
+        if !self.0.iter().any(|known| Arc::ptr_eq(known, &recipient)) {
+            self.0.push(recipient);
+        }
+    }
+}
+
+impl Drop for Wakes {
+    fn drop(&mut self) {
+        for recipient in self.0.drain(..) {
+            unless_it_panics(|| recipient.wake());
+        }
+    }
+}
+
+/// What callers bring along must not take the writer with it when it panics.
+fn unless_it_panics(call: impl FnOnce()) {
+    let _ = catch_unwind(AssertUnwindSafe(call));
+}
+
 //----------- Stub -----------------------------------------------------------
 
 /// The writer's end of a ticket. Dropped without an outcome it says that the store was closed.
-pub(crate) struct Stub(Option<Arc<Cell>>);
+pub(crate) struct Stub(Option<End>);
+
+/// Who is told.
+enum End {
+    Ticket(Arc<Cell>),
+    Recipient(Arc<dyn Recipient>, usize),
+}
 
 impl Stub {
-    /// Tells the caller.
-    pub(crate) fn complete(mut self, outcome: Outcome) {
-        self.finish(outcome);
+    /// One that tells a recipient.
+    pub(crate) fn of(recipient: Arc<dyn Recipient>, mark: usize) -> Self {
+        Self(Some(End::Recipient(recipient, mark)))
     }
 
-    fn finish(&mut self, outcome: Outcome) {
-        let Some(cell) = self.0.take() else { return };
+    /// Tells the caller. Who takes many outcomes is woken with `wakes`.
+    pub(crate) fn complete(mut self, outcome: Outcome, wakes: &mut Wakes) {
+        self.finish(outcome, wakes);
+    }
+
+    fn finish(&mut self, outcome: Outcome, wakes: &mut Wakes) {
+        let cell = match self.0.take() {
+            Some(End::Ticket(cell)) => cell,
+            Some(End::Recipient(recipient, mark)) => {
+                unless_it_panics(|| recipient.take(mark, outcome));
+                return wakes.add(recipient);
+            }
+            None => return,
+        };
         let mut state = cell.lock();
         match std::mem::replace(&mut *state, State::Pending) {
             State::Callback(callback) => {
                 drop(state);
-                // A callback that panics must not take the writer with it.
-                let call = AssertUnwindSafe(move || callback(outcome));
-                let _ = catch_unwind(call);
+                unless_it_panics(move || callback(outcome));
             }
             State::Pending | State::Done(_) => {
                 *state = State::Done(outcome);
@@ -90,7 +148,7 @@ impl Stub {
 
 impl Drop for Stub {
     fn drop(&mut self) {
-        self.finish(Err(WriteError::Closed));
+        self.finish(Err(WriteError::Closed), &mut Wakes::default());
     }
 }
 
@@ -100,13 +158,13 @@ pub(crate) fn ticket() -> (Ticket, Stub) {
         state: Mutex::new(State::Pending),
         done: Condvar::new(),
     });
-    (Ticket(cell.clone()), Stub(Some(cell)))
+    (Ticket(cell.clone()), Stub(Some(End::Ticket(cell))))
 }
 
 /// A ticket whose outcome is known already.
 pub(crate) fn settled(outcome: Outcome) -> Ticket {
     let (ticket, stub) = ticket();
-    stub.complete(outcome);
+    stub.complete(outcome, &mut Wakes::default());
     ticket
 }
 
@@ -146,9 +204,9 @@ mod tests {
             let tell = move |outcome: Outcome| sender.send(outcome.unwrap()).unwrap();
             if early {
                 ticket.on_done(tell);
-                stub.complete(DONE);
+                stub.complete(DONE, &mut Wakes::default());
             } else {
-                stub.complete(DONE);
+                stub.complete(DONE, &mut Wakes::default());
                 ticket.on_done(tell);
             }
             assert_eq!(receiver.recv().unwrap(), DONE.unwrap());
@@ -159,7 +217,7 @@ mod tests {
     fn waiter_is_woken() {
         let (ticket, stub) = ticket();
         let waiter = std::thread::spawn(|| ticket.wait());
-        stub.complete(DONE);
+        stub.complete(DONE, &mut Wakes::default());
         assert_eq!(waiter.join().unwrap().unwrap(), DONE.unwrap());
     }
 
@@ -168,5 +226,41 @@ mod tests {
         let (ticket, stub) = ticket();
         drop(stub);
         assert!(matches!(ticket.wait(), Err(WriteError::Closed)));
+    }
+
+    #[derive(Default)]
+    struct Notes(Mutex<Vec<String>>);
+
+    impl Recipient for Notes {
+        fn take(&self, mark: usize, outcome: Outcome) {
+            let said = outcome.map_or_else(|error| error.to_string(), |_| "done".to_owned());
+            self.0.lock().unwrap().push(format!("{mark} {said}"));
+        }
+
+        fn wake(&self) {
+            self.0.lock().unwrap().push("wake".to_owned());
+        }
+    }
+
+    #[test]
+    fn recipient_is_woken_once_behind_all_that_it_was_told_together() {
+        let (notes, others) = (Arc::new(Notes::default()), Arc::new(Notes::default()));
+        let mut wakes = Wakes::default();
+        for mark in 0..3 {
+            Stub::of(notes.clone(), mark).complete(DONE, &mut wakes);
+        }
+        Stub::of(others.clone(), 7).complete(DONE, &mut wakes);
+        drop(wakes);
+        assert_eq!(
+            *notes.0.lock().unwrap(),
+            ["0 done", "1 done", "2 done", "wake"]
+        );
+        assert_eq!(*others.0.lock().unwrap(), ["7 done", "wake"]);
+        drop(Stub::of(others.clone(), 8));
+        let said = others.0.lock().unwrap();
+        assert_eq!(
+            said[2..],
+            [format!("8 {}", WriteError::Closed), "wake".to_owned()]
+        );
     }
 }

@@ -21,7 +21,7 @@ use crate::prepare::Prepared;
 use crate::queue::Load;
 use crate::shared::Shared;
 use crate::tail::Tails;
-use crate::ticket::{Outcome, Stub};
+use crate::ticket::{Outcome, Stub, Wakes};
 use crate::watch::Attached;
 
 //----------- Job ------------------------------------------------------------
@@ -38,10 +38,10 @@ pub(crate) enum Job {
 
 impl Job {
     /// Tells the caller that nothing was done.
-    pub(crate) fn refuse(self, error: WriteError) {
+    pub(crate) fn refuse(self, error: WriteError, wakes: &mut Wakes) {
         match self {
             Self::Batch(_, stub) | Self::IndexOn(_, stub) | Self::IndexOff(_, stub) => {
-                stub.complete(Err(error));
+                stub.complete(Err(error), wakes);
             }
         }
     }
@@ -132,11 +132,11 @@ impl Writer {
                 Job::Batch(batch, stub) => batches.push((batch, stub)),
                 Job::IndexOn(kind, stub) => {
                     self.process_batches(std::mem::take(&mut batches));
-                    stub.complete(self.index_on(kind));
+                    stub.complete(self.index_on(kind), &mut Wakes::default());
                 }
                 Job::IndexOff(kind, stub) => {
                     self.process_batches(std::mem::take(&mut batches));
-                    stub.complete(self.index_off(&kind));
+                    stub.complete(self.index_off(&kind), &mut Wakes::default());
                 }
             }
         }
@@ -147,9 +147,11 @@ impl Writer {
         if batches.is_empty() {
             return;
         }
+        // Dropped at the end, when everybody has been told.
+        let mut wakes = Wakes::default();
         if let Some(cause) = self.shared.stopped.get() {
             for (_, stub) in batches {
-                stub.complete(Err(WriteError::Stopped(cause.clone())));
+                stub.complete(Err(WriteError::Stopped(cause.clone())), &mut wakes);
             }
             return;
         }
@@ -170,10 +172,13 @@ impl Writer {
         self.tails = tails;
         for judged in judged {
             match (&failure, judged.outcome) {
-                (Some(failure), Ok(_)) => judged.stub.complete(Err(failure.clone())),
-                (_, Err(error)) => judged.stub.complete(Err(error)),
+                (Some(failure), Ok(_)) => {
+                    judged.stub.complete(Err(failure.clone()), &mut wakes);
+                }
+                (_, Err(error)) => judged.stub.complete(Err(error), &mut wakes),
                 (None, Ok(committed)) => {
-                    report(&shared, judged.stub, judged.needs_admission, committed);
+                    let origin = judged.needs_admission;
+                    report(&shared, judged.stub, origin, committed, &mut wakes);
                 }
             }
         }
@@ -467,14 +472,20 @@ fn judge(group: &mut Group<'_>, batch: Prepared, stub: Stub, attached: &Attached
 
 /// Tells that a batch is durable, if the right to take it has not run out meanwhile; where a mirror
 /// must have it too, when it has.
-fn report(shared: &Shared, stub: Stub, origin: Option<Origin>, committed: Committed) {
+fn report(
+    shared: &Shared,
+    stub: Stub,
+    origin: Option<Origin>,
+    committed: Committed,
+    wakes: &mut Wakes,
+) {
     let still = origin
         .as_ref()
         .map_or(Ok(()), |origin| shared.attached.admits(origin));
     match (still, origin) {
-        (Err(why), _) => stub.complete(Err(WriteError::Unconfirmed { why })),
-        (Ok(()), None | Some(Origin::Replication)) => stub.complete(Ok(committed)),
-        (Ok(()), Some(_)) => shared.confirmations.hold(stub, committed),
+        (Err(why), _) => stub.complete(Err(WriteError::Unconfirmed { why }), wakes),
+        (Ok(()), None | Some(Origin::Replication)) => stub.complete(Ok(committed), wakes),
+        (Ok(()), Some(_)) => shared.confirmations.hold(stub, committed, wakes),
     }
 }
 

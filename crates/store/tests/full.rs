@@ -11,12 +11,14 @@ mod common;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use common::{batch, create, handle, open, put, wire};
 use guantong_proto::Value;
-use guantong_store::{Cause, Change, Expect, Scope, Store, WriteError};
+use guantong_store::{
+    Cause, Change, Expect, Outcome, Recipient, Scope, Store, Submission, WriteError,
+};
 use guantong_testkit::Random;
 
 /// Says to the child where to work.
@@ -27,12 +29,24 @@ const SIZE: &str = "GUANTONG_FULL_SIZE";
 const DISK_MIB: [usize; 6] = [12, 16, 24, 36, 52, 80];
 /// Changes of one batch.
 const BATCH: u64 = 20;
+/// Batches that are submitted together.
+const GROUP: u64 = 4;
 /// After this time a child hangs. It is only ever waited for in full when something is broken.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 #[test]
 fn full_disk_refuses_writes_and_loses_nothing() {
-    for mib in DISK_MIB {
+    run_on_small_disks(&DISK_MIB, "child");
+}
+
+#[test]
+fn full_disk_refuses_every_batch_of_the_group_that_does_not_fit() {
+    run_on_small_disks(&DISK_MIB[..2], "child_with_groups");
+}
+
+/// Runs a test of this file in a child, once on a disk of each size.
+fn run_on_small_disks(sizes_mib: &[usize], test: &str) {
+    for mib in sizes_mib {
         let dir = tempfile::tempdir().unwrap();
         let script =
             format!("mount -t tmpfs -o size={mib}m tmpfs \"$1\" || exit 77; shift; exec \"$@\"");
@@ -40,7 +54,7 @@ fn full_disk_refuses_writes_and_loses_nothing() {
             .args(["--map-root-user", "--mount", "sh", "-c", &script, "sh"])
             .arg(dir.path())
             .arg(std::env::current_exe().unwrap())
-            .args(["--exact", "child", "--nocapture", "--test-threads=1"])
+            .args(["--exact", test, "--nocapture", "--test-threads=1"])
             .env(CHILD, dir.path())
             .env(SIZE, mib.to_string())
             .stdout(Stdio::null())
@@ -104,6 +118,55 @@ fn child() {
     assert!(checked.is_clean(), "{checked:?}");
     let change = put("9/new", wire(&[]), Expect::Absent);
     store.submit(batch(vec![change])).wait().unwrap();
+}
+
+/// The same where batches are committed together.
+#[test]
+fn child_with_groups() {
+    let Some(dir) = std::env::var_os(CHILD) else {
+        return;
+    };
+    let store = create(Path::new(&dir));
+    let (outcomes, told) = mpsc::channel();
+    let recipient: Arc<dyn Recipient> = Arc::new(Told(outcomes));
+    for first in (0..).step_by(GROUP as usize) {
+        let submissions = (first..first + GROUP).map(|number| Submission {
+            batch: batch(import(number)),
+            rights: Vec::new(),
+            mark: number as usize,
+        });
+        store.try_submit_all(submissions, &recipient);
+        let mut heard: Vec<_> = (0..GROUP).map(|_| told.recv().unwrap()).collect();
+        heard.sort_by_key(|(mark, _)| *mark);
+        let marks = heard.iter().map(|(mark, _)| *mark as u64);
+        assert!(marks.eq(first..first + GROUP));
+        if heard.iter().all(|(_, outcome)| outcome.is_ok()) {
+            continue;
+        }
+        for (mark, outcome) in heard {
+            assert!(
+                matches!(outcome, Err(WriteError::Failed(_) | WriteError::Stopped(_))),
+                "{mark}: {outcome:?}"
+            );
+        }
+        for number in 0..first {
+            let name = handle(&format!("1/{number}-0"));
+            let record = store.record(name.borrow()).unwrap();
+            assert_eq!(record.unwrap().values_wire(), values(number));
+        }
+        return;
+    }
+}
+
+/// Passes on what it is told.
+struct Told(mpsc::Sender<(usize, Outcome)>);
+
+impl Recipient for Told {
+    fn take(&self, mark: usize, outcome: Outcome) {
+        self.0.send((mark, outcome)).unwrap();
+    }
+
+    fn wake(&self) {}
 }
 
 /// Writes until the store refuses; gives the number of batches that were acknowledged, and the
