@@ -4,6 +4,7 @@
 //! outlive a packet (challenges, wrong answers), the fetching, and the bound on how many errands
 //! are under way.
 
+mod change;
 mod order;
 mod together;
 
@@ -28,6 +29,7 @@ use guantong_proto::message::ResponseCode;
 use guantong_store::{PageToken, Scope, StoreError};
 use tokio::sync::{Semaphore, oneshot};
 
+pub(crate) use self::change::{Begun, Change, Course, Unfinished};
 pub(crate) use self::order::source_of;
 use self::order::{batch_of, written_of};
 pub(crate) use self::together::{HELD_OCTETS_MAX, TooMuch};
@@ -88,7 +90,7 @@ pub(crate) struct Errands {
     session_flood: Alarm,
     attempts: Mutex<Attempts>,
     source: OnceLock<Box<dyn KeySource>>,
-    places: Semaphore,
+    places: Arc<Semaphore>,
 }
 
 impl Errands {
@@ -103,7 +105,7 @@ impl Errands {
             session_flood: Alarm::default(),
             attempts: Mutex::default(),
             source: OnceLock::new(),
-            places: Semaphore::new(ERRANDS_MAX),
+            places: Arc::new(Semaphore::new(ERRANDS_MAX)),
         }
     }
 
@@ -159,12 +161,16 @@ pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 //----------- Rest -----------------------------------------------------------
 
-/// How far an errand has come.
-enum Decided {
+/// How far an errand comes without waiting.
+enum AtHand {
     /// This is to be written.
     Order(Order),
     /// It has come to its end.
     End(Rest),
+    /// This record is elsewhere.
+    Fetch(Wanted),
+    /// Another server is to be asked.
+    Confirm(Confirm),
 }
 
 /// What is left to be done when an errand has come to its end.
@@ -372,28 +378,38 @@ impl Node {
     ) -> Rest {
         // The semaphore is never closed; if it were, there would be one bound less.
         let _place = self.errands.places.acquire().await;
-        let start = out.len();
         let tables = TablesOf {
             node: self,
             via,
             logins,
             challenges: Challenged::Kept,
         };
-        let mut errand = match Errand::new(packet, self.chance(), &tables) {
-            Ok(errand) => errand,
-            Err(refusal) => {
-                self.refuse(&refusal, out);
-                if out.len() > start {
-                    self.metrics.reply(via.transport, &out[start..]);
-                }
-                return Rest::None;
-            }
+        let Some(mut errand) = self.open_errand(packet, &tables, out) else {
+            return Rest::None;
         };
         if errand.is_session_setup() && !self.admits_session(via) {
             self.note_session_flood(via);
             errand.refuse_session();
         }
         self.run(&mut errand, &tables, out).await
+    }
+
+    /// Takes up a packet; `None` if it cannot be, and what is said to that is appended to `out`.
+    fn open_errand(
+        &self,
+        packet: &[u8],
+        tables: &TablesOf<'_>,
+        out: &mut Vec<u8>,
+    ) -> Option<Errand> {
+        let start = out.len();
+        let opened = Errand::new(packet, self.chance(), tables);
+        let refused = |refusal| {
+            self.refuse(&refusal, out);
+            if out.len() > start {
+                self.metrics.reply(tables.via.transport, &out[start..]);
+            }
+        };
+        opened.map_err(refused).ok()
     }
 
     /// Carries out a request that came over HTTP, by somebody who says so who he is.
@@ -409,21 +425,33 @@ impl Node {
 
     async fn run(&self, errand: &mut Errand, tables: &TablesOf<'_>, out: &mut Vec<u8>) -> Rest {
         let (start, via) = (out.len(), tables.via);
+        let subjects = self.take_up(errand, via);
+        self.foresee(errand);
+        let rest = self.drive(errand, tables, out).await;
+        self.conclude(errand, subjects, via, out.get(start..).unwrap_or_default());
+        rest
+    }
+
+    /// Whose wrong proof it would be. If there were too many of them, the proof is not looked at.
+    fn take_up(&self, errand: &mut Errand, via: Via) -> Vec<Subject> {
         let subjects = self.subjects(errand, via);
         if self.errands.is_blocked(&subjects, self.uptime_ms()) {
             errand.refuse_proof();
         }
-        let rest = self.drive(errand, tables, out).await;
+        subjects
+    }
+
+    /// Counts what an errand has come to; `reply` may be empty.
+    fn conclude(&self, errand: &Errand, subjects: Vec<Subject>, via: Via, reply: &[u8]) {
         if errand.is_wrong_proof() {
             self.errands.failed(subjects, self.uptime_ms());
             if self.throttle().allows(&self.metrics, self.uptime_ms()) {
                 tracing::warn!(peer = %via.peer, "a proof of identity was wrong");
             }
         }
-        if out.len() > start {
-            self.metrics.reply(via.transport, &out[start..]);
+        if !reply.is_empty() {
+            self.metrics.reply(via.transport, reply);
         }
-        rest
     }
 
     /// Whose wrong answers this would be one of. Networks that the operator trusts, loopback by
@@ -474,41 +502,69 @@ impl Node {
     }
 
     async fn drive(&self, errand: &mut Errand, tables: &TablesOf<'_>, out: &mut Vec<u8>) -> Rest {
-        loop {
-            match self.decide(errand, tables, out).await {
-                Decided::Order(order) => errand.written(self.write(order, tables.via).await),
-                Decided::End(rest) => return rest,
-            }
-        }
+        let next = self.decide(errand, tables, out);
+        self.drive_from(next, errand, tables, out).await
     }
 
-    /// Goes on until something is to be written, or nothing is left to do.
-    async fn decide(
+    async fn drive_from(
         &self,
+        mut next: AtHand,
         errand: &mut Errand,
         tables: &TablesOf<'_>,
         out: &mut Vec<u8>,
-    ) -> Decided {
-        let start = out.len();
+    ) -> Rest {
+        loop {
+            match next {
+                AtHand::End(rest) => return rest,
+                AtHand::Order(order) => {
+                    let written = self.write(order, tables.via).await;
+                    self.go_on(errand, written);
+                }
+                AtHand::Fetch(wanted) => self.look_for(errand, &wanted).await,
+                AtHand::Confirm(confirm) => self.confirm(errand, confirm).await,
+            }
+            next = self.decide(errand, tables, out);
+        }
+    }
+
+    /// Tells an errand what became of its order. If that has to be decided again, what it will want
+    /// is shown to it as before the first time.
+    fn go_on(&self, errand: &mut Errand, written: Written) {
+        errand.written(written);
         self.foresee(errand);
+    }
+
+    async fn look_for(&self, errand: &mut Errand, wanted: &Wanted) {
+        match self.fetch(wanted).await {
+            Ok(record) => errand.learn(&self.site(), wanted, record),
+            Err(reason) => errand.fail(&self.site(), wanted, reason),
+        }
+    }
+
+    async fn confirm(&self, errand: &mut Errand, confirm: Confirm) {
+        let said = match self.errands.source.get() {
+            Some(source) => source.confirm(confirm).await,
+            None => Err(NO_SOURCE.to_owned()),
+        };
+        errand.confirmed(said);
+    }
+
+    /// Goes on until something is to be written, or nothing is left to do, or something has to be
+    /// waited for. Records of our own store are read on this thread.
+    fn decide(&self, errand: &mut Errand, tables: &TablesOf<'_>, out: &mut Vec<u8>) -> AtHand {
+        let start = out.len();
         loop {
             let rest = match self.step(errand, tables, out) {
-                Some(Next::Fetch(wanted)) => {
-                    match self.fetch(&wanted).await {
+                Some(Next::Fetch(wanted)) if wanted.place == Place::Here => {
+                    match self.fetch_here(&wanted.handle) {
                         Ok(record) => errand.learn(&self.site(), &wanted, record),
                         Err(reason) => errand.fail(&self.site(), &wanted, reason),
                     }
                     continue;
                 }
-                Some(Next::Confirm(confirm)) => {
-                    let said = match self.errands.source.get() {
-                        Some(source) => source.confirm(confirm).await,
-                        None => Err(NO_SOURCE.to_owned()),
-                    };
-                    errand.confirmed(said);
-                    continue;
-                }
-                Some(Next::Write(order)) => return Decided::Order(order),
+                Some(Next::Fetch(wanted)) => return AtHand::Fetch(wanted),
+                Some(Next::Confirm(confirm)) => return AtHand::Confirm(confirm),
+                Some(Next::Write(order)) => return AtHand::Order(order),
                 Some(Next::List(listing)) => Rest::List(listing),
                 Some(Next::Stream(stream)) => Rest::Stream(stream),
                 Some(Next::Done) if errand.is_proven() => Rest::Proven,
@@ -518,7 +574,7 @@ impl Node {
                     Rest::None
                 }
             };
-            return Decided::End(rest);
+            return AtHand::End(rest);
         }
     }
 
@@ -721,7 +777,7 @@ impl Node {
     }
 
     fn fetch_here(&self, handle: &Handle) -> Result<Option<StoredRecord>, String> {
-        let record = self.store.record(handle.borrow());
+        let record = self.read(handle.key(self.store.case_rule()).as_bytes());
         let record = record.map_err(|error| {
             self.on_store_error(&error);
             "the node's log says why".to_owned()

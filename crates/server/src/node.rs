@@ -438,6 +438,11 @@ impl Node {
         }
     }
 
+    /// Whether reads of what is not hot probably wait for the disk.
+    pub(crate) fn expects_disk(&self) -> bool {
+        self.pace.expects_disk()
+    }
+
     /// Makes reads look as after one that took long.
     #[cfg(test)]
     pub(crate) fn expect_disk(&self) {

@@ -336,7 +336,7 @@ impl Streams {
             // An error means that the owner is gone, which is a reason to stop as well.
             let _ = told.recv();
             // First, so that what they hand over is among what is waited for.
-            drop(pollers);
+            pollers.leave();
             stopper.tell();
             let bound = node.config().limits.stop_timeout.as_duration();
             if !runtime.block_on(stopper.drained(bound)) {
@@ -345,6 +345,7 @@ impl Streams {
                     "connections were cut: their requests took longer than limits.stop_timeout"
                 );
             }
+            drop(pollers);
             // Waits until every task is dropped and with it its hold on the node, so that the store
             // is free for the next one when `stop` returns.
             runtime.shutdown_timeout(bound);

@@ -446,3 +446,98 @@ fn login_over_datagrams_is_sent_to_tcp() {
     assert_eq!(reply.code.0, 5);
     assert!(reply.text.contains("over TCP"), "{}", reply.text);
 }
+
+//----------- Changes that are written together ------------------------------
+
+/// Connections that change things at the same time.
+const MANY: usize = 40;
+
+#[test]
+fn changes_of_many_connections_are_answered_in_the_order_of_each() {
+    let mut place = Place::new();
+    let (node, mut tcp, mut session) = begun(&mut place);
+    session.prove(&mut tcp, &create(THING));
+    let mut all: Vec<Tcp> = (0..MANY)
+        .map(|_| Tcp::to(node.addresses().tcp[0]))
+        .collect();
+    for (n, tcp) in all.iter_mut().enumerate() {
+        let name = format!("88.118.5/many-{n}");
+        // One name is created by everybody: by one of them with success.
+        let asked = [
+            session.wrap(&create(&name)),
+            support::ask(&name, 2),
+            session.wrap(&create(&name)),
+            session.wrap(&create("88.118.5/one")),
+            session.wrap(&delete(&name)),
+            support::ask(&name, 3),
+        ];
+        tcp.send(&asked.concat());
+    }
+    let mut created = 0;
+    for tcp in &mut all {
+        let codes: Vec<i32> = (0..6).map(|_| code_of(&tcp.receive())).collect();
+        created += usize::from(codes[3] == 1);
+        assert!(matches!(codes[3], 1 | 101), "{codes:?}");
+        assert_eq!([&codes[..3], &codes[4..]].concat(), [1, 1, 101, 1, 100]);
+    }
+    assert_eq!(created, 1);
+}
+
+#[test]
+fn change_of_a_connection_that_goes_away_is_made_and_hinders_nobody() {
+    let mut place = Place::new();
+    let (node, mut tcp, mut session) = begun(&mut place);
+    session.prove(&mut tcp, &create(THING));
+    // Nothing is told before somebody else has it, so the connections go while they wait.
+    node.node().store.want_confirmation(true);
+    for n in 0..MANY {
+        let mut gone = Tcp::to(node.addresses().tcp[0]);
+        gone.send(&session.wrap(&create(&format!("88.118.5/gone-{n}"))));
+        eventually(|| node.node().store.unconfirmed() == n + 1);
+    }
+    tcp.send(&session.wrap(&delete(THING)));
+    eventually(|| node.node().store.unconfirmed() == MANY + 1);
+    node.node().store.confirm(u64::MAX);
+    assert_eq!(code_of(&tcp.receive()), 1);
+    for n in 0..MANY {
+        tcp.send(&support::ask(&format!("88.118.5/gone-{n}"), 1));
+        assert_eq!(code_of(&tcp.receive()), 1);
+    }
+}
+
+#[test]
+fn stop_waits_for_changes_that_are_being_written_and_tells_what_became_of_them() {
+    let mut place = Place::new();
+    let (node, mut tcp, mut session) = begun(&mut place);
+    session.prove(&mut tcp, &create(THING));
+    let shared = node.node().clone();
+    shared.store.want_confirmation(true);
+    let mut all: Vec<Tcp> = (0..MANY)
+        .map(|_| Tcp::to(node.addresses().tcp[0]))
+        .collect();
+    for (n, tcp) in all.iter_mut().enumerate() {
+        tcp.send(&session.wrap(&create(&format!("88.118.5/late-{n}"))));
+    }
+    eventually(|| shared.store.unconfirmed() == MANY);
+    std::thread::scope(|scope| {
+        let stop = scope.spawn(|| node.stop());
+        // An idle connection is told to end: so the stop has begun.
+        tcp.expect_close();
+        shared.store.confirm(u64::MAX);
+        for mut tcp in all {
+            assert_eq!(code_of(&tcp.receive()), 1);
+            tcp.expect_close();
+        }
+        drop(shared);
+        stop.join().unwrap();
+    });
+}
+
+/// Waits until something is so, which is only ever a matter of time.
+fn eventually(is_so: impl Fn() -> bool) {
+    let begun = std::time::Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed().as_secs() < 60, "it does not come");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}

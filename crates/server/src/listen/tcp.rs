@@ -66,6 +66,7 @@ pub(super) async fn take_over(node: Arc<Node>, handed: Handed, stop: Stop) {
         out,
         owed,
         due_ms,
+        first,
         ..
     } = handed;
     let stream = match TcpStream::from_std(stream) {
@@ -91,7 +92,7 @@ pub(super) async fn take_over(node: Arc<Node>, handed: Handed, stop: Stop) {
         _place: place,
         node,
     };
-    connection.run(owed, due, &stop).await;
+    connection.run(owed, first, due, &stop).await;
 }
 
 struct Connection {
@@ -142,8 +143,13 @@ enum End {
 }
 
 impl Connection {
-    async fn run(mut self, owed: u64, due: Option<Instant>, stop: &Stop) {
-        let end = match self.talk(owed, due, stop).await {
+    async fn run(mut self, owed: u64, first: Rest, due: Option<Instant>, stop: &Stop) {
+        let begun = self.begin(owed, first, stop).await;
+        let end = match begun {
+            Ok(()) => self.talk(due, stop).await,
+            Err(end) => Err(end),
+        };
+        let end = match end {
             Ok(end) | Err(end) => end,
         };
         if let End::Dropped(why) = end {
@@ -158,15 +164,23 @@ impl Connection {
         }
     }
 
-    /// Takes care of what was handed over, and of what arrives from then on.
-    ///
-    /// So many requests are answered and not yet counted; the message that is arriving must be
-    /// complete when it is `due`.
-    async fn talk(&mut self, owed: u64, mut due: Option<Instant>, stop: &Stop) -> Result<End, End> {
-        let mut read = vec![0; READ_LEN];
-        let mut arrived = 0;
+    /// Takes care of what was answered before: so many requests are not yet counted, and `first` is
+    /// what the last one came to.
+    async fn begin(&mut self, owed: u64, first: Rest, stop: &Stop) -> Result<(), End> {
         self.pay(owed).await?;
         self.write().await?;
+        match first {
+            Rest::List(listing) => self.send_list(&listing).await,
+            Rest::Stream(stream) => self.feed(&stream, stop).await,
+            Rest::None | Rest::Proven => Ok(()),
+        }
+    }
+
+    /// Answers what has arrived, and what arrives from then on. The message that is arriving must
+    /// be complete when it is `due`.
+    async fn talk(&mut self, mut due: Option<Instant>, stop: &Stop) -> Result<End, End> {
+        let mut read = vec![0; READ_LEN];
+        let mut arrived = 0;
         loop {
             self.answer_all(stop).await?;
             self.write().await?;

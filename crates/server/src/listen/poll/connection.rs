@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use super::worker::{Buffers, Moment};
 use super::{Service, Then, http, native};
 use crate::config::Limits;
+use crate::errand::Course;
 use crate::limit::Place;
 
 /// Octets of a request that is not complete which a connection may keep here. They are copied and
@@ -23,12 +24,15 @@ pub(super) struct Connection {
     pub(super) is_new: bool,
     /// Whether the peer sends nothing more, so that the last read gives the end.
     pub(super) has_ended: bool,
-    /// Whether what is pending may hold whole requests.
+    /// Whether what is pending may hold whole requests, or something may have arrived of which
+    /// epoll does not tell again.
     pub(super) is_unseen: bool,
     /// Whether the last turn brought one request and nothing else.
     pub(super) asks_singly: bool,
-    /// The number of the read that the first pending request waits for.
-    pub(super) reads: Option<u32>,
+    /// The number of what the first pending request waits for.
+    pub(super) waits: Option<u32>,
+    /// Whether that is an errand: it is not begun a second time.
+    pub(super) has_errand: bool,
     /// The beginning of a request whose end has not arrived; behind one that waits for a read,
     /// whatever has arrived.
     pub(super) pending: Box<[u8]>,
@@ -48,6 +52,8 @@ pub(super) enum Left {
     /// Whatever there is: the first request that is pending, so many octets long, comes first, and
     /// takes a read of the disk.
     Read { len: usize },
+    /// Whatever there is: the first request that is pending comes first, and is an errand.
+    Errand { len: usize, course: Course },
 }
 
 /// What was answered of some octets.
@@ -55,8 +61,8 @@ pub(super) struct Taken {
     pub(super) used: usize,
     /// So many requests that was.
     pub(super) count: u64,
-    /// The length of the next request, if that takes a read of the disk.
-    pub(super) read: Option<usize>,
+    /// What the next request takes, if it has to be waited for.
+    pub(super) wait: Option<Left>,
 }
 
 /// Why a connection leaves its thread.
@@ -107,10 +113,14 @@ impl Connection {
                 };
             }
         };
-        self.is_unseen = false;
         let octets = read.get(..len).unwrap_or_default();
-        let Taken { used, count, read } = self.answer(octets, service, moment, buffers)?;
-        let whole = (used + read.unwrap_or(0), count + u64::from(read.is_some()));
+        let Taken { used, count, wait } = self.answer(octets, service, moment, buffers)?;
+        self.is_unseen = wait.is_some() && left == Left::Something;
+        // Who asks for a change will mostly ask for another one, which has no place in a round.
+        let whole = match wait {
+            Some(Left::Read { len }) => (used + len, count + 1),
+            _ => (used, count),
+        };
         self.asks_singly = whole == (octets.len(), 1);
         let rest = octets.get(used..).unwrap_or_default();
         if used > 0 || had == 0 {
@@ -119,8 +129,8 @@ impl Connection {
         if !rest.is_empty() || had > 0 {
             self.pending = rest.into();
         }
-        match read {
-            Some(len) => Ok(Left::Read { len }),
+        match wait {
+            Some(wait) => Ok(wait),
             None if rest.len() > PENDING_MAX => {
                 Err(Leave::HandOver(self.half_message(moment.limits)))
             }
@@ -149,17 +159,21 @@ impl Connection {
             self.is_new &= step.used == 0;
             let (written, owed) = match step.then {
                 Then::HandOver { owed } => (0, owed),
-                Then::Keep | Then::Write | Then::Read { .. } => (self.write(&buffers.out)?, 0),
+                _ => (self.write(&buffers.out)?, 0),
             };
             let out = buffers.out.get(written..).unwrap_or_default();
             match step.then {
                 Then::Keep if out.is_empty() => {
-                    let read = None;
-                    return Ok(Taken { used, count, read });
+                    let wait = None;
+                    return Ok(Taken { used, count, wait });
                 }
                 Then::Read { len } if out.is_empty() => {
-                    let read = Some(len);
-                    return Ok(Taken { used, count, read });
+                    let wait = Some(Left::Read { len });
+                    return Ok(Taken { used, count, wait });
+                }
+                Then::Errand { len, course } if out.is_empty() => {
+                    let wait = Some(Left::Errand { len, course });
+                    return Ok(Taken { used, count, wait });
                 }
                 Then::Write if out.is_empty() => {}
                 // Or answers wait until the peer takes them, and nothing is read meanwhile.
@@ -175,7 +189,7 @@ impl Connection {
         }
     }
 
-    /// Gives the answer of a round, unless the address asks too fast.
+    /// Gives an answer that was not made in a turn, unless the address asks too fast.
     pub(super) fn give(
         &mut self,
         answer: &[u8],
@@ -189,7 +203,7 @@ impl Connection {
             [] => Ok(()),
             // It waits until it is paid for, or until the peer takes it.
             out => Err(Leave::HandOver(Rest {
-                octets: Vec::new(),
+                octets: self.pending.to_vec(),
                 out: out.to_vec(),
                 owed: u64::from(!is_admitted),
                 due_ms: None,

@@ -3,7 +3,8 @@
 //! ```text
 //!   epoll ──► read once ──► answer what is whole ──► write once ──► epoll …
 //!                               │      ▲
-//!                               │      └─ a record on the disk ──► a thread that may wait
+//!                               │      ├─ a record on the disk ──► a thread that may wait
+//!                               │      └─ a change in a session ──► the store, with those of others
 //!                               └─ anything else ──► tokio: tcp, http, until its end
 //! ```
 //!
@@ -12,15 +13,16 @@
 //! connection at rest is a descriptor and [a few words](connection).
 //!
 //! Only the plain case is known here: a request that the node can answer at once, in full, or after
-//! one [read]. For whatever else a connection needs, it is [`Handed`] over whole to
-//! [`tcp`](super::tcp) or [`http`](super::http), which know everything, and stays there: answers
-//! that another node is asked for, octets that are no message, an address above its rate, a peer
-//! that does not take its answers, TLS. So each such decision has one place, and none of them holds
-//! up the other connections of a thread.
+//! one [read]; a session, and a [change] in it. For whatever else a connection needs, it is
+//! [`Handed`] over whole to [`tcp`](super::tcp) or [`http`](super::http), which know everything,
+//! and stays there: answers that another node is asked for, octets that are no message, an address
+//! above its rate, a peer that does not take its answers, TLS. So each such decision has one
+//! place, and none of them holds up the other connections of a thread.
 //!
 //! [`native`] and [`http`](self::http) take requests apart and have them answered; they are
 //! functions of octets.
 
+mod change;
 mod connection;
 mod http;
 mod native;
@@ -32,8 +34,8 @@ mod worker;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -43,6 +45,7 @@ use self::read::{Request, Returns};
 use self::worker::{Door, Worker};
 use super::http::Http;
 use super::{Sharing, stream_socket};
+use crate::errand::{self, Course};
 use crate::limit::Place;
 use crate::metrics::Transport;
 use crate::node::Node;
@@ -55,6 +58,8 @@ use crate::shutdown::Stop;
 pub(crate) struct Pollers {
     signal: Arc<Signal>,
     threads: Vec<JoinHandle<()>>,
+    /// Ends when all threads have handed over what they can.
+    left: mpsc::Receiver<()>,
 }
 
 /// What is spoken at an address.
@@ -114,40 +119,49 @@ impl Pollers {
                 }
             }
         }
+        let (leave, left) = mpsc::channel();
         let mut pollers = Self {
             signal: signal.clone(),
             threads: Vec::new(),
+            left,
         };
+        // Dropped before the threads are waited for, should starting them fail.
+        let leave = leave;
         for (n, doors) in threads.into_iter().enumerate() {
             let way_on = WayOn {
                 node: node.clone(),
                 runtime: runtime.clone(),
                 stop: stop.clone(),
             };
-            let worker = Worker::new(way_on, doors, signal.clone())?;
+            let worker = Worker::new(way_on, doors, signal.clone(), leave.clone())?;
             let builder = std::thread::Builder::new().name(format!("poll-{n}"));
             pollers.threads.push(builder.spawn(move || worker.run())?);
         }
         Ok(pollers)
     }
 
-    fn stop(&mut self) {
+    /// Has nothing more accepted and all connections handed over, but for those with a change that
+    /// is being written: they follow when that is answered, at the latest after
+    /// `limits.stop_timeout`, when their threads end.
+    pub(crate) fn leave(&self) {
         self.signal.is_told.store(true, Ordering::Relaxed);
         if let Err(error) = self.signal.wake.write(1) {
             tracing::error!(%error, "the threads of TCP and HTTP could not be woken");
         }
+        // Nothing is ever sent: it returns when all have dropped their ends, however they do it.
+        let _ = self.left.recv();
+    }
+}
+
+impl Drop for Pollers {
+    /// Ends the threads.
+    fn drop(&mut self) {
+        self.leave();
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a thread of TCP and HTTP had panicked");
             }
         }
-    }
-}
-
-impl Drop for Pollers {
-    /// Accepts nothing more, and hands over all connections.
-    fn drop(&mut self) {
-        self.stop();
     }
 }
 
@@ -178,6 +192,8 @@ pub(super) struct Handed {
     pub(super) owed: u64,
     /// When the message that has begun to arrive must be complete, by [`Node::uptime_ms`].
     pub(super) due_ms: Option<u64>,
+    /// What is to be sent before anything else is answered.
+    pub(super) first: errand::Rest,
 }
 
 /// Where connections go on, and where reads are waited for.
@@ -231,6 +247,9 @@ enum Then {
     Write,
     /// The first of them are a request, so many octets long, whose record is on the disk.
     Read { len: usize },
+    /// The first of them are an errand, so many octets long, that takes this course; it is not
+    /// [`Course::Connection`].
+    Errand { len: usize, course: Course },
     /// They need more than that.
     HandOver {
         /// Requests among the answered ones that are not counted against their address's rate.

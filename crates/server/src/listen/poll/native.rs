@@ -8,9 +8,10 @@ use guantong_proto::frame::first_packet;
 use super::worker::{Buffers, Moment};
 use super::{Step, Then};
 use crate::ahead::{AHEAD, Asked, Ready};
+use crate::errand::Course;
 use crate::listen::tcp::WRITE_AT;
 use crate::metrics::Transport;
-use crate::node::{OnDisk, Via};
+use crate::node::{Node, OnDisk, Via, Wait};
 
 /// Answers the packets that the octets begin with.
 pub(super) fn step(
@@ -41,8 +42,7 @@ pub(super) fn step(
         };
         match node.answer_at_hand(moment.site, moment.now_secs, packet, via, scratch, out) {
             Ok(None) => {}
-            // The packet is answered again from its beginning, where waiting costs nobody anything.
-            Ok(Some(_)) => break Then::HandOver { owed: 0 },
+            Ok(Some(wait)) => break wait_for(&wait, packet, node),
             Err(OnDisk) => break Then::Read { len: packet.len() },
         }
         used += packet.len();
@@ -60,6 +60,22 @@ pub(super) fn step(
             used,
             count,
             then: Then::HandOver { owed: count },
+        },
+    }
+}
+
+/// Where a packet goes on that has to be waited for.
+fn wait_for(wait: &Wait, packet: &[u8], node: &Node) -> Then {
+    let course = match wait {
+        Wait::Resolver(_) => Course::Connection,
+        Wait::Errand => node.course(packet),
+    };
+    match course {
+        // The packet is answered again from its beginning, where waiting costs nobody anything.
+        Course::Connection => Then::HandOver { owed: 0 },
+        Course::Here | Course::Task => Then::Errand {
+            len: packet.len(),
+            course,
         },
     }
 }

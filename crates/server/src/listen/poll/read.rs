@@ -7,10 +7,12 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use guantong_store::{Outcome, Recipient};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::http;
 use super::http::{KnownLines, Plain};
+use crate::errand::Rest;
 use crate::http::{Disk, Quick, write_quick_answer};
 use crate::metrics::Transport;
 use crate::node::{Node, Via};
@@ -31,14 +33,26 @@ pub(super) struct Ticket {
     pub(super) number: u32,
 }
 
-/// What a request came to.
+/// A request that was dealt with elsewhere.
 #[derive(Debug)]
 pub(super) struct Answered {
     pub(super) ticket: Ticket,
     /// Octets of the request.
     pub(super) len: usize,
-    /// The answer; `None` if it takes more than a read.
-    pub(super) answer: Option<Vec<u8>>,
+    pub(super) came: Came,
+}
+
+/// What a request came to.
+#[derive(Debug)]
+pub(super) enum Came {
+    /// This answer, counted against the rate of its address.
+    Answer(Vec<u8>),
+    /// It takes more than a read, and has to be answered from its beginning.
+    More,
+    /// The reply of an errand, not counted yet, and what is to be sent besides.
+    Reply(Vec<u8>, Rest),
+    /// An errand broke off.
+    Nothing,
 }
 
 /// Answers a request, however long the disk takes.
@@ -47,15 +61,16 @@ pub(super) fn answer(node: &Node, request: &Request) -> Answered {
         Transport::Http => plain(node, request),
         _ => native(node, request),
     };
+    // Above the rate of its address it is answered over there, after a pause.
+    let answer = answer.filter(|_| {
+        let limits = &node.config().limits;
+        let peer = request.peer.ip();
+        node.requests.admits(peer, limits, node.uptime_ms())
+    });
     Answered {
         ticket: request.ticket,
         len: request.octets.len(),
-        // Above the rate of its address it is answered over there, after a pause.
-        answer: answer.filter(|_| {
-            let limits = &node.config().limits;
-            let peer = request.peer.ip();
-            node.requests.admits(peer, limits, node.uptime_ms())
-        }),
+        came: answer.map_or(Came::More, Came::Answer),
     }
 }
 
@@ -94,31 +109,53 @@ fn plain(node: &Node, request: &Request) -> Option<Vec<u8>> {
 pub(super) struct Returns {
     /// Told of every return.
     pub(super) wake: EventFd,
-    answered: Mutex<Vec<Answered>>,
+    returned: Mutex<Returned>,
+}
+
+/// What has come back.
+#[derive(Debug, Default)]
+pub(super) struct Returned {
+    pub(super) answered: Vec<Answered>,
+    /// What became of changes, by their marks.
+    pub(super) outcomes: Vec<(usize, Outcome)>,
 }
 
 impl Returns {
     pub(super) fn new() -> std::io::Result<Self> {
         Ok(Self {
             wake: EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?,
-            answered: Mutex::default(),
+            returned: Mutex::default(),
         })
     }
 
     pub(super) fn push(&self, answered: Answered) {
-        self.locked().push(answered);
-        if let Err(error) = self.wake.write(1) {
-            tracing::error!(%error, "a thread of TCP and HTTP could not be woken");
-        }
+        self.locked().answered.push(answered);
+        self.ring();
     }
 
-    pub(super) fn take(&self) -> Vec<Answered> {
+    pub(super) fn take_all(&self) -> Returned {
         // Read first: what comes in between is told of again.
         let _ = self.wake.read();
         std::mem::take(&mut self.locked())
     }
 
-    fn locked(&self) -> MutexGuard<'_, Vec<Answered>> {
-        self.answered.lock().unwrap_or_else(PoisonError::into_inner)
+    fn ring(&self) {
+        if let Err(error) = self.wake.write(1) {
+            tracing::error!(%error, "a thread of TCP and HTTP could not be woken");
+        }
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Returned> {
+        self.returned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Recipient for Returns {
+    fn take(&self, mark: usize, outcome: Outcome) {
+        self.locked().outcomes.push((mark, outcome));
+    }
+
+    fn wake(&self) {
+        self.ring();
     }
 }

@@ -12,21 +12,24 @@
 use std::io::{ErrorKind, Read};
 use std::net::TcpListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime};
 
 use guantong_core::authority::Site;
+use guantong_store::Recipient;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use slab::Slab;
 
+use super::change::Changes;
 use super::connection::{Connection, Leave, Left, PENDING_MAX, Rest};
 use super::http::KnownLines;
-use super::read::{Answered, Request, Returns, Ticket};
+use super::read::{Answered, Came, Request, Returned, Returns, Ticket};
 use super::round::{Question, Round, SLOT_LEN};
 use super::{Handed, Service, Signal, WayOn};
 use crate::config::Limits;
+use crate::errand;
 use crate::listen::{ACCEPT_PAUSE, admit, canonical, on_accept_error};
 use crate::metrics::Drop as Dropped;
 use crate::node::{Node, Scratch};
@@ -35,15 +38,15 @@ use crate::node::{Node, Scratch};
 /// requests in one go.
 pub(super) const READ_LEN: usize = 16 * 1024;
 /// Connections that one wait tells of.
-const EVENTS: usize = 256;
+pub(super) const EVENTS: usize = 256;
 /// Connections that are accepted before those that are open have their turn.
 const ACCEPTS_MAX: usize = 64;
 /// How often connections are looked at whose time may be over. They are closed up to so much later.
-const SWEEP_MS: u64 = 1_000;
+pub(super) const SWEEP_MS: u64 = 1_000;
 /// Buffers larger than this are given back.
 pub(super) const KEEP_LEN: usize = 512 * 1024;
 /// Pause after an error of epoll that may last, so that it does not keep a core busy.
-const ERROR_PAUSE: Duration = Duration::from_millis(20);
+pub(super) const ERROR_PAUSE: Duration = Duration::from_millis(20);
 
 /// What a connection is polled for: octets, each told of once.
 const ARRIVES: EpollFlags = EpollFlags::EPOLLIN.union(EpollFlags::EPOLLET);
@@ -64,7 +67,7 @@ const DOORS_AT: u64 = 1 << 48;
 /// A listener, and what is spoken there.
 pub(super) struct Door {
     service: Service,
-    listener: TcpListener,
+    pub(super) listener: TcpListener,
     /// Accepts nothing before that time, because the system was short of something.
     shut_until_ms: Option<u64>,
 }
@@ -127,22 +130,28 @@ impl Date {
 
 /// A thread that polls.
 pub(super) struct Worker {
-    way_on: WayOn,
-    signal: Arc<Signal>,
-    epoll: Epoll,
-    doors: Vec<Door>,
-    connections: Slab<Connection>,
+    pub(super) way_on: WayOn,
+    pub(super) signal: Arc<Signal>,
+    /// Told, by dropping it, when what can be handed over at the end is.
+    pub(super) left: Option<mpsc::Sender<()>>,
+    pub(super) epoll: Epoll,
+    pub(super) doors: Vec<Door>,
+    pub(super) connections: Slab<Connection>,
     /// Connections that are to have another turn, of which epoll does not tell again.
-    again: Vec<usize>,
+    pub(super) again: Vec<usize>,
     /// Connections that are answered together.
     round: Round,
     /// What was waited for elsewhere.
-    returns: Arc<Returns>,
-    /// The number of the last read that was begun.
-    reads: u32,
+    pub(super) returns: Arc<Returns>,
+    /// The same, as the store knows it.
+    pub(super) recipient: Arc<dyn Recipient>,
+    /// The number of what was last waited for.
+    waits: u32,
+    /// Changes that are being written.
+    pub(super) changes: Changes,
     /// What has arrived for the connection whose turn it is.
     read: Box<[u8]>,
-    buffers: Buffers,
+    pub(super) buffers: Buffers,
     swept_ms: u64,
 }
 
@@ -151,6 +160,7 @@ impl Worker {
         way_on: WayOn,
         doors: Vec<Door>,
         signal: Arc<Signal>,
+        left: mpsc::Sender<()>,
     ) -> std::io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let returns = Arc::new(Returns::new()?);
@@ -162,13 +172,16 @@ impl Worker {
         Ok(Self {
             way_on,
             signal,
+            left: Some(left),
             epoll,
             doors,
             connections: Slab::new(),
             again: Vec::new(),
             round: Round::default(),
+            recipient: returns.clone(),
             returns,
-            reads: 0,
+            waits: 0,
+            changes: Changes::default(),
             read: vec![0; PENDING_MAX + READ_LEN].into(),
             buffers: Buffers {
                 out: Vec::new(),
@@ -210,6 +223,7 @@ impl Worker {
                         self.on_event(event, &moment);
                     }
                     self.answer_round(&moment);
+                    self.submit(&node);
                 }
                 Err(Errno::EINTR) => {}
                 Err(error) => {
@@ -245,10 +259,7 @@ impl Worker {
     fn on_event(&mut self, event: &EpollEvent, moment: &Moment<'_>) {
         let number = event.data();
         if number == RETURNS {
-            for answered in self.returns.take() {
-                self.on_answered(answered, moment);
-            }
-            return;
+            return self.on_returns(moment);
         }
         match number.checked_sub(DOORS_AT).map(usize::try_from) {
             Some(Ok(door)) => self.accept(door, moment),
@@ -313,7 +324,8 @@ impl Worker {
                         has_ended: false,
                         is_unseen: false,
                         asks_singly: false,
-                        reads: None,
+                        waits: None,
+                        has_errand: false,
                         pending: Box::default(),
                         since_ms: moment.now_ms,
                     });
@@ -342,12 +354,13 @@ impl Worker {
     //--- Connections
 
     /// Reads and answers on a connection, once.
-    fn turn(&mut self, key: usize, moment: &Moment<'_>) {
+    pub(super) fn turn(&mut self, key: usize, moment: &Moment<'_>) {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
-        if connection.reads.is_some() {
+        if connection.waits.is_some() {
             // It has its turn when that is there.
+            connection.is_unseen = true;
             return;
         }
         let Some(door) = self.doors.get(connection.door) else {
@@ -363,6 +376,7 @@ impl Worker {
             Ok(Ok(Left::Unknown)) if connection.has_ended => self.again.push(key),
             Ok(Ok(Left::Unknown)) => {}
             Ok(Ok(Left::Read { len })) => self.begin_read(key, len),
+            Ok(Ok(Left::Errand { len, course })) => self.begin_errand(key, len, course, moment),
             Ok(Err(Leave::Closed)) => self.close(key),
             Ok(Err(Leave::HandOver(rest))) => self.hand_over(key, rest),
             Err(_) => {
@@ -387,7 +401,7 @@ impl Worker {
             return false;
         };
         let is_expected = connection.asks_singly
-            && connection.reads.is_none()
+            && connection.waits.is_none()
             && connection.pending.is_empty()
             && !connection.has_ended;
         if !is_expected {
@@ -451,50 +465,68 @@ impl Worker {
         self.round = round;
     }
 
-    //--- Reads
+    //--- Reads and errands
 
-    /// Has the first request that is pending answered elsewhere.
-    fn begin_read(&mut self, key: usize, len: usize) {
-        let Some(connection) = self.connections.get_mut(key) else {
-            return;
-        };
-        let Some(door) = self.doors.get(connection.door) else {
-            return;
-        };
-        self.reads = self.reads.wrapping_add(1);
-        let number = self.reads;
-        connection.reads = Some(number);
-        let request = Request {
+    /// Makes the first request that is pending on a connection wait for what is done elsewhere.
+    pub(super) fn request(&mut self, key: usize, len: usize) -> Option<Request> {
+        let connection = self.connections.get_mut(key)?;
+        let door = self.doors.get(connection.door)?;
+        self.waits = self.waits.wrapping_add(1);
+        let number = self.waits;
+        connection.waits = Some(number);
+        Some(Request {
             ticket: Ticket { key, number },
             transport: door.service.transport(),
             peer: connection.peer,
             octets: connection.pending.get(..len).unwrap_or_default().into(),
-        };
-        self.way_on.read(request, self.returns.clone());
+        })
+    }
+
+    /// Has the first request that is pending answered elsewhere.
+    fn begin_read(&mut self, key: usize, len: usize) {
+        if let Some(request) = self.request(key, len) {
+            self.way_on.read(request, self.returns.clone());
+        }
+    }
+
+    /// Goes on with what has come back.
+    pub(super) fn on_returns(&mut self, moment: &Moment<'_>) {
+        let Returned { answered, outcomes } = self.returns.take_all();
+        self.on_outcomes(outcomes, moment);
+        for Answered { ticket, len, came } in answered {
+            match came {
+                Came::Answer(out) => self.on_answer(ticket, len, &out, moment),
+                Came::Reply(out, rest) => self.on_reply(ticket, len, &out, rest, moment),
+                Came::More => {
+                    if let Some(connection) = self.waiting(ticket) {
+                        let rest = connection.half_message(moment.limits);
+                        self.hand_over(ticket.key, rest);
+                    }
+                }
+                Came::Nothing => self.break_off(ticket),
+            }
+        }
+    }
+
+    /// The connection that waits for this, unless it has gone.
+    pub(super) fn waiting(&mut self, ticket: Ticket) -> Option<&mut Connection> {
+        let connection = self.connections.get_mut(ticket.key)?;
+        (connection.waits == Some(ticket.number)).then_some(connection)
     }
 
     /// Goes on with a connection whose request was answered elsewhere.
-    fn on_answered(&mut self, answered: Answered, moment: &Moment<'_>) {
-        let Ticket { key, number } = answered.ticket;
-        let Some(connection) = self.connections.get_mut(key) else {
+    fn on_answer(&mut self, ticket: Ticket, len: usize, out: &[u8], moment: &Moment<'_>) {
+        let Some(connection) = self.waiting(ticket) else {
             return;
         };
-        if connection.reads != Some(number) {
-            // The one that asked has gone.
-            return;
-        }
-        connection.reads = None;
-        let Some(out) = answered.answer else {
-            let rest = connection.half_message(moment.limits);
-            return self.hand_over(key, rest);
-        };
-        let left = connection.pending.get(answered.len..).unwrap_or_default();
+        connection.waits = None;
+        let left = connection.pending.get(len..).unwrap_or_default();
         connection.pending = left.into();
         connection.is_unseen = true;
         connection.is_new = false;
         connection.since_ms = moment.now_ms;
-        match connection.write(&out) {
-            Ok(written) if written == out.len() => self.again.push(key),
+        match connection.write(out) {
+            Ok(written) if written == out.len() => self.again.push(ticket.key),
             Ok(written) => {
                 let rest = Rest {
                     octets: connection.pending.to_vec(),
@@ -502,18 +534,23 @@ impl Worker {
                     owed: 0,
                     due_ms: None,
                 };
-                self.hand_over(key, rest);
+                self.hand_over(ticket.key, rest);
             }
-            Err(_) => self.close(key),
+            Err(_) => self.close(ticket.key),
         }
     }
 
     /// Closing takes it out of the epoll, too.
-    fn close(&mut self, key: usize) {
+    pub(super) fn close(&mut self, key: usize) {
         drop(self.connections.try_remove(key));
     }
 
-    fn hand_over(&mut self, key: usize, rest: Rest) {
+    pub(super) fn hand_over(&mut self, key: usize, rest: Rest) {
+        self.hand_over_with(key, rest, errand::Rest::None);
+    }
+
+    /// Hands a connection over on which something is to be sent first.
+    pub(super) fn hand_over_with(&mut self, key: usize, rest: Rest, first: errand::Rest) {
         let Some(connection) = self.connections.try_remove(key) else {
             return;
         };
@@ -531,6 +568,7 @@ impl Worker {
             out: rest.out,
             owed: rest.owed,
             due_ms: rest.due_ms,
+            first,
         };
         self.way_on.hand_over(&door.service, handed);
     }
@@ -546,7 +584,7 @@ impl Worker {
             let Some(service) = door.map(|door| &door.service) else {
                 continue;
             };
-            let is_ours = connection.reads.is_none();
+            let is_ours = connection.waits.is_none();
             if is_ours && connection.ends_ms(service, moment.limits) <= moment.now_ms {
                 over.push(key);
             }
@@ -577,19 +615,6 @@ impl Worker {
             _ => {
                 tracing::debug!(%peer, "the head of a request took too long");
                 self.close(key);
-            }
-        }
-    }
-
-    /// Stops: reads what has arrived on every connection, and hands it over. Over there, who has
-    /// begun a message may finish it, and the others are closed.
-    fn leave(mut self, moment: &Moment<'_>) {
-        let keys: Vec<usize> = self.connections.iter().map(|(key, _)| key).collect();
-        for key in keys {
-            self.turn(key, moment);
-            if let Some(connection) = self.connections.get(key) {
-                let rest = connection.half_message(moment.limits);
-                self.hand_over(key, rest);
             }
         }
     }
