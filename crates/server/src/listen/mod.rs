@@ -11,6 +11,7 @@ pub mod host;
 pub mod http;
 mod later;
 pub(crate) mod poll;
+mod send;
 pub mod tcp;
 mod timed;
 pub mod tls;

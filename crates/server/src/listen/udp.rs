@@ -26,7 +26,7 @@
 //!
 //! An answer that the resolver or the disk must be asked for leaves later, by the same socket.
 
-use std::io::{IoSlice, IoSliceMut};
+use std::io::IoSliceMut;
 use std::net::{SocketAddr, SocketAddrV6, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -40,13 +40,13 @@ use guantong_proto::limits::{DATAGRAM_LEN_MAX, ENVELOPE_LEN, HEADER_LEN};
 use guantong_proto::message::{Envelope, ResponseCode};
 use nix::errno::Errno;
 use nix::sys::socket::{
-    ControlMessage, MsgFlags, MultiHeaders, Shutdown, SockaddrIn, SockaddrIn6, SockaddrLike,
-    recvmmsg, sendmmsg, shutdown,
+    MsgFlags, MultiHeaders, Shutdown, SockaddrIn, SockaddrIn6, SockaddrLike, recvmmsg, shutdown,
 };
 use tokio::runtime::Handle;
 
 use super::cold::{Queue, READERS, Readers};
 use super::later::{self, Datagram};
+use super::send::{GATHER_LEN, Send};
 use super::{Sharing, canonical};
 use crate::ahead::{AHEAD, Asked, Ready};
 use crate::config::Limits;
@@ -63,8 +63,6 @@ const RECEIVE_LEN: usize = 4_096 + 192;
 /// Buffer that the system keeps for arriving and leaving datagrams, so that a burst of some ten
 /// thousand requests survives a pause of the thread. The system may grant less.
 const SOCKET_BUFFER_LEN: usize = 8 * 1024 * 1024;
-/// Octets of answers that are gathered before they are sent.
-const GATHER_LEN: usize = 128 * 1024;
 /// The longest that a thread sleeps. Stopping wakes it; this bounds the wait where waking fails,
 /// and the age of incomplete messages.
 const SLEEP: Duration = Duration::from_secs(1);
@@ -579,85 +577,4 @@ fn is_fragment(datagram: &[u8]) -> bool {
         let envelope = Envelope::from_octets(envelope);
         envelope.truncated || envelope.sequence != 0
     })
-}
-
-//----------- Send -----------------------------------------------------------
-
-struct Send<A> {
-    headers: MultiHeaders<A>,
-    /// Datagrams back to back.
-    octets: Vec<u8>,
-    /// Where each begins and ends.
-    ranges: Vec<(usize, usize)>,
-    /// Where each goes.
-    addresses: Vec<Option<A>>,
-}
-
-impl<A: Address> Send<A> {
-    fn new() -> Self {
-        Self {
-            headers: MultiHeaders::preallocate(BATCH, None),
-            octets: Vec::with_capacity(2 * GATHER_LEN),
-            ranges: Vec::with_capacity(4 * BATCH),
-            addresses: Vec::with_capacity(4 * BATCH),
-        }
-    }
-
-    /// Takes back what no datagram has been made of.
-    fn forget_unsealed(&mut self) {
-        let end = self.ranges.last().map_or(0, |range| range.1);
-        self.octets.truncate(end);
-    }
-
-    /// Makes the octets from `start` on a datagram to `address`. None, if there are none.
-    fn seal(&mut self, start: usize, address: &A) {
-        if self.octets.len() > start {
-            self.ranges.push((start, self.octets.len()));
-            self.addresses.push(Some(*address));
-        }
-    }
-
-    /// Sends everything. What the system does not take is lost, as datagrams may be.
-    fn flush(&mut self, node: &Node, socket: &UdpSocket) {
-        let total = self.ranges.len();
-        let mut done = 0;
-        while done < total {
-            match self.send_some(socket, done) {
-                Ok(0) => done += 1,
-                Ok(sent) => {
-                    node.metrics.sent(sent);
-                    done += sent;
-                }
-                Err(Errno::EINTR) => {}
-                // The error is about the first datagram: no buffer, no route, a forged address that
-                // cannot be sent to. The others may do better.
-                Err(_) => {
-                    node.metrics.dropped(Dropped::UdpSend);
-                    done += 1;
-                }
-            }
-        }
-        self.octets.clear();
-        self.ranges.clear();
-        self.addresses.clear();
-    }
-
-    /// Sends up to [`BATCH`] datagrams from number `first` on; says how many went.
-    fn send_some(&mut self, socket: &UdpSocket, first: usize) -> Result<usize, Errno> {
-        let count = BATCH.min(self.ranges.len() - first);
-        let slices: [[IoSlice<'_>; 1]; BATCH] = std::array::from_fn(|n| {
-            let range = self.ranges.get(first + n).copied().unwrap_or((0, 0));
-            [IoSlice::new(&self.octets[range.0..range.1])]
-        });
-        let no_control: [ControlMessage<'_>; 0] = [];
-        let sent = sendmmsg(
-            socket.as_raw_fd(),
-            &mut self.headers,
-            slices[..count].iter(),
-            &self.addresses[first..first + count],
-            no_control,
-            MsgFlags::empty(),
-        )?;
-        Ok(sent.count())
-    }
 }
