@@ -434,7 +434,7 @@ impl Node {
         match self.store.cached(key) {
             Some(record) => Ok(Some(record)),
             None if self.pace.expects_disk() => Err(Unread::OnDisk),
-            None => self.read(key).map_err(Unread::Failed),
+            None => self.read_cold(key).map_err(Unread::Failed),
         }
     }
 
@@ -454,8 +454,13 @@ impl Node {
     pub(crate) fn read(&self, key: &[u8]) -> Result<Option<StoredRecord>, StoreError> {
         match self.store.cached(key) {
             Some(record) => Ok(Some(record)),
-            None => self.pace.time(|| self.store.get(key)),
+            None => self.read_cold(key),
         }
+    }
+
+    /// A record that is not hot.
+    fn read_cold(&self, key: &[u8]) -> Result<Option<StoredRecord>, StoreError> {
+        self.pace.time(|| self.store.fetch(key))
     }
 
     fn answer_with(

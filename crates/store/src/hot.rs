@@ -80,15 +80,13 @@ impl Hot {
         look.find(look.place(key), key).cloned()
     }
 
-    /// The record from the cache, or from `fetch` and then into the cache if no write interferes.
-    pub(crate) fn get_or_fetch<E>(
+    /// The record from `fetch`, and then into the cache if no write interferes. For a key that was
+    /// just [looked for](Self::get) in vain: one that came in meanwhile is only fetched again.
+    pub(crate) fn fetch<E>(
         &self,
         key: &[u8],
         fetch: impl FnOnce() -> Result<Option<StoredRecord>, E>,
     ) -> Result<Option<StoredRecord>, E> {
-        if let Some(record) = self.get(key) {
-            return Ok(Some(record));
-        }
         let gate = self.gate(key);
         let noted = *lock(gate);
         let fetched = fetch()?;
@@ -223,7 +221,7 @@ mod tests {
     }
 
     fn fetch(hot: &Hot, version: u64, during: impl FnOnce()) {
-        let fetched = hot.get_or_fetch(KEY, || {
+        let fetched = hot.fetch(KEY, || {
             during();
             Ok::<_, Infallible>(Some(record(version)))
         });

@@ -108,10 +108,19 @@ impl Store {
 
     /// The record stored under a folded handle.
     pub fn get(&self, key: &[u8]) -> Result<Option<StoredRecord>, StoreError> {
+        match self.cached(key) {
+            Some(record) => Ok(Some(record)),
+            None => self.fetch(key),
+        }
+    }
+
+    /// The same for a key that was just looked for among the hot ones in vain
+    /// ([`Store::cached`]), and is not looked for again. It is hot afterwards.
+    pub fn fetch(&self, key: &[u8]) -> Result<Option<StoredRecord>, StoreError> {
         let shared = self.shared();
         shared
             .hot
-            .get_or_fetch(key, || match shared.engine.get(Space::Records, key)? {
+            .fetch(key, || match shared.engine.get(Space::Records, key)? {
                 Some(octets) => decode_record(key, &octets).map(Some),
                 None => Ok(None),
             })
