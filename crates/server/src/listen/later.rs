@@ -6,11 +6,14 @@ use std::sync::Arc;
 use guantong_core::admin::Listing;
 use guantong_core::resolve::{Answer, Question, TraceWanted};
 use guantong_proto::frame::split;
-use guantong_proto::limits::ENVELOPE_LEN;
+use guantong_proto::limits::{DATAGRAM_LEN_MAX, ENVELOPE_LEN};
 use guantong_proto::message::ResponseCode;
+use nix::sys::socket::SockaddrStorage;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::cold::SHARE_MAX;
+use super::send::Send;
 use crate::config::Limits;
 use crate::errand::Rest;
 use crate::limit::network_of;
@@ -32,15 +35,6 @@ pub(super) struct Datagram {
 }
 
 impl Datagram {
-    /// Reads what the answer takes, on this thread, and sends it.
-    pub(super) fn read(self, runtime: &Handle) {
-        let mut out = Vec::new();
-        match self.node.answer(&self.packet, self.via, &mut out) {
-            Some(wait) => self.wait(wait, runtime),
-            None => self.send(out),
-        }
-    }
-
     /// Waits for what the answer takes besides a record.
     pub(super) fn wait(self, wait: Wait, runtime: &Handle) {
         match wait {
@@ -86,18 +80,24 @@ impl Datagram {
     }
 
     fn send(&self, mut out: Vec<u8>) {
+        self.limit(&mut out, 0);
+        self.send_whole(&out);
+    }
+
+    /// Makes the answer that begins at `start`, if there is one, as short as it has to be.
+    fn limit(&self, out: &mut Vec<u8>, start: usize) {
         let Self { node, via, .. } = self;
-        if out.is_empty() {
+        if out.len() == start {
             return;
         }
         let config = node.config();
-        fit(node, &config.limits, &mut out, 0);
-        if !is_within_rate(node, &config.limits, node.uptime_ms(), via.peer, out.len()) {
+        fit(node, &config.limits, out, start);
+        let (now_ms, len) = (node.uptime_ms(), out.len() - start);
+        if !is_within_rate(node, &config.limits, now_ms, via.peer, len) {
             // Shorter than any request, so nobody gains by it.
-            replace_by_error(&mut out, 0, ResponseCode::ERROR, "");
+            replace_by_error(out, start, ResponseCode::ERROR, "");
             node.metrics.dropped(Dropped::UdpTold);
         }
-        self.send_whole(&out);
     }
 
     /// Sends octets whatever they cost.
@@ -112,6 +112,60 @@ impl Datagram {
         });
     }
 }
+
+//----------- Reader ---------------------------------------------------------
+
+/// What a thread that reads the disk uses again for every answer.
+pub(super) struct Reader {
+    runtime: Handle,
+    send: Send<SockaddrStorage>,
+}
+
+impl Reader {
+    /// Hands on to `runtime` what takes more than a record.
+    pub(super) fn new(runtime: Handle) -> Self {
+        Self {
+            runtime,
+            send: Send::for_batches_of(SHARE_MAX),
+        }
+    }
+
+    /// Reads what some answers take, on this thread, and sends them together.
+    pub(super) fn answer(&mut self, datagrams: &mut Vec<Datagram>) {
+        let mut from: Option<(Arc<Node>, Arc<UdpSocket>)> = None;
+        for datagram in datagrams.drain(..) {
+            // Those that came by one socket leave by it together.
+            if let Some((node, socket)) = &from
+                && !Arc::ptr_eq(socket, &datagram.socket)
+            {
+                self.send.flush(node, socket);
+            }
+            from = Some((datagram.node.clone(), datagram.socket.clone()));
+            self.write(datagram);
+        }
+        if let Some((node, socket)) = from {
+            self.send.flush(&node, &socket);
+        }
+    }
+
+    /// Writes an answer behind those that are to be sent, or has somebody else send it.
+    fn write(&mut self, datagram: Datagram) {
+        let send = &mut self.send;
+        let start = send.octets.len();
+        let (packet, via) = (&datagram.packet, datagram.via);
+        if let Some(wait) = datagram.node.answer(packet, via, &mut send.octets) {
+            return datagram.wait(wait, &self.runtime);
+        }
+        datagram.limit(&mut send.octets, start);
+        if send.octets.len() - start <= DATAGRAM_LEN_MAX {
+            return send.seal(start, &datagram.to.into());
+        }
+        datagram.send_whole(&send.octets[start..]);
+        send.octets.truncate(start);
+    }
+}
+
+//----------- Limits ---------------------------------------------------------
 
 /// Puts an error in the place of an answer that is too large for UDP; it begins at `start`.
 pub(super) fn fit(node: &Node, limits: &Limits, out: &mut Vec<u8>, start: usize) {

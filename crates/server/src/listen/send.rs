@@ -22,6 +22,8 @@ pub(super) const GATHER_LEN: usize = 128 * 1024;
 /// Datagrams that wait to be sent together, to addresses of the form `A`.
 pub(super) struct Send<A> {
     headers: MultiHeaders<A>,
+    /// Datagrams that there are headers for.
+    count_max: usize,
     /// Datagrams back to back.
     pub(super) octets: Vec<u8>,
     /// Where each begins and ends.
@@ -31,13 +33,15 @@ pub(super) struct Send<A> {
 }
 
 impl<A: SockaddrLike + Copy> Send<A> {
-    /// Room for a batch.
-    pub(super) fn new() -> Self {
+    /// Sends up to `count` of them by one system call, and [`BATCH`] at most.
+    pub(super) fn for_batches_of(count: usize) -> Self {
+        let count = count.clamp(1, BATCH);
         Self {
-            headers: MultiHeaders::preallocate(BATCH, None),
-            octets: Vec::with_capacity(2 * GATHER_LEN),
-            ranges: Vec::with_capacity(4 * BATCH),
-            addresses: Vec::with_capacity(4 * BATCH),
+            headers: MultiHeaders::preallocate(count, None),
+            count_max: count,
+            octets: Vec::with_capacity(2 * GATHER_LEN * count / BATCH),
+            ranges: Vec::with_capacity(4 * count),
+            addresses: Vec::with_capacity(4 * count),
         }
     }
 
@@ -80,9 +84,9 @@ impl<A: SockaddrLike + Copy> Send<A> {
         self.addresses.clear();
     }
 
-    /// Sends up to [`BATCH`] datagrams from number `first` on; says how many went.
+    /// Sends some datagrams from number `first` on; says how many went.
     fn send_some(&mut self, socket: &UdpSocket, first: usize) -> Result<usize, Errno> {
-        let count = BATCH.min(self.ranges.len() - first);
+        let count = self.count_max.min(self.ranges.len() - first);
         let slices: [[IoSlice<'_>; 1]; BATCH] = std::array::from_fn(|n| {
             let range = self.ranges.get(first + n).copied().unwrap_or((0, 0));
             [IoSlice::new(&self.octets[range.0..range.1])]

@@ -45,7 +45,7 @@ use nix::sys::socket::{
 use tokio::runtime::Handle;
 
 use super::cold::{Queue, READERS, Readers};
-use super::later::{self, Datagram};
+use super::later::{self, Datagram, Reader};
 use super::send::{GATHER_LEN, Send};
 use super::{Sharing, canonical};
 use crate::ahead::{AHEAD, Asked, Ready};
@@ -105,8 +105,11 @@ impl Udp {
     ) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let spare = runtime.clone();
-        let read = move |datagram: Datagram| datagram.read(&spare);
-        let (readers, cold) = Readers::start(READERS, read)?;
+        let worker = move || {
+            let mut reader = Reader::new(spare.clone());
+            move |datagrams: &mut Vec<Datagram>| reader.answer(datagrams)
+        };
+        let (readers, cold) = Readers::start(READERS, worker)?;
         let mut udp = Self {
             sockets: Vec::new(),
             stop: stop.clone(),
@@ -216,7 +219,7 @@ impl<A: Address> Worker<A> {
             cold,
             receive: Receive::new(),
             answer: Answer::new(),
-            send: Send::new(),
+            send: Send::for_batches_of(BATCH),
         }
     }
 
@@ -262,7 +265,6 @@ impl<A: Address> Worker<A> {
             node,
             socket,
             runtime,
-            cold,
             site: &site,
             limits: &config.limits,
             now_secs: node.now_secs(),
@@ -280,6 +282,11 @@ impl<A: Address> Worker<A> {
             }
         }
         send.flush(node, socket);
+        // Afterwards: the threads that are woken for it want the core that we are on.
+        cold.push_all(&mut answer.cold);
+        for _ in answer.cold.drain(..) {
+            node.metrics.dropped(Dropped::Reads);
+        }
     }
 }
 
@@ -288,7 +295,6 @@ struct Moment<'a> {
     node: &'a Arc<Node>,
     socket: &'a Arc<UdpSocket>,
     runtime: &'a Handle,
-    cold: &'a Queue<Datagram>,
     site: &'a Site,
     limits: &'a Limits,
     now_secs: u32,
@@ -363,6 +369,8 @@ struct Answer {
     keys: Vec<u8>,
     /// An answer that has to be cut.
     whole: Vec<u8>,
+    /// Datagrams of the batch whose records are on the disk.
+    cold: Vec<Datagram>,
     /// Whether the next one above its rate is told to use TCP.
     tell: bool,
 }
@@ -374,6 +382,7 @@ impl Answer {
             scratch: Scratch::default(),
             keys: Vec::new(),
             whole: Vec::new(),
+            cold: Vec::with_capacity(BATCH),
             tell: false,
         }
     }
@@ -500,10 +509,7 @@ impl Answer {
             }
             Err(OnDisk) => {
                 let later = moment.later(packet, via, address);
-                return match moment.cold.push(later) {
-                    Ok(()) => {}
-                    Err(_) => node.metrics.dropped(Dropped::Reads),
-                };
+                return self.cold.push(later);
             }
         }
         self.send(moment, peer, start, address, send);

@@ -31,13 +31,17 @@ fn config(folder: &Path) -> Config {
 }
 
 fn put_all(node: &Node) {
-    let put = |name| Change::Put {
+    put(node, NAMES.map(|name| (name, "one")));
+}
+
+fn put<const N: usize>(node: &Node, records: [(&str, &str); N]) {
+    let put = |(name, data)| Change::Put {
         handle: Handle::parse(name).unwrap(),
-        values: Writer::to_vec(|w| Values::encode(&[Value::new(1, "TEXT", "one")], w)),
+        values: Writer::to_vec(|w| Values::encode(&[Value::new(1, "TEXT", data)], w)),
         expect: Expect::Anything,
     };
     let batch = Batch {
-        changes: NAMES.map(put).into(),
+        changes: records.map(put).into(),
         at_ms: 0,
         origin: Origin::Operator,
         trail: Trail::default(),
@@ -182,4 +186,53 @@ fn requests_whose_records_are_on_the_disk_are_all_answered() {
     }
     assert_eq!(found, expected);
     running.stop();
+}
+
+#[test]
+fn each_of_several_clients_gets_the_answers_to_its_own_questions_from_the_disk() {
+    // More than there are readers, so that they take several at once and send them together.
+    const CLIENTS: i32 = 4;
+    const QUESTIONS: i32 = 40;
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(&folder.path().join("node"));
+    config.limits.udp_response_max = 512;
+    let running = crate::running::start(config).unwrap();
+    put(running.node(), [("88.118.5/long", &"n".repeat(600))]);
+    let client = |_| {
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        udp.connect(running.addresses().udp[0]).unwrap();
+        udp.set_read_timeout(Some(PATIENCE)).unwrap();
+        udp
+    };
+    let clients: Vec<_> = (0..CLIENTS).map(client).collect();
+    // There is no record of most, so they are never hot.
+    let name = |id: i32| match id % 10 {
+        0 => "88.118.5/long".to_owned(),
+        _ => format!("88.118.5/none-{id}"),
+    };
+    running.node().expect_disk();
+    for id in 0..QUESTIONS {
+        for (udp, first) in clients.iter().zip((0..).step_by(1_000)) {
+            udp.send(&ask(&name(id), first + id)).unwrap();
+        }
+    }
+    for (udp, first) in clients.iter().zip((0..).step_by(1_000)) {
+        let mut answered: Vec<_> = (0..QUESTIONS).map(|_| receive(udp)).collect();
+        answered.sort_unstable_by_key(|&(id, _)| id);
+        let code = |id: i32| match id % 10 {
+            0 => ResponseCode::ERROR,
+            _ => ResponseCode::HANDLE_NOT_FOUND,
+        };
+        let expected: Vec<_> = (0..QUESTIONS).map(|id| (first + id, code(id))).collect();
+        assert_eq!(answered, expected);
+    }
+    running.stop();
+}
+
+/// The id and the code of the next answer.
+fn receive(udp: &UdpSocket) -> (i32, ResponseCode) {
+    let mut packet = [0; 2_048];
+    let len = udp.recv(&mut packet).unwrap();
+    let message = Message::decode(&packet[..len]).unwrap();
+    (message.envelope.request_id, message.header.code)
 }
