@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
@@ -26,6 +26,9 @@ const HOT_RATE: f64 = 5_000.0;
 const RATIO_WANTED: f64 = 0.8;
 const READS_WANTED: f64 = 1.1;
 
+/// The part of all cores that is busy where the processor bounds what is measured.
+const BUSY_MIN: f64 = 0.9;
+
 /// What one round gave.
 struct Round {
     disk: f64,
@@ -34,6 +37,20 @@ struct Round {
     p99_us: f64,
     calls: f64,
     octets: f64,
+    /// Of the program that reads the disk, while it does.
+    disk_work: Work,
+    /// Of the node, while it answers.
+    node_work: Work,
+    /// Of the client, while the node answers.
+    client_work: Work,
+}
+
+/// What processor a program took, and how busy it all was meanwhile.
+struct Work {
+    /// For each read or answer, in microseconds.
+    user_us: f64,
+    system_us: f64,
+    /// Cores that were busy, interrupts and other programs included.
     cores: f64,
 }
 
@@ -95,15 +112,27 @@ impl Bench<'_> {
         let middle = |of: &dyn Fn(&Round) -> f64| median(rounds.iter().map(of));
         let depth = self.args.depth;
         let reads = format!("disk: random reads of 4 KiB, {depth} at a time");
-        self.table.row(&reads, middle(&|r| r.disk), "/s", "");
+        let rest = bound(middle(&|r| r.disk_work.cores));
+        self.table.row(&reads, middle(&|r| r.disk), "/s", rest);
         let rest = format!(
-            "p50 {:.0} us, p99 {:.0} us; {:.2} cores busy",
+            "p50 {:.0} us, p99 {:.0} us; {}",
             middle(&|r| r.p50_us),
             middle(&|r| r.p99_us),
-            middle(&|r| r.cores)
+            bound(middle(&|r| r.node_work.cores))
         );
         let what = format!("node: cold answers, {WINDOW} in flight");
         self.table.row(&what, middle(&|r| r.answers), "/s", rest);
+        let works: [(&str, fn(&Round) -> &Work); 3] = [
+            ("disk: processor for each read", |r| &r.disk_work),
+            ("node: processor for each cold answer", |r| &r.node_work),
+            ("client: processor for each cold answer", |r| &r.client_work),
+        ];
+        for (what, work) in works {
+            let user = middle(&|r| work(r).user_us);
+            let system = middle(&|r| work(r).system_us);
+            let rest = format!("{user:.1} in the program, {system:.1} in the system");
+            self.table.row(what, user + system, "us", rest);
+        }
         let rest = format!("{:.0} octets of the disk", middle(&|r| r.octets));
         let calls = middle(&|r| r.calls);
         self.table
@@ -120,20 +149,21 @@ impl Bench<'_> {
 
     fn cold_round(&self, node: &Node, disk: &Disk, client: &mut Udp<'_>) -> Result<Round> {
         let pid = node.server.pid();
+        let reading = Watch::begin(pid);
         let rate = disk.rate(self.args.depth, self.time)?;
-        let (reads, taken) = (Reads::by(pid), Taken::by_family(pid));
+        // The node rests meanwhile, and whoever reads is this program.
+        let (_, disk_work) = reading.end(rate * self.time.as_secs_f64());
+        let (reads, answering) = (Reads::by(pid), Watch::begin(pid));
         let mut tally = client.run(self.time)?;
-        let (reads, taken) = (
-            Reads::by(pid).since(reads),
-            Taken::by_family(pid).since(taken),
-        );
+        let answers = tally.answers as f64;
+        let (node_work, client_work) = answering.end(answers);
+        let reads = Reads::by(pid).since(reads);
         client.settle(&mut tally)?;
         ensure!(
             tally.errors() == 0,
             "{} cold answers went wrong",
             tally.errors()
         );
-        let answers = tally.answers as f64;
         Ok(Round {
             disk: rate,
             answers: tally.rate(),
@@ -141,7 +171,9 @@ impl Bench<'_> {
             p99_us: tally.latency_us(0.99),
             calls: reads.calls as f64 / answers,
             octets: reads.disk_octets as f64 / answers,
-            cores: (taken.user + taken.system) / tally.time.as_secs_f64(),
+            disk_work,
+            node_work,
+            client_work,
         })
     }
 
@@ -195,4 +227,53 @@ impl Bench<'_> {
             .row("memory of the node after it", pages as f64, "MiB", rest);
         Ok(())
     }
+}
+
+//----------- Watch ----------------------------------------------------------
+
+/// The processor time of the node, of this program and of everybody, from one moment on.
+struct Watch {
+    pid: u32,
+    node: Taken,
+    family: Taken,
+    all: f64,
+    begun: Instant,
+}
+
+impl Watch {
+    fn begin(pid: u32) -> Self {
+        Self {
+            pid,
+            node: Taken::by_family(pid),
+            family: Taken::by_family(std::process::id()),
+            all: Taken::by_all(),
+            begun: Instant::now(),
+        }
+    }
+
+    /// What the node and this program took since, for each of `count` things.
+    fn end(self, count: f64) -> (Work, Work) {
+        let cores = (Taken::by_all() - self.all) / self.begun.elapsed().as_secs_f64();
+        let node = Taken::by_family(self.pid).since(self.node);
+        // The node was started by this program, so it is of its family.
+        let own = Taken::by_family(std::process::id())
+            .since(self.family)
+            .since(node);
+        let work = |taken: Taken| Work {
+            user_us: taken.user * 1e6 / count,
+            system_us: taken.system * 1e6 / count,
+            cores,
+        };
+        (work(node), work(own))
+    }
+}
+
+/// How many cores were busy, and whether they or the disk were what it waited for.
+fn bound(cores: f64) -> String {
+    let all = machine::cores();
+    let bound = match cores >= BUSY_MIN * all as f64 {
+        true => "the processor bounds it",
+        false => "the processor does not bound it",
+    };
+    format!("{cores:.2} of {all} cores busy, by anybody: {bound}")
 }
