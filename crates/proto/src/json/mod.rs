@@ -95,6 +95,9 @@ impl Serialize for Record {
 /// Reads the values that an HTTP request carries: an object with `values`, a list of values, or
 /// one value alone (8.3).
 pub fn parse_values(text: &[u8]) -> Result<Vec<Value>, JsonError> {
+    if let Some(values) = plain::read_values(text) {
+        return Ok(values);
+    }
     let json = read::parse(text)?;
     let root = Node::root(&json);
     if json.is_array() {

@@ -98,6 +98,12 @@ pub(super) fn read(text: &[u8]) -> Option<Record> {
     })
 }
 
+/// The values of a list by itself, if they are plain.
+pub(super) fn read_values(text: &[u8]) -> Option<Vec<Value>> {
+    let values: Vec<PlainValue<'_>> = serde_json::from_slice(text).ok()?;
+    values.into_iter().map(value).collect()
+}
+
 fn value(plain: PlainValue<'_>) -> Option<Value> {
     let permissions = match plain.permissions {
         Some(Text(text)) => Permissions(read_permission_bits(&text)?),
@@ -120,7 +126,8 @@ fn value(plain: PlainValue<'_>) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::read::parse as parse_tree;
+    use super::super::read::{Node, parse as parse_tree};
+    use super::super::read_values as read_list;
     use super::*;
 
     const RECORD: &str = r#"{"responseCode":1,"handle":"a\/b","values":[{"index":1,"type":"URL","data":{"format":"string","value":"x\n循"},"permissions":"1010","ttl":5,"timestamp":"2023-11-14T22:13:20Z"},{"index":2,"type":"N","data":"y"}]}"#;
@@ -143,21 +150,37 @@ mod tests {
     /// ways read the same.
     #[test]
     fn altered_record_is_never_read_in_another_way() {
-        let octets = RECORD.as_bytes();
-        let same = |text: &[u8]| {
+        alter(RECORD.as_bytes(), |text| {
             if let Some(found) = read(text) {
                 let text = String::from_utf8_lossy(text);
                 assert_eq!(Some(found), at_length(text.as_bytes()), "{text}");
             }
-        };
+        });
+    }
+
+    fn alter(octets: &[u8], each: impl Fn(&[u8])) {
         for at in 0..octets.len() {
-            same(&octets[..at]);
+            each(&octets[..at]);
             for octet in 0..=u8::MAX {
                 let mut altered = octets.to_vec();
                 altered[at] = octet;
-                same(&altered);
+                each(&altered);
             }
         }
+    }
+
+    #[test]
+    fn altered_list_of_values_is_never_read_in_another_way() {
+        let at_length = |text: &[u8]| read_list(&Node::root(&parse_tree(text).ok()?)).ok();
+        let list = RECORD.split_once("\"values\":").unwrap().1;
+        let list = list.strip_suffix('}').unwrap().as_bytes();
+        assert_eq!(read_values(list).map(|values| values.len()), Some(2));
+        alter(list, |text| {
+            if let Some(found) = read_values(text) {
+                let shown = String::from_utf8_lossy(text);
+                assert_eq!(Some(found), at_length(text), "{shown}");
+            }
+        });
     }
 
     #[test]
