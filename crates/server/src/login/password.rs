@@ -205,9 +205,11 @@ impl Node {
     }
 
     /// When the node was started.
-    fn started_secs(&self) -> u32 {
-        let up_secs = u32::try_from(self.uptime_ms() / 1_000).unwrap_or(u32::MAX);
-        self.now_secs().saturating_sub(up_secs)
+    pub(super) fn started_secs(&self) -> u32 {
+        // Not one by whole seconds from the other, which may give the second behind. The two are
+        // read one after the other, so the millisecond may be the one behind.
+        let started_ms = self.now_ms().saturating_sub(self.uptime_ms() + 1);
+        u32::try_from(started_ms / 1_000).unwrap_or(u32::MAX)
     }
 
     /// Takes as long as a password takes that is checked.

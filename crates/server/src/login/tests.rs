@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use guantong_proto::crypto::Hash;
 use guantong_proto::wire::Writer;
@@ -155,4 +156,16 @@ async fn wrong_signatures_of_one_peer_are_bounded() {
     assert!(last.contains("too many"), "{last}");
     let right = tried.answer(&tried.sign(&nonce), FAR).await;
     assert!(right.unwrap_err().contains("too many"));
+}
+
+/// Who compares with it would take what was written just after the start for older than that.
+#[test]
+fn start_is_never_told_later_than_it_was() {
+    let tried = tried(Kind::P256);
+    let at_the_latest = tried.node.now_secs();
+    // Through all parts of a second.
+    while tried.node.uptime_ms() < 1_200 {
+        assert!(tried.node.started_secs() <= at_the_latest);
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
