@@ -122,17 +122,17 @@ impl Bench<'_> {
         );
         let what = format!("node: cold answers, {WINDOW} in flight");
         self.table.row(&what, middle(&|r| r.answers), "/s", rest);
-        let works: [(&str, fn(&Round) -> &Work); 3] = [
-            ("disk: processor for each read", |r| &r.disk_work),
-            ("node: processor for each cold answer", |r| &r.node_work),
-            ("client: processor for each cold answer", |r| &r.client_work),
-        ];
-        for (what, work) in works {
+        let mut processor = |what: &str, work: &dyn Fn(&Round) -> &Work| {
             let user = middle(&|r| work(r).user_us);
             let system = middle(&|r| work(r).system_us);
             let rest = format!("{user:.1} in the program, {system:.1} in the system");
             self.table.row(what, user + system, "us", rest);
-        }
+        };
+        processor("disk: processor for each read", &|r| &r.disk_work);
+        processor("node: processor for each cold answer", &|r| &r.node_work);
+        processor("client: processor for each cold answer", &|r| {
+            &r.client_work
+        });
         let rest = format!("{:.0} octets of the disk", middle(&|r| r.octets));
         let calls = middle(&|r| r.calls);
         self.table
