@@ -103,11 +103,11 @@ fn times_one(all: &[Measurement], count: usize, are_apart: bool) -> Option<f64> 
 #[cfg(test)]
 mod tests {
     use super::{GROUP, times_one};
-    use crate::growth::table::tests::measured;
+    use crate::round::Measurement;
 
     #[test]
     fn threads_that_hinder_each_other_lower_the_computed_ratio() {
-        let mut two = measured(GROUP, "2", 100.0);
+        let mut two = Measurement::sample(GROUP, "2", 100.0);
         two.user_us = Some(0.875);
         two.system_us = Some(1.125);
         let mut one = two.clone();

@@ -103,30 +103,13 @@ impl Display for Row {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::Table;
     use crate::round::Measurement;
 
-    /// A measurement without errors.
-    pub(in crate::growth) fn measured(group: &'static str, of: &str, rate: f64) -> Measurement {
-        Measurement {
-            group,
-            server: of.to_owned(),
-            round: 0,
-            rate,
-            p50_us: 1.0,
-            p99_us: 2.0,
-            p999_us: 3.0,
-            errors: 0,
-            user_us: Some(0.5),
-            system_us: Some(1.0),
-            others: 0.0,
-        }
-    }
-
     #[test]
     fn row_is_the_middle_of_its_rounds() {
-        let rounds = [7_000.0, 1_000.0, 3_000.0].map(|rate| measured("udp", "10", rate));
+        let rounds = [7_000.0, 1_000.0, 3_000.0].map(|rate| Measurement::sample("udp", "10", rate));
         let mut table = Table::default();
         table.add(&rounds, "udp", "10", "5 octets");
         let text = table.to_string();
@@ -138,9 +121,9 @@ pub(super) mod tests {
 
     #[test]
     fn row_with_a_single_error_has_no_figures() {
-        let mut rounds = [7_000.0, 1_000.0].map(|rate| measured("udp", "10", rate));
+        let mut rounds = [7_000.0, 1_000.0].map(|rate| Measurement::sample("udp", "10", rate));
         rounds[1].errors = 1;
-        let other = measured("udp", "20", 500.0);
+        let other = Measurement::sample("udp", "20", 500.0);
         let all = [&rounds[..], &[other]].concat();
         let mut table = Table::default();
         for of in ["10", "20", "30"] {

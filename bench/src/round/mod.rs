@@ -136,6 +136,26 @@ pub struct Measurement {
     pub others: f64,
 }
 
+#[cfg(test)]
+impl Measurement {
+    /// One without errors, in the first round.
+    pub(crate) fn sample(group: &'static str, server: &str, rate: f64) -> Self {
+        Self {
+            group,
+            server: server.to_owned(),
+            round: 0,
+            rate,
+            p50_us: 1.0,
+            p99_us: 2.0,
+            p999_us: 3.0,
+            errors: 0,
+            user_us: Some(0.5),
+            system_us: Some(1.0),
+            others: 0.0,
+        }
+    }
+}
+
 /// Measures all rows in turns. Each measurement goes to `log` at once, as a line of JSON.
 pub fn measure(
     rows: &[Row<'_>],

@@ -186,17 +186,8 @@ mod tests {
 
     fn one(server: &str, round: usize, rate: f64) -> Measurement {
         Measurement {
-            group: "udp",
-            server: server.to_owned(),
             round,
-            rate,
-            p50_us: 1.0,
-            p99_us: 2.0,
-            p999_us: 3.0,
-            errors: 0,
-            user_us: Some(0.5),
-            system_us: Some(1.0),
-            others: 0.0,
+            ..Measurement::sample("udp", server, rate)
         }
     }
 

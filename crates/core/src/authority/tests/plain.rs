@@ -45,24 +45,28 @@ fn node() -> Node {
     Node::new(&["a"], &records)
 }
 
+/// Names of records that there are and are not, ours and not ours, and what is no name.
+const NAMES: [&str; 14] = [
+    "a/b",
+    "A/B",
+    "a/hidden",
+    "a/empty",
+    "a/none",
+    "c/d",
+    "a",
+    "a.b",
+    "0.na/a.b",
+    "0.NA/c",
+    "0.SITE/status",
+    "0.site/STATUS",
+    "",
+    "/",
+];
+
 /// Packets that are plain, and others that are nearly so.
 fn packets() -> Vec<Vec<u8>> {
-    let names = [
-        "a/b",
-        "A/B",
-        "a/hidden",
-        "a/empty",
-        "a/none",
-        "c/d",
-        "a",
-        "a.b",
-        "0.na/a.b",
-        "0.NA/c",
-        "0.SITE/status",
-        "",
-    ];
-    let mut packets: Vec<Vec<u8>> = names.iter().map(|name| resolve(name)).collect();
-    packets.extend(names.map(|name| resolve_all(name, &[])));
+    let mut packets: Vec<Vec<u8>> = NAMES.iter().map(|name| resolve(name)).collect();
+    packets.extend(NAMES.map(|name| resolve_all(name, &[])));
     packets.push(default().resolve("a/b", &[1], &NONE));
     packets.push(default().resolve("a/b", &[], &["URL"]));
     for (major, minor) in [(2, 0), (2, 3), (2, 9), (3, 0), (5, 0), (0, 0)] {
@@ -91,22 +95,7 @@ fn plain_question_is_answered_as_at_length() {
 #[test]
 fn name_by_itself_has_the_key_and_the_record_of_its_packet() {
     let node = node();
-    let names = [
-        "a/b",
-        "A/B",
-        "a/hidden",
-        "a/empty",
-        "a/none",
-        "c/d",
-        "a",
-        "a.b",
-        "0.na/a.b",
-        "0.SITE/status",
-        "0.site/STATUS",
-        "",
-        "/",
-    ];
-    for name in names {
+    for name in NAMES {
         let (mut keys, mut packet_keys) = (vec![7], vec![7]);
         let is_ours = append_plain_key(&node.site, name, &mut keys);
         let packet = resolve(name);
