@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::dialect::{Dialect, Verdict};
 use crate::load::{Draw, PATIENCE, Tally};
+use crate::machine;
 
 /// Questions of which it is known when they left. More are never in flight: they would be older
 /// than the patience with them.
@@ -45,9 +46,20 @@ impl Paced<'_> {
         let asked: Vec<Asked> = (0..REMEMBERED).map(|_| Asked::default()).collect();
         let (begun, is_done) = (Instant::now(), AtomicBool::new(false));
         std::thread::scope(|scope| {
-            let receiver = scope.spawn(|| self.receive(&socket, &asked, begun, &is_done));
-            let sent = self.send(&socket, &asked, begun, &is_over);
+            // Threads of their own, which nobody who is started meanwhile inherits precedence from.
+            let receiver = scope.spawn(|| {
+                machine::precede();
+                self.receive(&socket, &asked, begun, &is_done)
+            });
+            let sender = scope.spawn(|| {
+                machine::precede();
+                self.send(&socket, &asked, begun, &is_over)
+            });
+            let sent = sender.join();
             is_done.store(true, Relaxed);
+            let Ok(sent) = sent else {
+                bail!("the thread that sends has panicked");
+            };
             let Ok(tally) = receiver.join() else {
                 bail!("the thread that receives has panicked");
             };

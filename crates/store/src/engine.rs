@@ -33,8 +33,11 @@ const ENGINE_MEMTABLE_OCTETS: u64 = 512 * 1024 * 1024;
 const JOURNAL_OCTETS: u64 = 64 * 1024 * 1024;
 /// Files that the engine keeps open.
 const OPEN_FILES_MAX: usize = 512;
-/// Background threads for flushing and compaction: one can flush while one compacts.
-const WORKERS: usize = 2;
+/// Background threads for flushing and compaction. The engine keeps the first one for flushing: it
+/// puts back what is to be compacted, and looks again at once until another thread takes it. So
+/// there are enough others that one of them is free while the rest compact; with one other, the
+/// first keeps a core busy with looking for as long as a compaction takes.
+const WORKERS: usize = 4;
 /// Sealed memtables at which we wait; the engine waits at 4, without a way out.
 const SEALED_MAX: usize = 2;
 /// Runs in level 0 at which we wait; the engine waits at 20, without a way out from 30 on.

@@ -3,8 +3,9 @@
 //! Batches are judged one after another against what is stored and what earlier batches of the
 //! group have staged. A batch whose expectation fails leaves no trace; the others go on.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use foldhash::{HashMap, HashMapExt};
 use guantong_proto::{Handle, Values};
 
 use crate::batch::{Committed, Expect, Origin};

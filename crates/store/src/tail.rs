@@ -5,7 +5,7 @@
 //! never was one. The writer alone adds records, so once it knows a prefix's last key it can keep
 //! it up to date; deletions leave it where it is, since the names of removed records count.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use crate::engine::{Engine, Space};
 use crate::error::Cause;

@@ -3,10 +3,11 @@
 //! Between groups it builds or drops indexes, a step at a time. After a failed commit it goes on
 //! only to tell everybody that it has stopped.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use foldhash::{HashMap, HashMapExt};
 use guantong_proto::Handle;
 
 use crate::batch::{Committed, Origin};

@@ -10,8 +10,9 @@
 //! remembers what is *ahead*, and a handle that occurs twice is judged as if the first had been
 //! written already.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
+use foldhash::{HashMap, HashMapExt};
 use guantong_api::control::{Imported, Mode, OnConflict, Outcome, Refusal};
 use guantong_proto::Key;
 use guantong_store::{Batch, Change, Expect, Origin, Ticket, WriteError};
