@@ -169,6 +169,44 @@ fn session_is_used_from_another_connection_and_over_datagrams() {
     assert_eq!(code_of(&udp.receive()), 1);
 }
 
+/// The names of a list that begins with `reply`, by its messages.
+fn pages_of(mut reply: Vec<u8>, tcp: &mut Tcp) -> Vec<usize> {
+    let mut pages = Vec::new();
+    loop {
+        let message = Message::decode(&reply).unwrap();
+        let Body::Handles(handles) = Response::of(&message).unwrap().body else {
+            unreachable!("{:?}", support::decode(&reply))
+        };
+        pages.push(handles.iter().count());
+        if !message.header.flags.has(OpFlags::CONTINUOUS) {
+            return pages;
+        }
+        reply = tcp.receive();
+    }
+}
+
+#[test]
+fn list_goes_where_the_proof_or_the_request_came_from_and_connections_go_on() {
+    let mut place = Place::new();
+    let (node, mut tcp, mut session) = begun(&mut place);
+    for n in 0..120 {
+        put_values(&node, &format!("88.118.5/n{n:03}"), &[value(1, "URL", "x")]);
+    }
+    let list = builder(0, 5).named(OpCode::LIST_HANDLES, "0.NA/88.118.5");
+    let challenge = session.ask(&mut tcp, &list);
+    assert_eq!(code_of(&challenge), 402);
+    let mut other = Tcp::to(node.addresses().tcp[0]);
+    let first = session.ask(&mut other, &answer(&challenge, 300, SECRET, 9));
+    assert_eq!(pages_of(first, &mut other), [50, 50, 21]);
+    // Now it is proven.
+    let first = session.ask(&mut tcp, &list);
+    assert_eq!(pages_of(first, &mut tcp), [50, 50, 21]);
+    for tcp in [&mut tcp, &mut other] {
+        assert_eq!(tcp.ask(&support::ask("88.118.5/n007", 9)).text, "x");
+    }
+    assert_eq!(code_of(&session.ask(&mut other, &create(THING))), 1);
+}
+
 #[test]
 fn restricted_values_go_out_encrypted_and_certified_replies_are_numbered() {
     let mut place = Place::new();
