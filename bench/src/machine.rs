@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Once;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -56,13 +57,18 @@ pub fn spawn_pinned(command: &mut Command, cores: &[usize]) -> Result<Child> {
 
 /// Lets this thread go before all that have no such right, by a real-time policy of the system, if
 /// we may: who takes the time of others is not to wait for them. What it starts inherits it.
-pub fn precede() -> bool {
+pub fn precede() {
+    static TOLD: Once = Once::new();
     let thread = nix::unistd::gettid().to_string();
     // Of util-linux, which every Debian has; there is no safe call of a library.
     let mut command = Command::new("chrt");
     command.args(["--fifo", "--pid", "1", &thread]);
     let ended = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
-    ended.is_ok_and(|status| status.success())
+    if !ended.is_ok_and(|status| status.success()) {
+        TOLD.call_once(|| {
+            eprintln!("the client may not precede others (chrt): its own waits count, too");
+        });
+    }
 }
 
 /// Keeps every thread of a process and its descendants to some cores. Some servers choose cores for

@@ -23,8 +23,8 @@ use guantong_server::config::{Root, Span};
 use guantong_store::{Admission, Origin};
 
 use support::admin::{
-    SECRET, USER, admin_value, administered, answer, builder, code_of, dump, node, prove,
-    secret_value,
+    SECRET, USER, admin_value, administered, answer, builder, code_of, dump, lens, node, pages_of,
+    prove, secret_value,
 };
 use support::{Place, Reply, Tcp, Udp, decode, put, put_values, value};
 
@@ -222,24 +222,11 @@ fn list_comes_in_messages_of_fifty_that_say_whether_more_follow() {
         put(&node, &format!("88.118.5/n{n:03}"), "x");
     }
     let mut tcp = Tcp::to(node.addresses().tcp[0]);
-    let mut reply = prove(
-        &mut tcp,
-        &builder(0, 5).named(OpCode::LIST_HANDLES, "0.NA/88.118.5"),
-    );
-    let (mut pages, mut names) = (Vec::new(), Vec::new());
-    loop {
-        let message = Message::decode(&reply).unwrap();
-        let Body::Handles(handles) = Response::of(&message).unwrap().body else {
-            unreachable!("{:?}", decode(&reply))
-        };
-        pages.push(handles.iter().count());
-        names.extend(handles.iter().map(<[u8]>::to_vec));
-        if !message.header.flags.has(OpFlags::CONTINUOUS) {
-            break;
-        }
-        reply = tcp.receive();
-    }
-    assert_eq!(pages, [50, 50, 21]);
+    let list = builder(0, 5).named(OpCode::LIST_HANDLES, "0.NA/88.118.5");
+    let first = prove(&mut tcp, &list);
+    let pages = pages_of(first, &mut tcp);
+    assert_eq!(lens(&pages), [50, 50, 21]);
+    let mut names = pages.concat();
     names.dedup();
     assert_eq!(names.len(), 121);
     // The connection goes on.

@@ -19,7 +19,7 @@ use guantong_proto::{Permissions, Value, Values};
 use guantong_server::Running;
 
 use support::admin::{SECRET, USER, admin_value, administered, answer, builder, code_of};
-use support::admin::{secret_value, write_request};
+use support::admin::{lens, pages_of, secret_value, write_request};
 use support::{Place, Tcp, Udp, put_values, value};
 
 const THING: &str = "88.118.5/thing";
@@ -169,22 +169,6 @@ fn session_is_used_from_another_connection_and_over_datagrams() {
     assert_eq!(code_of(&udp.receive()), 1);
 }
 
-/// The names of a list that begins with `reply`, by its messages.
-fn pages_of(mut reply: Vec<u8>, tcp: &mut Tcp) -> Vec<usize> {
-    let mut pages = Vec::new();
-    loop {
-        let message = Message::decode(&reply).unwrap();
-        let Body::Handles(handles) = Response::of(&message).unwrap().body else {
-            unreachable!("{:?}", support::decode(&reply))
-        };
-        pages.push(handles.iter().count());
-        if !message.header.flags.has(OpFlags::CONTINUOUS) {
-            return pages;
-        }
-        reply = tcp.receive();
-    }
-}
-
 #[test]
 fn list_goes_where_the_proof_or_the_request_came_from_and_connections_go_on() {
     let mut place = Place::new();
@@ -197,10 +181,10 @@ fn list_goes_where_the_proof_or_the_request_came_from_and_connections_go_on() {
     assert_eq!(code_of(&challenge), 402);
     let mut other = Tcp::to(node.addresses().tcp[0]);
     let first = session.ask(&mut other, &answer(&challenge, 300, SECRET, 9));
-    assert_eq!(pages_of(first, &mut other), [50, 50, 21]);
+    assert_eq!(lens(&pages_of(first, &mut other)), [50, 50, 21]);
     // Now it is proven.
     let first = session.ask(&mut tcp, &list);
-    assert_eq!(pages_of(first, &mut tcp), [50, 50, 21]);
+    assert_eq!(lens(&pages_of(first, &mut tcp)), [50, 50, 21]);
     for tcp in [&mut tcp, &mut other] {
         assert_eq!(tcp.ask(&support::ask("88.118.5/n007", 9)).text, "x");
     }

@@ -114,3 +114,24 @@ pub(crate) fn code_of(reply: &[u8]) -> i32 {
 pub(crate) fn write_request(op: OpCode, name: &str, values: &[Value]) -> Vec<u8> {
     builder(0, 5).write(op, name, values)
 }
+
+/// The names of a list that begins with `reply`, by its messages.
+pub(crate) fn pages_of(mut reply: Vec<u8>, tcp: &mut Tcp) -> Vec<Vec<Vec<u8>>> {
+    let mut pages = Vec::new();
+    loop {
+        let message = Message::decode(&reply).unwrap();
+        let Body::Handles(handles) = Response::of(&message).unwrap().body else {
+            unreachable!("{:?}", decode(&reply))
+        };
+        pages.push(handles.iter().map(<[u8]>::to_vec).collect());
+        if !message.header.flags.has(OpFlags::CONTINUOUS) {
+            return pages;
+        }
+        reply = tcp.receive();
+    }
+}
+
+/// How many there are in each message.
+pub(crate) fn lens(pages: &[Vec<Vec<u8>>]) -> Vec<usize> {
+    pages.iter().map(Vec::len).collect()
+}
