@@ -12,7 +12,7 @@ use crate::error::{Unfit, WriteError};
 use crate::limits::{BATCH_CHANGES_MAX, BATCH_OCTETS_MAX, RECORD_VALUES_OCTETS_MAX};
 use crate::note::Note;
 use crate::record;
-use crate::trail::{Right, Trail};
+use crate::trail::Right;
 
 //----------- Prepared -------------------------------------------------------
 
@@ -64,6 +64,8 @@ pub(crate) fn prepare(
         trail,
     } = batch;
     let common: Arc<[u8]> = trail.encode().into();
+    // Changes that come together mostly happen by one right, which is encoded once.
+    let (mut before, mut encoded) = (trail, common.clone());
     let mut rights = rights.into_iter();
     if changes.len() > BATCH_CHANGES_MAX {
         return Err(WriteError::TooLarge {
@@ -79,8 +81,11 @@ pub(crate) fn prepare(
         let trail = match rights.next() {
             None => common.clone(),
             Some(right) => {
-                let from = trail.from.clone();
-                Trail { from, right }.encode().into()
+                if right != before.right {
+                    before.right = right;
+                    encoded = before.encode().into();
+                }
+                encoded.clone()
             }
         };
         let change = prepare_change(position, change, trail, rule)?;

@@ -202,8 +202,10 @@ fn listener_hears_of_every_change() {
 fn each_change_of_a_batch_keeps_the_right_that_allows_it() {
     let dir = scratch();
     let store = create(dir.path());
-    let changes = ["a", "b", "c"].map(|name| put(&format!("88.118.5/{name}"), Expect::Absent));
-    let rights = vec![Right::ServerAdmin, Right::OpenValues];
+    let names = ["a", "b", "c", "d", "e", "f"];
+    let changes = names.map(|name| put(&format!("88.118.5/{name}"), Expect::Absent));
+    let (one, other) = (Right::ServerAdmin, Right::OpenValues);
+    let rights = vec![one.clone(), one.clone(), other, Right::Own, one];
     let ticket = store.try_submit_by(batch(changes.into(), Origin::Anybody), rights.clone());
     ticket.wait().unwrap();
     let page = store.changes(0, 10).unwrap();

@@ -45,13 +45,14 @@ pub fn authorize_where<'r, E>(
 ) -> Result<Option<Grant>, E> {
     let key = identity.handle.key(rule);
     let is_named = |reference: &Reference| names(reference, &key, identity.index, rule);
-    let admins = admins(record).filter(|(_, admin)| counts(admin));
-    let mut links: Vec<Link> = admins
-        .map(|(index, admin)| Link::new(index, admin))
-        .collect();
-    if let Some(direct) = links.iter().find(|link| is_named(&link.to)) {
+    let links = || {
+        let admins = admins(record).filter(|(_, admin)| counts(admin));
+        admins.map(|(index, admin)| Link::new(index, admin))
+    };
+    if let Some(direct) = links().find(|link| is_named(&link.to)) {
         return Ok(Some(direct.grant(Vec::new())));
     }
+    let mut links: Vec<Link> = links().collect();
     let mut groups: Vec<usize> = (0..links.len()).collect();
     let mut seen = HashSet::new();
     let mut left = GROUP_REFERENCES_MAX;

@@ -1,8 +1,8 @@
 //! The records that an errand has been shown so far, and which it wants next.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use guantong_proto::{DecodeError, Handle, HandleRef, Key, Values};
 
 use crate::authority::{Responsibility, Site};

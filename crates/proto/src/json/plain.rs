@@ -89,7 +89,7 @@ impl<'de> Visitor<'de> for DataVisitor {
 
 /// The record, if it is plain.
 pub(super) fn read(text: &[u8]) -> Option<Record> {
-    let record: PlainRecord<'_> = serde_json::from_slice(text).ok()?;
+    let record: PlainRecord<'_> = parse(text)?;
     let values = record.values.into_iter().map(value);
     Some(Record {
         response_code: record.response_code,
@@ -100,8 +100,14 @@ pub(super) fn read(text: &[u8]) -> Option<Record> {
 
 /// The values of a list by itself, if they are plain.
 pub(super) fn read_values(text: &[u8]) -> Option<Vec<Value>> {
-    let values: Vec<PlainValue<'_>> = serde_json::from_slice(text).ok()?;
+    let values: Vec<PlainValue<'_>> = parse(text)?;
     values.into_iter().map(value).collect()
+}
+
+/// Looks once whether all of it is UTF-8, instead of anew for each string in it.
+fn parse<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Option<T> {
+    let text = std::str::from_utf8(text).ok()?;
+    serde_json::from_str(text).ok()
 }
 
 fn value(plain: PlainValue<'_>) -> Option<Value> {

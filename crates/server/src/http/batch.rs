@@ -3,10 +3,9 @@
 //! The sender proves once who he is. Each change is decided by the same function as the native
 //! request that means the same.
 
-use std::collections::HashMap;
-
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
+use foldhash::{HashMap, HashMapExt};
 use guantong_api::batch::{
     Batch, BatchAnswer, OPERATIONS_MAX, Op, Operation, OperationAnswer, OperationOutcome,
 };
