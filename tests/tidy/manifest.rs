@@ -13,6 +13,7 @@ use crate::tree;
 const MAY_USE: &[(&str, &[&str])] = &[
     ("guantong-proto", &[]),
     ("guantong-table", &[]),
+    ("guantong-sched", &[]),
     ("guantong-store", &["guantong-proto", "guantong-table"]),
     (
         "guantong-core",
@@ -28,6 +29,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "guantong-core",
             "guantong-api",
             "guantong-client",
+            "guantong-sched",
         ],
     ),
     (
@@ -54,6 +56,7 @@ const TESTS_ONLY: &str = "guantong-testkit";
 const PURE: &[&str] = &[
     "guantong-proto",
     "guantong-table",
+    "guantong-sched",
     "guantong-store",
     "guantong-core",
     "guantong-api",
@@ -333,7 +336,8 @@ pub(crate) fn check_text(path: &str, manifest: &str) -> Vec<Finding> {
     let mut before = "";
     for (number, line) in manifest.lines().enumerate() {
         if line.starts_with('[') {
-            section = line.trim();
+            (section, before) = (line.trim(), line);
+            continue;
         }
         let name = line.split(['=', '.', ' ']).next().unwrap_or_default();
         let in_list = section.ends_with("dependencies]") && line.contains('=');

@@ -165,6 +165,20 @@ fn name_with_a_test_prefix_is_found() {
 }
 
 #[test]
+fn unsafe_is_let_in_by_one_crate_only() {
+    for item in ["fn a() {}", "mod a;", "mod a {}", "impl A {}"] {
+        for word in ["allow", "expect"] {
+            check_source(&format!("#[{word}(unsafe_code)]\n{item}\n"), &["1 unsafe"]);
+        }
+    }
+    check_source("#![allow(dead_code, unsafe_code)]\n", &["1 unsafe"]);
+    check_source("#![forbid(unsafe_code)]\n", &[]);
+    let allowed = file("crates/sched/src/lib.rs", "#![allow(unsafe_code)]\n");
+    let parsed = source::parse(&allowed).expect("the sample parses");
+    check(parsed.findings(), &[]);
+}
+
+#[test]
 fn clock_is_found_in_calls_macros_and_imports() {
     check_calls(
         "guantong-core",
@@ -341,6 +355,11 @@ fn dependency_without_a_reason_is_found() {
         &manifest::check_text("Cargo.toml", &bare),
         &["4 dependency-reason"],
     );
+    let beside = format!("{lints}# JSON.\n[workspace.dependencies]\nserde = \"1\"\n");
+    check(
+        &manifest::check_text("Cargo.toml", &beside),
+        &["5 dependency-reason"],
+    );
     let reasoned = format!("{lints}[workspace.dependencies]\n# JSON.\nserde = \"1\"\n");
     check(&manifest::check_text("Cargo.toml", &reasoned), &[]);
     let shared = format!("{lints}[workspace.dependencies]\n# JSON.\nserde = \"1\"\nsyn = \"2\"\n");
@@ -356,6 +375,14 @@ fn crate_takes_versions_and_lints_from_the_root() {
     check(
         &manifest::check_text("a/Cargo.toml", own),
         &["5 dependency-place"],
+    );
+    let one_system = "[lints]\nworkspace = true\n[target.'cfg(a = \"b\")'.dependencies]\n";
+    let shared = format!("{one_system}libc.workspace = true\n");
+    check(&manifest::check_text("a/Cargo.toml", &shared), &[]);
+    let own = format!("{one_system}libc = \"1\"\n");
+    check(
+        &manifest::check_text("a/Cargo.toml", &own),
+        &["4 dependency-place"],
     );
     let shared = "[dev-dependencies]\nserde.workspace = true\nsyn = { workspace = true }\n";
     check(&manifest::check_text("a/Cargo.toml", shared), &["0 lints"]);

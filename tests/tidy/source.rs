@@ -19,6 +19,9 @@ pub(crate) const FUNCTION_LINES_MAX: usize = 70;
 /// Functions that may be longer: file, name, reason. Keep it short.
 const LONG_FUNCTIONS: &[(&str, &str, &str)] = &[];
 
+/// The one crate that may allow itself `unsafe`: calls of the system that no kept library offers.
+const UNSAFE_IN: &str = "crates/sched/";
+
 /// What one Rust file says about itself.
 pub(crate) struct Parsed {
     findings: Vec<Finding>,
@@ -306,6 +309,20 @@ fn is_test_only(attribute: &syn::Attribute) -> bool {
 }
 
 impl<'ast> Visit<'ast> for Reader<'_> {
+    fn visit_attribute(&mut self, attribute: &'ast syn::Attribute) {
+        let words = attribute.meta.require_list();
+        let words = words.map(|list| list.tokens.to_string());
+        let is_about_unsafe = words.is_ok_and(|words| words.contains("unsafe_code"));
+        let lets_in = !["deny", "forbid"]
+            .iter()
+            .any(|level| attribute.path().is_ident(level));
+        if is_about_unsafe && lets_in && !self.path.starts_with(UNSAFE_IN) {
+            let what = "another crate than the one for it lets `unsafe` in".to_owned();
+            let fix = "Use a library that is kept; what none offers goes into `crates/sched`.";
+            self.add(attribute.span().start().line, "unsafe", what, fix);
+        }
+    }
+
     fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
         self.function(&item.attrs, &item.sig, item.block.span());
         visit::visit_item_fn(self, item);
@@ -337,6 +354,7 @@ impl<'ast> Visit<'ast> for Reader<'_> {
         self.note_test_lines(&item.attrs, item.span());
         let name = item.ident.to_string();
         if item.content.is_none() {
+            item.attrs.iter().for_each(|a| self.visit_attribute(a));
             let path = item
                 .attrs
                 .iter()

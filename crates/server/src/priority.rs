@@ -5,6 +5,8 @@
 //! answer may wait for some slices of them. So whatever works in bulk steps back: it has what is
 //! left of a busy machine, about a tenth of a core's time at least, and everything of an idle one.
 
+use std::time::Duration;
+
 /// How far bulk work steps back, on the scale of `nice`. Not to the end of it, 19: changes that
 /// administrators wait for go through the same writer.
 #[cfg(target_os = "linux")]
@@ -16,6 +18,16 @@ pub fn step_back() {
     // refused, answers wait longer than they need to.
     #[cfg(target_os = "linux")]
     let _ = rustix::process::setpriority_process(None, STEP);
+}
+
+/// What a thread that answers runs at a time: the shortest slices that Linux gives. It works for
+/// some ten microseconds at a time and then waits, so it has no use for longer ones.
+const SLICE: Duration = Duration::from_micros(100);
+
+/// Has this thread, which answers, wait less for a core that others use. If it is refused, answers
+/// wait longer beside other work, and nothing else is different.
+pub(crate) fn take_short_turns() {
+    let _ = guantong_sched::ask_for_slices(SLICE);
 }
 
 #[cfg(all(test, target_os = "linux"))]

@@ -33,6 +33,7 @@ use crate::errand;
 use crate::listen::{ACCEPT_PAUSE, admit, canonical, on_accept_error};
 use crate::metrics::Drop as Dropped;
 use crate::node::{Node, Scratch};
+use crate::priority::take_short_turns;
 
 /// Octets that a connection may bring before it is the turn of the next one: some two hundred
 /// requests in one go.
@@ -195,6 +196,7 @@ impl Worker {
     }
 
     pub(super) fn run(mut self) {
+        take_short_turns();
         let node = self.way_on.node.clone();
         let mut events = [EpollEvent::empty(); EVENTS];
         let mut date = Date::default();
