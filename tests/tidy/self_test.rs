@@ -45,6 +45,11 @@ fn check_calls(package: &str, content: &str, expected: &[&str]) {
     check(&parsed(content).banned_calls("a.rs", package), expected);
 }
 
+#[track_caller]
+fn check_manifest(path: &str, content: &str, expected: &[&str]) {
+    check(&manifest::check_text(path, content), expected);
+}
+
 //----------- Text -----------------------------------------------------------
 
 #[test]
@@ -351,41 +356,26 @@ fn client_with_a_large_tree_is_found() {
 fn dependency_without_a_reason_is_found() {
     let lints = "[lints]\nworkspace = true\n";
     let bare = format!("{lints}[workspace.dependencies]\nserde = \"1\"\n");
-    check(
-        &manifest::check_text("Cargo.toml", &bare),
-        &["4 dependency-reason"],
-    );
+    check_manifest("Cargo.toml", &bare, &["4 dependency-reason"]);
     let beside = format!("{lints}# JSON.\n[workspace.dependencies]\nserde = \"1\"\n");
-    check(
-        &manifest::check_text("Cargo.toml", &beside),
-        &["5 dependency-reason"],
-    );
+    check_manifest("Cargo.toml", &beside, &["5 dependency-reason"]);
     let reasoned = format!("{lints}[workspace.dependencies]\n# JSON.\nserde = \"1\"\n");
-    check(&manifest::check_text("Cargo.toml", &reasoned), &[]);
+    check_manifest("Cargo.toml", &reasoned, &[]);
     let shared = format!("{lints}[workspace.dependencies]\n# JSON.\nserde = \"1\"\nsyn = \"2\"\n");
-    check(
-        &manifest::check_text("Cargo.toml", &shared),
-        &["6 dependency-reason"],
-    );
+    check_manifest("Cargo.toml", &shared, &["6 dependency-reason"]);
 }
 
 #[test]
 fn crate_takes_versions_and_lints_from_the_root() {
     let own = "[lints]\nworkspace = true\n[dependencies]\n# JSON.\nserde = \"1\"\n";
-    check(
-        &manifest::check_text("a/Cargo.toml", own),
-        &["5 dependency-place"],
-    );
+    check_manifest("a/Cargo.toml", own, &["5 dependency-place"]);
     let one_system = "[lints]\nworkspace = true\n[target.'cfg(a = \"b\")'.dependencies]\n";
     let shared = format!("{one_system}libc.workspace = true\n");
-    check(&manifest::check_text("a/Cargo.toml", &shared), &[]);
+    check_manifest("a/Cargo.toml", &shared, &[]);
     let own = format!("{one_system}libc = \"1\"\n");
-    check(
-        &manifest::check_text("a/Cargo.toml", &own),
-        &["4 dependency-place"],
-    );
+    check_manifest("a/Cargo.toml", &own, &["4 dependency-place"]);
     let shared = "[dev-dependencies]\nserde.workspace = true\nsyn = { workspace = true }\n";
-    check(&manifest::check_text("a/Cargo.toml", shared), &["0 lints"]);
+    check_manifest("a/Cargo.toml", shared, &["0 lints"]);
 }
 
 //----------- Links ----------------------------------------------------------

@@ -14,7 +14,8 @@ use std::io;
 use std::time::Duration;
 
 /// Asks for slices of that length for this thread, and for the threads that it starts from now on.
-/// Its share of a busy core stays as it is.
+/// Its share of a busy core stays as it is. Zero gives back what was asked for: the slices are
+/// those of the system again.
 ///
 /// Linux gives at least 0.1 ms and at most 100 ms. A Linux before 6.12 takes note of nothing and
 /// gives what it always gives; so does this call where somebody has chosen another policy for the
@@ -130,6 +131,16 @@ mod tests {
                 assert!(found <= Duration::from_millis(100), "{found:?}");
             });
         }
+    }
+
+    #[test]
+    fn thread_has_the_slices_of_the_system_again_once_it_has_given_its_own_back() {
+        apart(|| {
+            let before = attributes().unwrap().sched_runtime;
+            ask_for_slices(Duration::from_micros(300)).unwrap();
+            ask_for_slices(Duration::ZERO).unwrap();
+            assert_eq!(attributes().unwrap().sched_runtime, before);
+        });
     }
 
     #[test]

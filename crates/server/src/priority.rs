@@ -12,17 +12,19 @@ use std::time::Duration;
 #[cfg(target_os = "linux")]
 const STEP: i32 = 10;
 
+/// What a thread that answers runs at a time: the shortest slices that Linux gives. It works for
+/// some ten microseconds at a time and then waits, so it has no use for longer ones.
+const SLICE: Duration = Duration::from_micros(100);
+
 /// Lets others go before this thread and the threads that it starts from now on, for good.
 pub fn step_back() {
     // Linux keeps this for each thread, other systems for the process, which answers, too. If it is
     // refused, answers wait longer than they need to.
     #[cfg(target_os = "linux")]
     let _ = rustix::process::setpriority_process(None, STEP);
+    // It may have been started by a thread that answers, and have its short turns.
+    let _ = guantong_sched::ask_for_slices(Duration::ZERO);
 }
-
-/// What a thread that answers runs at a time: the shortest slices that Linux gives. It works for
-/// some ten microseconds at a time and then waits, so it has no use for longer ones.
-const SLICE: Duration = Duration::from_micros(100);
 
 /// Has this thread, which answers, wait less for a core that others use. If it is refused, answers
 /// wait longer beside other work, and nothing else is different.
