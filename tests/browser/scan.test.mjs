@@ -30,6 +30,16 @@ const openResolve = async (from) => {
   return page;
 };
 
+// Waits for the record behind a code; if it does not come, says what the page told instead.
+const arrive = async (page) => {
+  try {
+    await page.locator("#found").waitFor();
+  } catch (error) {
+    const told = await page.locator("#scanner [role=status]").textContent().catch(() => "nothing");
+    throw new Error(`no record: the page told "${told}"`, { cause: error });
+  }
+};
+
 // A label from the console, as PNG.
 const label = async (code) => {
   const page = await open(browser);
@@ -86,7 +96,7 @@ for (const code of ["qr", "datamatrix"]) {
     try {
       const page = await openResolve(seeing);
       await page.locator("#scan").click();
-      await page.locator("#found").waitFor();
+      await arrive(page);
       assert.match(await page.inputValue("#handle"), READ);
       assert.equal(await page.locator("#found").count(), 1);
       await judge(page, "the record behind the camera");
@@ -101,7 +111,7 @@ for (const code of ["qr", "datamatrix"]) {
     const page = await openResolve(browser);
     const photo = { name: "label.jpg", mimeType: "image/jpeg", buffer: jpeg };
     await page.setInputFiles("#photo-file", photo);
-    await page.locator("#found").waitFor();
+    await arrive(page);
     assert.match(await page.inputValue("#handle"), READ);
     await page.context().close();
   });
@@ -126,7 +136,7 @@ test("a photo that is dropped is read, and one without a code is told", async ()
   await status.filter({ hasText: "No QR or Data Matrix code" }).waitFor();
   await judge(page, "a photo without a code");
   await drop("image/png", (await label("qr")).toString("base64"));
-  await page.locator("#found").waitFor();
+  await arrive(page);
   await page.context().close();
 });
 
