@@ -1,9 +1,12 @@
-//! How long a thread asks the system to run at a time.
+//! How long a thread asks the system to run at a time, and whether before all others.
 //!
 //! Threads of equal rights have equal shares of a busy core, a slice at a time. Linux (6.12 and
 //! later) lets a thread say how long its slices are to be. Short ones leave its share as it is, but
 //! have it wait less: of two threads that are due, the one goes first whose slice would end first,
 //! and a thread that wakes up need not wait for the end of a longer slice of another.
+//!
+//! A thread that is due may wait for a turn of another all the same: the system looks at ticks,
+//! some milliseconds apart, whose turn it is. Only a real-time thread runs as soon as it is due.
 //!
 //! This is the only crate of ours with `unsafe`: no library that is kept offers the two calls of
 //! the system, `sched_getattr(2)` and `sched_setattr(2)`.
@@ -29,6 +32,22 @@ pub fn ask_for_slices(length: Duration) -> io::Result<()> {
     system::ask_for_slices(length)
 }
 
+/// Has this thread run before all common ones of the machine whenever it is due, in turns with
+/// others of its kind: under `SCHED_RR`, with the lowest priority of it. Threads that it starts
+/// from now on are common ones again.
+///
+/// It takes `CAP_SYS_NICE`, or a limit of real-time priorities (`RLIMIT_RTPRIO`) of 1. It is for
+/// threads that often wait for something: while one runs, common threads have of its core only
+/// what Linux keeps for them, a twentieth.
+///
+/// # Errors
+///
+/// What the system says if it refuses; `Unsupported` on systems other than Linux. Nothing has
+/// changed then.
+pub fn go_first() -> io::Result<()> {
+    system::go_first()
+}
+
 #[cfg(target_os = "linux")]
 mod system {
     use std::ffi::c_long;
@@ -40,6 +59,8 @@ mod system {
     /// Neither call has any flags yet.
     const NO_FLAGS: libc::c_uint = 0;
     pub(super) const COMMON_POLICY: u32 = libc::SCHED_OTHER.cast_unsigned();
+    /// Threads that this one starts have the common policy.
+    pub(super) const RESET_ON_FORK: u64 = libc::SCHED_FLAG_RESET_ON_FORK as u64;
     const SIZE: u32 = size_of::<libc::sched_attr>() as u32;
 
     pub(super) fn ask_for_slices(length: Duration) -> io::Result<()> {
@@ -50,6 +71,14 @@ mod system {
             set(&attributes)?;
         }
         Ok(())
+    }
+
+    pub(super) fn go_first() -> io::Result<()> {
+        let mut attributes = attributes()?;
+        attributes.sched_policy = libc::SCHED_RR.cast_unsigned();
+        attributes.sched_priority = 1;
+        attributes.sched_flags |= RESET_ON_FORK;
+        set(&attributes)
     }
 
     /// How this thread is scheduled.
@@ -94,11 +123,15 @@ mod system {
     pub(super) fn ask_for_slices(_: Duration) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
+
+    pub(super) fn go_first() -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
-    use super::system::{COMMON_POLICY, attributes, set};
+    use super::system::{COMMON_POLICY, RESET_ON_FORK, attributes, set};
     use super::*;
 
     /// In a thread of its own, since it would be changed for good.
@@ -154,6 +187,32 @@ mod tests {
             let after = attributes().unwrap();
             assert_eq!(after.sched_policy, batch.sched_policy);
             assert_eq!(after.sched_runtime, before.sched_runtime);
+        });
+    }
+
+    #[test]
+    fn thread_goes_first_and_those_that_it_starts_do_not_or_nothing_changes() {
+        apart(|| {
+            let before = attributes().unwrap();
+            match go_first() {
+                Ok(()) => {
+                    let after = attributes().unwrap();
+                    assert_eq!(after.sched_policy, libc::SCHED_RR.cast_unsigned());
+                    assert_eq!(after.sched_priority, 1);
+                    assert_eq!(after.sched_flags & RESET_ON_FORK, RESET_ON_FORK);
+                    // What concerns common threads only leaves it as it is.
+                    ask_for_slices(Duration::from_micros(100)).unwrap();
+                    let policy = attributes().unwrap().sched_policy;
+                    assert_eq!(policy, libc::SCHED_RR.cast_unsigned());
+                    let started = apart(|| attributes().unwrap());
+                    assert_eq!(started.sched_policy, COMMON_POLICY);
+                    assert_eq!(started.sched_priority, 0);
+                }
+                Err(error) => {
+                    assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{error}");
+                    assert_eq!(attributes().unwrap().sched_policy, before.sched_policy);
+                }
+            }
         });
     }
 

@@ -32,6 +32,18 @@ pub(crate) fn take_short_turns() {
     let _ = guantong_sched::ask_for_slices(SLICE);
 }
 
+/// Has this thread, which answers, run before everything else on the machine whenever it is due. If
+/// it is refused, it takes short turns, and the log says what it would need.
+pub(crate) fn go_first() {
+    if let Err(error) = guantong_sched::go_first() {
+        tracing::warn!(
+            "listen.udp_first: the system refuses it ({error}): give the node CAP_SYS_NICE or \
+             LimitRTPRIO=1 of a systemd unit, or set it to false"
+        );
+        take_short_turns();
+    }
+}
+
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;

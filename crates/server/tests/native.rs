@@ -192,6 +192,21 @@ fn network_above_its_octets_receives_less_than_it_sends() {
 }
 
 #[test]
+fn node_that_is_to_answer_first_answers_whether_the_system_lets_it_or_not() {
+    let mut place = Place::new();
+    place.config.listen.udp_first = true;
+    let node = place.start();
+    put(&node, "88.118.5/x", "first");
+    let udp = Udp::to(node.addresses().udp[0]);
+    assert_eq!(udp.ask(&ask("88.118.5/x", 1)).code, ResponseCode::SUCCESS);
+    assert_eq!(
+        udp.ask(&ask("88.118.5/none", 2)).code,
+        ResponseCode::HANDLE_NOT_FOUND
+    );
+    drop(node);
+}
+
+#[test]
 fn malformed_datagrams_are_answered_once_or_not_at_all() {
     let place = Place::new();
     let node = place.start();

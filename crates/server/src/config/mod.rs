@@ -112,6 +112,8 @@ pub struct ListenConfig {
     pub console: Option<SocketAddr>,
     /// Threads for each UDP address; at least 1.
     pub udp_threads: usize,
+    /// Whether these threads run before everything else on the machine.
+    pub udp_first: bool,
     /// Threads that answer over TCP and HTTP, and as many for what has to wait; at least 1.
     pub worker_threads: usize,
 }
@@ -418,6 +420,7 @@ impl ListenConfig {
             http: listen.http,
             console: listen.console,
             udp_threads: threads(listen.udp_threads),
+            udp_first: listen.udp_first,
             worker_threads: threads(listen.worker_threads),
         }
     }

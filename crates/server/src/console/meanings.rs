@@ -43,6 +43,11 @@ const MEANINGS: &[(&str, &str)] = &[
         "每个 UDP 地址的线程数，0 表示每核一个。",
     ),
     (
+        "listen.udp_first",
+        "上述线程是否先于本机其他一切工作运行，使应答在导入期间也不必等待处理器核心。仅限 Linux，需\
+        要 systemd 单元的 LimitRTPRIO=1 或 CAP_SYS_NICE。大量查询会因此占用本机其他工作的核心。",
+    ),
+    (
         "listen.worker_threads",
         "从内存应答 TCP 和 HTTP 的线程数，需要等待的请求另有同样多的线程；0 表示每核一个。",
     ),

@@ -52,7 +52,7 @@ use crate::ahead::{AHEAD, Asked, Ready};
 use crate::config::Limits;
 use crate::metrics::{Drop as Dropped, Transport};
 use crate::node::{Node, OnDisk, Scratch, Via, replace_by_error};
-use crate::priority::take_short_turns;
+use crate::priority::{go_first, take_short_turns};
 
 /// Datagrams that one system call takes. More would add latency and leave the first-level cache.
 pub const BATCH: usize = AHEAD;
@@ -124,7 +124,10 @@ impl Udp {
             let builder = std::thread::Builder::new().name(format!("udp-{n}"));
             let is_v4 = socket.local_addr()?.is_ipv4();
             let run = move || {
-                take_short_turns();
+                match node.config().listen.udp_first {
+                    true => go_first(),
+                    false => take_short_turns(),
+                }
                 let socket = Arc::new(socket);
                 match is_v4 {
                     true => Worker::<SockaddrIn>::new(node, socket, stop, runtime, cold).run(),
