@@ -29,6 +29,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use dialect::{Dialect, Exactness};
 use load::{Draw, Law, Load, Stream, StreamShape};
+use server::Turns;
 
 #[derive(Parser)]
 #[command(
@@ -197,6 +198,9 @@ struct FloorArgs {
     /// Core that it keeps to
     #[arg(long)]
     core: Option<usize>,
+    /// How it has its turns on a core that others use
+    #[arg(long, value_enum, default_value_t = Turns::Common)]
+    turns: Turns,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -220,6 +224,11 @@ enum Floor {
 fn floor(args: &FloorArgs) -> Result<()> {
     if let Some(core) = args.core {
         machine::pin(core)?;
+    }
+    match args.turns {
+        Turns::Common => {}
+        Turns::Short => guantong_sched::ask_for_slices(Turns::SLICE)?,
+        Turns::First => machine::precede(),
     }
     match args.kind {
         Floor::UdpEcho => floor::udp_echo(args.listen),

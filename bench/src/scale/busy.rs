@@ -8,9 +8,11 @@ use anyhow::{Result, bail};
 use super::Bench;
 use super::feed::{Imported, import, shuffled};
 use super::life::ASIDE_RECORDS;
+use super::paced::Paced;
 use crate::corpus::{self, PREFIX};
 use crate::dialect::Numbers;
-use crate::server::Node;
+use crate::load::Tally;
+use crate::server::{Node, Turns, floor_beside};
 use crate::write::Administrator;
 
 /// Records of an import into the running node, at most.
@@ -18,14 +20,60 @@ const IMPORT_RECORDS: u32 = 200_000;
 /// Administrators who create at a time.
 const CLIENTS: usize = 16;
 
+/// Who is asked beside the node's work: the node itself, or a server that does nothing but answer,
+/// which waits for nobody but the system. Either as all programs have their turns, and before all
+/// of them.
+const ASKED: [(&str, Asked, Turns); 4] = [
+    ("", Asked::Node, Turns::Short),
+    (", udp_first", Asked::Node, Turns::First),
+    (", floor", Asked::Floor, Turns::Short),
+    (", floor before all", Asked::Floor, Turns::First),
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Node,
+    Floor,
+}
+
 impl Bench<'_> {
     /// Imports into the node that answers, and has administrators create.
     pub(super) fn busy(&mut self) -> Result<()> {
         self.expect_records()?;
         let dialect = Numbers::of_corpus();
-        let node = self.setup.serve("guantong", &dialect)?;
-        let client = self.aside(&dialect, node.server.address)?;
-        client.run(self.time)?;
+        for (who, kind, turns) in ASKED {
+            let is_first = kind == Asked::Node && turns == Turns::First;
+            self.setup.set("udp_first", &is_first.to_string())?;
+            let node = self.setup.serve("guantong", &dialect)?;
+            let floor = match kind {
+                Asked::Node => None,
+                Asked::Floor => Some(floor_beside(&self.args.folder, ASIDE_RECORDS, turns)?),
+            };
+            let asked = floor.as_ref().unwrap_or(&node.server).address;
+            let client = self.aside(&dialect, asked)?;
+            client.run(self.time)?;
+            let mut tell = |bench: &mut Self, what: &str, idle: &Tally, during: &Tally| match kind {
+                Asked::Node => bench.beside(&format!("{what}{who}"), idle, during),
+                Asked::Floor => {
+                    bench.tell_beside(&format!("{what}{who}"), idle, during);
+                }
+            };
+            self.import_beside(&client, &mut tell)?;
+            let idle = client.run(self.time)?;
+            let (rate, during) = self.create_while(&node, || client.run(self.time))?;
+            let what = format!("authenticated creates, {CLIENTS} clients");
+            self.table.row(&what, rate, "/s", "");
+            tell(self, "creates", &idle, &during);
+        }
+        Ok(())
+    }
+
+    /// Imports into the node while the client asks, and has `tell` say how that went.
+    fn import_beside(
+        &mut self,
+        client: &Paced<'_>,
+        tell: &mut impl FnMut(&mut Self, &str, &Tally, &Tally),
+    ) -> Result<()> {
         let count = IMPORT_RECORDS.min(self.args.records.max(ASIDE_RECORDS));
         let orders: [(&str, Box<dyn Iterator<Item = u32> + Send>); 2] = [
             ("in order", Box::new(0..count)),
@@ -56,13 +104,8 @@ impl Bench<'_> {
             let what = format!("import {order} into the node that answers");
             self.table
                 .row(&what, f64::from(count) / time.as_secs_f64(), "/s", rest);
-            self.beside(&format!("an import {order}"), &idle, &during);
+            tell(self, &format!("an import {order}"), &idle, &during);
         }
-        let idle = client.run(self.time)?;
-        let (rate, during) = self.create_while(&node, || client.run(self.time))?;
-        let what = format!("authenticated creates, {CLIENTS} clients");
-        self.table.row(&what, rate, "/s", "");
-        self.beside("creates", &idle, &during);
         Ok(())
     }
 

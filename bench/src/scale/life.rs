@@ -12,7 +12,7 @@ use super::paced::Paced;
 use super::table::Wanted;
 use crate::corpus::PREFIX;
 use crate::dialect::Numbers;
-use crate::load::{Draw, Law};
+use crate::load::{Draw, Law, Tally};
 use crate::machine;
 use crate::round::median;
 use crate::server::run;
@@ -127,23 +127,24 @@ impl Bench<'_> {
     }
 
     /// Compares the answers during something with those while nothing else went on.
-    pub(super) fn beside(
-        &mut self,
-        what: &str,
-        idle: &crate::load::Tally,
-        during: &crate::load::Tally,
-    ) {
+    pub(super) fn beside(&mut self, what: &str, idle: &Tally, during: &Tally) {
+        let ratio = self.tell_beside(what, idle, during);
+        let row = format!("p99 during {what} / when idle");
+        self.table.judge(&row, ratio, Wanted::AtMost(ASIDE_WANTED));
+    }
+
+    /// The same without judging it; returns how many times as long the p99 is.
+    pub(super) fn tell_beside(&mut self, what: &str, idle: &Tally, during: &Tally) -> f64 {
         let [before, then] = [idle, during].map(|tally| tally.latency_us(0.99));
         let rest = format!(
-            "{before:.0} us when idle; p99.9 {:.0} us; {} lost or wrong",
+            "{:.1} times the {before:.0} us when idle; p99.9 {:.0} us; {} lost or wrong",
+            then / before,
             during.latency_us(0.999),
             during.errors()
         );
         let row = format!("p99 of {ASIDE_RATE} answers a second during {what}");
         self.table.row(&row, then, "us", rest);
-        let row = format!("p99 during {what} / when idle");
-        self.table
-            .judge(&row, then / before, Wanted::AtMost(ASIDE_WANTED));
+        then / before
     }
 
     /// Starts the node some times, and checks its store.

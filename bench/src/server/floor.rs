@@ -1,11 +1,47 @@
 //! The floors, as processes of their own.
 
+use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::Result;
+use clap::ValueEnum;
 
 use super::{Server, Setting, answers_datagram, free_port, local, takes_connections};
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, Numbers};
+use crate::machine;
+
+/// How a floor has its turns on a core that others use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Turns {
+    /// As all programs
+    Common,
+    /// Short ones, as a node
+    Short,
+    /// Before everybody else, as only the administrator of a machine can have it
+    First,
+}
+
+impl Turns {
+    /// The slices of [`Turns::Short`].
+    pub const SLICE: Duration = Duration::from_micros(100);
+}
+
+/// Starts the floor over UDP on all cores, to be asked while others use them, too.
+pub fn floor_beside(folder: &Path, records: u32, turns: Turns) -> Result<Server> {
+    let address = local(free_port()?);
+    let mut command = Command::new(std::env::current_exe()?);
+    let value = turns.to_possible_value();
+    command
+        .args(["floor", "udp", "--listen", &address.to_string()])
+        .args(["--records", &records.to_string()])
+        .args(value.iter().flat_map(|value| ["--turns", value.get_name()]));
+    let dialect = Numbers::of_corpus();
+    let is_up = |address| answers_datagram(&dialect, address);
+    let cores: Vec<usize> = (0..machine::cores()).collect();
+    let log = folder.join("floor-beside.log");
+    Server::start("floor", &mut command, &log, &cores, address, is_up)
+}
 
 /// Starts this program again as the floor of that name, which speaks `dialect`.
 pub fn floor(setting: &Setting, kind: &str, dialect: &dyn Dialect) -> Result<Server> {

@@ -23,7 +23,7 @@ use nix::unistd::Pid;
 use crate::dialect::{Dialect, Verdict};
 use crate::machine;
 
-pub use floor::floor;
+pub use floor::{Turns, floor, floor_beside};
 pub use knot::knot;
 pub use node::{Node, NodeSetup, run};
 pub use nsd::nsd;
