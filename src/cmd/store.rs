@@ -152,7 +152,9 @@ fn check_folder(dir: &Path, memory_bytes: u64, meter: &mut Meter) -> Result<Chec
 
 fn not_opened(error: &OpenError) -> Failed {
     let exit = match error {
-        OpenError::NotAStore { .. } | OpenError::Locked { .. } => Exit::Usage,
+        OpenError::NotAStore { .. } | OpenError::Locked { .. } | OpenError::Foreign { .. } => {
+            Exit::Usage
+        }
         _ => Exit::Refused,
     };
     Report::new(exit, "the store could not be opened")

@@ -90,6 +90,16 @@ pub enum OpenError {
         /// The directory.
         dir: PathBuf,
     },
+    /// Root would leave files in another user's store that its owner cannot open.
+    #[error(
+        "{dir} belongs to user {owner}, who could not open what root writes there: run the command as that user"
+    )]
+    Foreign {
+        /// The directory.
+        dir: PathBuf,
+        /// Its owner.
+        owner: u32,
+    },
     /// Changes that were acknowledged are not there any more.
     #[error(
         "{dir} has lost acknowledged changes {first} to {last}: restore a backup, or accept the loss (`guantong store accept-loss`)"

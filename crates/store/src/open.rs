@@ -3,7 +3,7 @@
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::ops::Bound;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::engine::{Engine, Space, View};
@@ -146,6 +146,7 @@ pub(crate) fn open(dir: &Path, options: &Options) -> Result<Opened, OpenError> {
 pub(crate) fn find(dir: &Path, memory_bytes: u64) -> Result<Found, OpenError> {
     check_format(dir)?;
     let lock = Lock::take(dir, false)?;
+    check_owner(dir)?;
     let memory = Memory::divide(memory_bytes);
     let engine =
         Engine::open(&dir.join(ENGINE_DIR), &memory).map_err(|cause| engine_error(dir, cause))?;
@@ -160,6 +161,19 @@ pub(crate) fn find(dir: &Path, memory_bytes: u64) -> Result<Found, OpenError> {
         homed,
         indexes,
     })
+}
+
+/// Refuses root a store of somebody else: opening one makes files, which would be root's, and its
+/// owner could not open the store any more.
+fn check_owner(dir: &Path) -> Result<(), OpenError> {
+    let owner = fs::metadata(dir).map_err(|error| engine_error(dir, error.into()))?;
+    match owner.uid() {
+        owner if owner != 0 && rustix::process::geteuid().is_root() => Err(OpenError::Foreign {
+            dir: dir.into(),
+            owner,
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Checks the format version before anything else is touched.

@@ -503,3 +503,24 @@ fn store_in_use_empty_directory_and_full_directory_are_told_apart() {
         Err(OpenError::NotEmpty { .. })
     ));
 }
+
+#[test]
+fn store_of_another_user_is_refused_to_root_as_its_owner_could_not_open_it_any_more() {
+    const OWNER: u32 = 65_534;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    drop(create(dir.path()));
+    if std::os::unix::fs::chown(&path, Some(OWNER), None).is_err() {
+        // Only root can give a file away, and only root is refused.
+        return;
+    }
+    let before = std::fs::read_dir(path.join("engine")).unwrap().count();
+    assert!(matches!(
+        Store::open(&path, &options()),
+        Err(OpenError::Foreign { owner: OWNER, .. })
+    ));
+    let after = std::fs::read_dir(path.join("engine")).unwrap().count();
+    assert_eq!(after, before);
+    std::os::unix::fs::chown(&path, Some(0), None).unwrap();
+    drop(open(dir.path()));
+}
