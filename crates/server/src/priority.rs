@@ -5,6 +5,7 @@
 //! answer may wait for some slices of them. So whatever works in bulk steps back: it has what is
 //! left of a busy machine, about a tenth of a core's time at least, and everything of an idle one.
 
+use std::sync::Once;
 use std::time::Duration;
 
 /// How far bulk work steps back, on the scale of `nice`. Not to the end of it, 19: changes that
@@ -35,11 +36,15 @@ pub(crate) fn take_short_turns() {
 /// Has this thread, which answers, run before everything else on the machine whenever it is due. If
 /// it is refused, it takes short turns, and the log says what it would need.
 pub(crate) fn go_first() {
+    static TOLD: Once = Once::new();
     if let Err(error) = guantong_sched::go_first() {
-        tracing::warn!(
-            "listen.udp_first: the system refuses it ({error}): give the node CAP_SYS_NICE or \
-             LimitRTPRIO=1 of a systemd unit, or set it to false"
-        );
+        // All of them are refused alike.
+        TOLD.call_once(|| {
+            tracing::warn!(
+                "listen.udp_first: the system refuses it ({error}): give the node CAP_SYS_NICE or \
+                 LimitRTPRIO=1 of a systemd unit, or set it to false"
+            );
+        });
         take_short_turns();
     }
 }
