@@ -433,9 +433,15 @@ impl Node {
     pub(crate) fn at_hand(&self, key: &[u8]) -> Result<Option<StoredRecord>, Unread> {
         match self.store.cached(key) {
             Some(record) => Ok(Some(record)),
-            None if self.pace.expects_disk() => Err(Unread::OnDisk),
+            None if self.is_written() || self.expects_disk() => Err(Unread::OnDisk),
             None => self.read_cold(key).map_err(Unread::Failed),
         }
+    }
+
+    /// Whether so much is written that reads of what is not hot may wait for that.
+    fn is_written(&self) -> bool {
+        let last_change = self.store.last_change();
+        self.pace.is_written(self.uptime_ms(), last_change)
     }
 
     /// Whether reads of what is not hot probably wait for the disk.

@@ -6,8 +6,12 @@
 //! come together, as long as more is asked for than memory holds. So after a slow read the next
 //! ones are expected to be slow too and are left to threads of their own; when enough of them have
 //! been fast, which costs less without a hand-over, the thread reads by itself again.
+//!
+//! Beside many changes a read may wait although what it wants is in memory: the engine keeps all
+//! readers out while it writes down which files it has after a flush or a compaction, until the
+//! disk has that. One such wait is long enough to be seen, so it is not found out by waiting.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// A read that took longer has waited for the disk: from memory it takes some ten microseconds,
@@ -16,12 +20,20 @@ const SLOW: Duration = Duration::from_micros(60);
 /// Reads after a slow one that are expected to be slow. One read in so many may hold up a thread
 /// that answers, which is too few for the 99th percentile of those behind it.
 const READS_AFTER_SLOW: u32 = 1_024;
+/// Changes from one second to the next that are many: the engine flushes after some hundred
+/// thousand, and of fewer changes a second that is once in minutes.
+const MANY_CHANGES: u64 = 1_000;
 
 /// How reads went lately.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
     /// Reads still to come that are expected to be slow.
     left: AtomicU32,
+    /// The second of the last read, and the last change at its first one.
+    second: AtomicU64,
+    change: AtomicU64,
+    /// Whether there had been many changes by then.
+    is_written: AtomicBool,
 }
 
 impl Pace {
@@ -31,6 +43,21 @@ impl Pace {
         // Threads may count one read together: this is a guess, and cheap.
         self.left.store(left.saturating_sub(1), Ordering::Relaxed);
         left > 0
+    }
+
+    /// Whether there were many changes in this second or the one before, or since the last read;
+    /// `change` is the number of the last one.
+    pub(crate) fn is_written(&self, now_ms: u64, change: u64) -> bool {
+        // Where threads come together, one of them may judge by what the other has set.
+        let second = now_ms / 1_000;
+        if self.second.swap(second, Ordering::Relaxed) != second {
+            let before = self.change.swap(change, Ordering::Relaxed);
+            let is_written = change.saturating_sub(before) >= MANY_CHANGES;
+            self.is_written.store(is_written, Ordering::Relaxed);
+            return is_written;
+        }
+        let before = self.change.load(Ordering::Relaxed);
+        change.saturating_sub(before) >= MANY_CHANGES || self.is_written.load(Ordering::Relaxed)
     }
 
     /// Reads, and takes note of how long that took.
@@ -77,5 +104,22 @@ mod tests {
             assert!(pace.expects_disk());
             pace.took(2 * SLOW);
         }
+    }
+
+    #[test]
+    fn store_with_many_changes_is_written_until_a_second_without() {
+        let pace = Pace::default();
+        pace.is_written(1_000, 5_000);
+        // Few changes, in this second and the next one.
+        assert!(!pace.is_written(2_000, 5_100));
+        assert!(!pace.is_written(2_999, 5_100 + MANY_CHANGES - 1));
+        // Many, seen in the second itself, and still in the one behind it.
+        assert!(pace.is_written(2_999, 5_100 + MANY_CHANGES));
+        assert!(pace.is_written(3_000, 5_100 + MANY_CHANGES));
+        assert!(pace.is_written(3_500, 5_100 + MANY_CHANGES));
+        assert!(!pace.is_written(4_000, 5_100 + MANY_CHANGES));
+        // Many since the last read, however long ago that was.
+        assert!(pace.is_written(90_000, 100_000));
+        assert!(!pace.is_written(91_000, 100_001));
     }
 }

@@ -34,14 +34,14 @@ fn put_all(node: &Node) {
     put(node, NAMES.map(|name| (name, "one")));
 }
 
-fn put<const N: usize>(node: &Node, records: [(&str, &str); N]) {
+fn put<'a>(node: &Node, records: impl IntoIterator<Item = (&'a str, &'a str)>) {
     let put = |(name, data)| Change::Put {
         handle: Handle::parse(name).unwrap(),
         values: Writer::to_vec(|w| Values::encode(&[Value::new(1, "TEXT", data)], w)),
         expect: Expect::Anything,
     };
     let batch = Batch {
-        changes: records.map(put).into(),
+        changes: records.into_iter().map(put).collect(),
         at_ms: 0,
         origin: Origin::Operator,
         trail: Trail::default(),
@@ -112,6 +112,16 @@ fn record_that_is_not_hot_is_left_to_others_after_a_slow_read() {
     assert_eq!(place.at_hand(NAMES[0]), Ok(ResponseCode::SUCCESS));
     assert_eq!(place.at_hand(NAMES[1]), Err(OnDisk));
     assert_eq!(place.at_hand("88.118.5/none"), Err(OnDisk));
+}
+
+#[test]
+fn record_that_is_not_hot_is_left_to_others_beside_many_changes() {
+    let place = Place::new();
+    assert_eq!(place.at_hand(NAMES[0]), Ok(ResponseCode::SUCCESS));
+    let many: Vec<String> = (0..2_000).map(|n| format!("88.118.5/many-{n}")).collect();
+    put(&place.node, many.iter().map(|name| (name.as_str(), "x")));
+    assert_eq!(place.at_hand(NAMES[0]), Ok(ResponseCode::SUCCESS));
+    assert_eq!(place.at_hand(NAMES[1]), Err(OnDisk));
 }
 
 #[test]
@@ -197,7 +207,10 @@ fn each_of_several_clients_gets_the_answers_to_its_own_questions_from_the_disk()
     let mut config = config(&folder.path().join("node"));
     config.limits.udp_response_max = 512;
     let running = crate::running::start(config).unwrap();
-    put(running.node(), [("88.118.5/long", &"n".repeat(600))]);
+    put(
+        running.node(),
+        [("88.118.5/long", "n".repeat(600).as_str())],
+    );
     let client = |_| {
         let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
         udp.connect(running.addresses().udp[0]).unwrap();
