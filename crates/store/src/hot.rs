@@ -14,7 +14,7 @@
 //! is closed its keys are read from the engine, which shows the old record, then the new one, and
 //! never the old one again.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, TryLockError};
 
 use crossbeam_utils::sync::{ShardedLock, ShardedLockReadGuard};
 use guantong_proto::CaseRule;
@@ -26,6 +26,8 @@ use crate::record::StoredRecord;
 /// Number of gates. Keys that share one only delay each other's way into the cache: a group of
 /// thousands of changes should still leave most gates open.
 const GATES: usize = 16_384;
+/// How often a record that was read tries to come into the cache.
+const TRIES: usize = 64;
 /// Octets that a record costs besides its own: its allocation and its share of the table.
 const RECORD_OVERHEAD: u64 = 96;
 /// Octets of a record, overhead included, for which the table has room.
@@ -95,7 +97,7 @@ impl Hot {
         {
             let count = lock(gate);
             if *count == noted {
-                self.change(|table| table.insert(key, record.clone()));
+                self.try_change(|table| table.insert(key, record.clone()));
             }
         }
         Ok(fetched)
@@ -136,6 +138,19 @@ impl Hot {
 
     fn change(&self, change: impl FnOnce(&mut Table<StoredRecord>)) {
         change(&mut self.table.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Changes the table if it can be had without waiting in the way of those who look: whoever
+    /// waits for all locks keeps those that it has, and the last one may be with a thread that has
+    /// stepped back and gets no core for long. What does not come in now does with a later read.
+    fn try_change(&self, change: impl FnOnce(&mut Table<StoredRecord>)) {
+        for _ in 0..TRIES {
+            match self.table.try_write() {
+                Ok(mut table) => return change(&mut table),
+                Err(TryLockError::Poisoned(table)) => return change(&mut table.into_inner()),
+                Err(TryLockError::WouldBlock) => std::thread::yield_now(),
+            }
+        }
     }
 
     fn gate(&self, key: &[u8]) -> &Mutex<u64> {
@@ -226,6 +241,19 @@ mod tests {
             Ok::<_, Infallible>(Some(record(version)))
         });
         assert_eq!(fetched.unwrap(), Some(record(version)));
+    }
+
+    #[test]
+    fn record_that_cannot_come_in_without_waiting_is_left_out() {
+        let hot = Hot::new(1 << 20, RULE, 1);
+        let look = hot.look();
+        std::thread::scope(|scope| {
+            scope.spawn(|| fetch(&hot, 1, || {}));
+        });
+        drop(look);
+        assert_eq!(hot.get(KEY), None);
+        fetch(&hot, 1, || {});
+        assert_eq!(hot.get(KEY), Some(record(1)));
     }
 
     #[test]
