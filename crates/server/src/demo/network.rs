@@ -15,7 +15,7 @@ use guantong_store::{Batch, Change, Expect, Origin, Trail};
 use super::DemoError;
 use super::figures::{Topics, records};
 use super::plan::{DISTILLERY, FIGURES, PLACES, Place, RECURSIVE, ROOT, TOP_PREFIX, TOP_PRIMARY};
-use super::port::{Ports, loopback};
+use super::port::{Held, Ports, loopback};
 use super::trace;
 use crate::config::{self, Config, FILE_NAME, PresetRecurse, Root, Size};
 use crate::init::{ADMIN_KEY, InitOptions, Role, init};
@@ -43,6 +43,8 @@ pub struct Member {
     pub place: &'static Place,
     config: Config,
     running: Option<Running>,
+    /// Its ports while it is stopped.
+    held: Option<Held>,
 }
 
 impl Member {
@@ -72,6 +74,7 @@ impl Member {
         if self.running.is_some() {
             return Ok(());
         }
+        drop(self.held.take());
         let running = start(self.config.clone())?;
         if self.place.mirrors.is_none() && running.node().mirroring.takes_changes().is_ok() {
             // The ports may be others than those of the last time.
@@ -117,6 +120,7 @@ impl Network {
                 place,
                 config,
                 running: None,
+                held: None,
             };
             member.start()?;
             network.members.push(member);
@@ -165,11 +169,15 @@ impl Network {
         Ok(records)
     }
 
-    /// Stops a node as a failure would: nobody is told.
+    /// Stops a node as a failure would: nobody is told. Its ports are kept for it.
     pub fn stop_member(&mut self, name: &str) {
         for member in &mut self.members {
-            if member.place.name == name {
-                drop(member.running.take());
+            if member.place.name == name
+                && let Some(running) = member.running.take()
+            {
+                let addresses = running.addresses().clone();
+                drop(running);
+                member.held = Some(Held::hold(&addresses));
             }
         }
     }

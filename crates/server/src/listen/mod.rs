@@ -60,6 +60,16 @@ pub(crate) enum Sharing {
     No,
 }
 
+/// Lets more sockets of this node have the address of `first`, which was bound with
+/// [`Sharing::No`]: so another node that shares its port as well is not joined by mistake. Linux
+/// does that even where it chooses the port, for datagrams of one user.
+pub(crate) fn share<'a, S>(first: &'a S) -> io::Result<()>
+where
+    socket2::SockRef<'a>: From<&'a S>,
+{
+    socket2::SockRef::from(first).set_reuse_port(true)
+}
+
 /// A socket that listens for streams.
 pub(crate) fn stream_socket(
     address: SocketAddr,

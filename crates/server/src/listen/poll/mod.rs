@@ -44,7 +44,7 @@ use tokio::runtime::Handle;
 use self::read::{Request, Returns};
 use self::worker::{Door, Worker};
 use super::http::Http;
-use super::{Sharing, stream_socket};
+use super::{Sharing, share, stream_socket};
 use crate::errand::{self, Course};
 use crate::limit::Place;
 use crate::metrics::Transport;
@@ -85,10 +85,8 @@ impl Pollers {
     /// Fails if another process has the port, although sharing is possible: two nodes on one port
     /// would each get a part of the connections.
     pub(crate) fn bind(address: SocketAddr, threads: usize) -> io::Result<Vec<TcpListener>> {
-        if address.port() != 0 {
-            drop(stream_socket(address, Sharing::No)?);
-        }
-        let first = stream_socket(address, Sharing::Yes)?;
+        let first = stream_socket(address, Sharing::No)?;
+        share(&first)?;
         let address = first.local_addr()?;
         let mut listeners = vec![first];
         for _ in 1..threads {
