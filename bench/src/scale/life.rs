@@ -1,6 +1,8 @@
 //! What is done to a store as a whole: listing, backup, start, check.
 
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -21,8 +23,9 @@ use crate::server::run;
 const PAGE_LEN: usize = 1_000;
 /// How often the node is started, for the median.
 const STARTS: usize = 5;
-/// Octets of a backup for each record: nothing in it is compressed, and the log is in it too.
-const BACKUP_RECORD_OCTETS: u64 = 600;
+/// Octets of a backup and of the store that is restored from it, for each record, at most; the log
+/// is in them too.
+const BACKUP_RECORD_OCTETS: u64 = 300;
 /// Up to so many records a start may take so long, and longer with more.
 const FEW_RECORDS: u32 = 100_000;
 const START_FEW_SECS: f64 = 0.1;
@@ -99,7 +102,6 @@ impl Bench<'_> {
             Ok((time?.as_secs_f64(), during?))
         })?;
         let octets = machine::disk_octets(&target) as f64;
-        fs::remove_dir_all(&target)?;
         let rest = format!(
             "{time:.1} s for {:.0} MB, {:.0} MB/s",
             octets / 1e6,
@@ -109,6 +111,28 @@ impl Bench<'_> {
         self.table
             .row("backup of the node that answers", rate, "/s", rest);
         self.beside("a backup", &idle, &during);
+        drop((client, node));
+        self.restore(&target)?;
+        fs::remove_dir_all(&target)?;
+        Ok(())
+    }
+
+    /// Restores a backup into a store that is removed again.
+    fn restore(&mut self, backup: &Path) -> Result<()> {
+        let target = self.args.folder.join("restored");
+        if target.exists() {
+            fs::remove_dir_all(&target).with_context(|| target.display().to_string())?;
+        }
+        let mut command = Command::new(&self.args.node);
+        command.args(["restore", "--no-files"]);
+        let begun = Instant::now();
+        run(command.arg(backup).arg(&target))?;
+        let time = begun.elapsed().as_secs_f64();
+        let octets = machine::disk_octets(&target) as f64;
+        fs::remove_dir_all(&target)?;
+        let rest = format!("{time:.1} s, {:.0} MB then", octets / 1e6);
+        let rate = f64::from(self.args.records) / time;
+        self.table.row("restore of that backup", rate, "/s", rest);
         Ok(())
     }
 

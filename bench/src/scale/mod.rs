@@ -87,7 +87,7 @@ enum Step {
     Serve,
     /// List all names, page by page
     List,
-    /// Back up the node while it answers
+    /// Back up the node while it answers, and restore the backup
     Backup,
     /// Start, and check the store
     Restart,

@@ -1,7 +1,8 @@
 //! Backup of an open store while writes go on, and restoring one into a new directory.
 //!
-//! A backup is the content of the key spaces at one moment, streamed into one file of checked
-//! blocks, and a manifest. It does not depend on the engine: another engine could read it.
+//! A backup is the content of the key spaces at one moment, streamed into one file of checked and
+//! compressed blocks, and a manifest. It does not depend on the engine: another engine could read
+//! it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use guantong_proto::CaseRule;
 use guantong_proto::wire::Reader;
+use lz4_flex::block::{compress_into, decompress_into, get_maximum_output_size};
 use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 
@@ -27,13 +29,15 @@ use crate::record;
 use crate::store::Store;
 
 /// Form of the data file and of the manifest.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
+/// The form whose blocks are not compressed.
+const FORM_PLAIN: u32 = 1;
 const MAGIC: &[u8; 8] = b"GTBACKUP";
 const DATA_FILE: &str = "data";
 const MANIFEST_FILE: &str = "manifest.json";
 /// Octets of a block's checksum.
 const SUM_LEN: usize = 16;
-/// Longest block that is read: one full block and one largest entry.
+/// Longest block that is read, uncompressed: one full block and one largest entry.
 const BLOCK_LEN_MAX: usize = 16 * 1024 * 1024;
 /// Key spaces of a backup, with their codes, in their order.
 const SPACES: [(Space, u8); 3] = [(Space::Records, 1), (Space::Changes, 2), (Space::Meta, 3)];
@@ -168,6 +172,8 @@ struct DataWriter {
     sum: Context,
     octets: u64,
     block: Vec<u8>,
+    /// Working space: the block as it is written.
+    packed: Vec<u8>,
     number: u64,
 }
 
@@ -178,6 +184,7 @@ impl DataWriter {
             sum: Context::new(&SHA256),
             octets: 0,
             block: Vec::with_capacity(BACKUP_BLOCK_OCTETS + 4096),
+            packed: Vec::new(),
             number: 0,
         };
         writer.write(MAGIC)?;
@@ -198,14 +205,18 @@ impl DataWriter {
     }
 
     fn flush_block(&mut self) -> io::Result<()> {
-        let block = std::mem::take(&mut self.block);
-        let len = u32::try_from(block.len()).map_err(io::Error::other)?;
-        self.write(&len.to_be_bytes())?;
-        self.write(&block)?;
-        let sum = digest16(&[&self.number.to_be_bytes(), &block]);
+        let mut packed = std::mem::take(&mut self.packed);
+        pack(&self.block, &mut packed)?;
+        let octets_of = |block: &[u8]| u32::try_from(block.len()).map(u32::to_be_bytes);
+        let len = octets_of(&packed).map_err(io::Error::other)?;
+        let plain_len = octets_of(&self.block).map_err(io::Error::other)?;
+        self.write(&len)?;
+        self.write(&plain_len)?;
+        self.write(&packed)?;
+        let sum = digest16(&[&self.number.to_be_bytes(), &plain_len, &packed]);
         self.write(&sum)?;
         self.number += 1;
-        self.block = block;
+        self.packed = packed;
         self.block.clear();
         Ok(())
     }
@@ -226,6 +237,35 @@ impl DataWriter {
         self.sum.update(octets);
         self.octets += octets.len() as u64;
         self.file.write_all(octets)
+    }
+}
+
+//----------- Blocks ---------------------------------------------------------
+
+/// Compresses a block; an empty one stays so.
+fn pack(block: &[u8], packed: &mut Vec<u8>) -> io::Result<()> {
+    packed.clear();
+    if block.is_empty() {
+        return Ok(());
+    }
+    packed.resize(get_maximum_output_size(block.len()), 0);
+    let len = compress_into(block, packed).map_err(io::Error::other)?;
+    packed.truncate(len);
+    Ok(())
+}
+
+/// The block that was compressed, which has `len` octets.
+fn unpack(packed: &[u8], len: usize) -> Result<Vec<u8>, &'static str> {
+    let mut block = vec![0; len];
+    let unpacked = match packed.is_empty() {
+        true => 0,
+        false => {
+            decompress_into(packed, &mut block).map_err(|_| "a block cannot be uncompressed")?
+        }
+    };
+    match unpacked == len {
+        true => Ok(block),
+        false => Err("a block is shorter than it says"),
     }
 }
 
@@ -346,6 +386,7 @@ struct DataEntry {
 /// Reads and checks the entries of a data file; ends after an error.
 struct DataReader {
     dir: PathBuf,
+    form: u32,
     file: BufReader<File>,
     sum: Context,
     sum_expected: String,
@@ -372,6 +413,7 @@ impl DataReader {
         }
         let mut reader = Self {
             dir: dir.to_owned(),
+            form: manifest.form,
             file: BufReader::new(file),
             sum: Context::new(&SHA256),
             sum_expected: manifest.data_sha256.clone(),
@@ -383,7 +425,7 @@ impl DataReader {
             ended: false,
         };
         let start = reader.read(12)?;
-        match start.starts_with(MAGIC) && start.ends_with(&FORM.to_be_bytes()) {
+        match start.starts_with(MAGIC) && start.ends_with(&manifest.form.to_be_bytes()) {
             true => Ok(reader),
             false => Err(reader.damage("it does not begin as a backup does")),
         }
@@ -411,18 +453,29 @@ impl DataReader {
 
     /// Reads and checks the next block; `false` at the end.
     fn next_block(&mut self) -> Result<bool, BackupError> {
-        let mut len = [0; 4];
-        len.copy_from_slice(&self.read(4)?);
-        let len = u32::from_be_bytes(len) as usize;
-        if len > BLOCK_LEN_MAX {
+        let len = self.read_u32()?;
+        let plain_len = match self.form {
+            FORM_PLAIN => None,
+            _ => Some(self.read_u32()?),
+        };
+        let is_sound = |len: u32, max| usize::try_from(len).is_ok_and(|len| len <= max);
+        if !is_sound(len, get_maximum_output_size(BLOCK_LEN_MAX))
+            || !is_sound(plain_len.unwrap_or(len), BLOCK_LEN_MAX)
+        {
             return Err(self.damage("a block is longer than any that is written"));
         }
-        self.block = self.read(len)?;
-        self.block_at = 0;
+        let octets = self.read(len as usize)?;
         let sum = self.read(SUM_LEN)?;
-        if sum != digest16(&[&self.number.to_be_bytes(), &self.block]) {
+        let lengths = plain_len.map(u32::to_be_bytes);
+        let lengths = lengths.as_ref().map_or(&[][..], |len| &len[..]);
+        if sum != digest16(&[&self.number.to_be_bytes(), lengths, &octets]) {
             return Err(self.damage("the checksum of a block does not agree"));
         }
+        self.block = match plain_len {
+            None => octets,
+            Some(len) => unpack(&octets, len as usize).map_err(|what| self.damage(what))?,
+        };
+        self.block_at = 0;
         self.number += 1;
         if len > 0 {
             return Ok(true);
@@ -432,6 +485,12 @@ impl DataReader {
             true => Ok(false),
             false => Err(self.damage("the checksum of the whole does not agree")),
         }
+    }
+
+    fn read_u32(&mut self) -> Result<u32, BackupError> {
+        let mut octets = [0; 4];
+        octets.copy_from_slice(&self.read(4)?);
+        Ok(u32::from_be_bytes(octets))
     }
 
     fn read(&mut self, len: usize) -> Result<Vec<u8>, BackupError> {
@@ -594,6 +653,29 @@ mod tests {
 
     use super::*;
     use crate::{Batch, Change, CreateOptions, Expect, Options, Origin, Trail};
+
+    #[test]
+    fn damaged_blocks_are_not_uncompressed() {
+        let block: Vec<u8> = (0..3_000_u32).flat_map(|n| (n / 7).to_be_bytes()).collect();
+        let mut packed = Vec::new();
+        pack(&block, &mut packed).unwrap();
+        assert!(packed.len() < block.len() / 2, "{}", packed.len());
+        assert_eq!(unpack(&packed, block.len()).unwrap(), block);
+        assert!(unpack(&packed, block.len() - 1).is_err());
+        assert!(unpack(&packed, block.len() + 1).is_err());
+        for len in 0..packed.len() {
+            assert!(unpack(&packed[..len], block.len()).is_err(), "cut at {len}");
+        }
+        for at in 0..packed.len() {
+            let mut damaged = packed.clone();
+            damaged[at] ^= 0xff;
+            // The checksum is what notices it; here nothing panics.
+            let _ = unpack(&damaged, block.len());
+        }
+        pack(&[], &mut packed).unwrap();
+        assert!(packed.is_empty());
+        assert!(unpack(&packed, 0).unwrap().is_empty());
+    }
 
     /// A backup all of whose checksums agree, of a log that is not the one that was written.
     #[test]
