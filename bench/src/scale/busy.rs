@@ -51,7 +51,6 @@ impl Bench<'_> {
             };
             let asked = floor.as_ref().unwrap_or(&node.server).address;
             let client = self.aside(&dialect, asked)?;
-            client.run(self.time)?;
             let mut tell = |bench: &mut Self, what: &str, idle: &Tally, during: &Tally| match kind {
                 Asked::Node => bench.beside(&format!("{what}{who}"), idle, during),
                 Asked::Floor => {

@@ -179,12 +179,8 @@ impl Bench<'_> {
 
     /// Hot answers alone, and while others wait for the disk.
     fn hot_beside_cold(&mut self, node: &Node, dialect: &Numbers, cold_us: f64) -> Result<()> {
-        let hot = Paced {
-            dialect,
-            draw: Draw::new(Law::Uniform, HOT_RECORDS.min(self.args.records))?,
-            address: node.server.address,
-            rate: HOT_RATE,
-        };
+        let records = HOT_RECORDS.min(self.args.records);
+        let hot = Paced::warmed(dialect, node.server.address, HOT_RATE, records)?;
         // Everything hot has been asked for often enough to stay.
         hot.run(Duration::from_secs(2))?;
         let alone = hot.run(self.time)?;

@@ -14,7 +14,7 @@ use super::paced::Paced;
 use super::table::Wanted;
 use crate::corpus::PREFIX;
 use crate::dialect::Numbers;
-use crate::load::{Draw, Law, Tally};
+use crate::load::Tally;
 use crate::machine;
 use crate::round::median;
 use crate::server::run;
@@ -85,7 +85,6 @@ impl Bench<'_> {
         let dialect = Numbers::of_corpus();
         let node = self.setup.serve("guantong", &dialect)?;
         let client = self.aside(&dialect, node.server.address)?;
-        client.run(self.time)?;
         let idle = client.run(self.time)?;
         let is_done = AtomicBool::new(false);
         let (time, during) = std::thread::scope(|scope| -> Result<_> {
@@ -142,12 +141,8 @@ impl Bench<'_> {
         dialect: &'d Numbers,
         address: std::net::SocketAddr,
     ) -> Result<Paced<'d>> {
-        Ok(Paced {
-            dialect,
-            draw: Draw::new(Law::Uniform, ASIDE_RECORDS.min(self.args.records))?,
-            address,
-            rate: ASIDE_RATE,
-        })
+        let records = ASIDE_RECORDS.min(self.args.records);
+        Paced::warmed(dialect, address, ASIDE_RATE, records)
     }
 
     /// Compares the answers during something with those while nothing else went on.

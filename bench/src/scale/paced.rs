@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::dialect::{Dialect, Verdict};
-use crate::load::{Draw, PATIENCE, Tally};
+use crate::load::{Draw, Law, PATIENCE, Tally};
 use crate::machine;
 
 /// Questions of which it is known when they left. More are never in flight: they would be older
@@ -24,10 +24,10 @@ const SLEEP: Duration = Duration::from_millis(50);
 
 /// Somebody who asks `rate` questions a second for records below a number.
 pub(super) struct Paced<'a> {
-    pub(super) dialect: &'a dyn Dialect,
-    pub(super) draw: Draw,
-    pub(super) address: SocketAddr,
-    pub(super) rate: f64,
+    dialect: &'a dyn Dialect,
+    draw: Draw,
+    address: SocketAddr,
+    rate: f64,
 }
 
 /// A question that left: its record, and when, in nanoseconds since the start, or 0.
@@ -37,9 +37,46 @@ struct Asked {
     at_ns: AtomicU64,
 }
 
-impl Paced<'_> {
+impl<'a> Paced<'a> {
+    /// Asks for each record once, so that all of them are in the server's memory from then on: a
+    /// measurement that takes longer than the one it is compared with would meet others otherwise,
+    /// which have to be read first.
+    pub(super) fn warmed(
+        dialect: &'a dyn Dialect,
+        address: SocketAddr,
+        rate: f64,
+        records: u32,
+    ) -> Result<Self> {
+        let client = Self {
+            dialect,
+            draw: Draw::new(Law::Uniform, records)?,
+            address,
+            rate,
+        };
+        let tally = client.ask(0..records, || false)?;
+        match tally.errors() {
+            0 => Ok(client),
+            errors => bail!("{errors} of {records} answers are wrong or missing"),
+        }
+    }
+
     /// Asks until `is_over`, then waits for what is in flight.
     pub(super) fn run_until(&self, is_over: impl Fn() -> bool + Sync) -> Result<Tally> {
+        let mut draw = self.draw.clone();
+        self.ask(std::iter::repeat_with(move || draw.next()), is_over)
+    }
+
+    /// Asks for `time`.
+    pub(super) fn run(&self, time: Duration) -> Result<Tally> {
+        let begun = Instant::now();
+        self.run_until(|| begun.elapsed() >= time)
+    }
+
+    fn ask(
+        &self,
+        records: impl Iterator<Item = u32> + Send,
+        is_over: impl Fn() -> bool + Sync,
+    ) -> Result<Tally> {
         let socket = UdpSocket::bind("127.0.0.1:0").context("no socket for questions")?;
         socket.connect(self.address)?;
         socket.set_read_timeout(Some(SLEEP))?;
@@ -53,7 +90,7 @@ impl Paced<'_> {
             });
             let sender = scope.spawn(|| {
                 machine::precede();
-                self.send(&socket, &asked, begun, &is_over)
+                self.send(records, &socket, &asked, begun, &is_over)
             });
             let sent = sender.join();
             is_done.store(true, Relaxed);
@@ -69,27 +106,20 @@ impl Paced<'_> {
         })
     }
 
-    /// Asks for `time`.
-    pub(super) fn run(&self, time: Duration) -> Result<Tally> {
-        let begun = Instant::now();
-        self.run_until(|| begun.elapsed() >= time)
-    }
-
     fn send(
         &self,
+        records: impl Iterator<Item = u32>,
         socket: &UdpSocket,
         asked: &[Asked],
         begun: Instant,
         is_over: &impl Fn() -> bool,
     ) -> Result<u64> {
-        let mut draw = self.draw.clone();
         let (mut sent, mut question) = (0_u64, Vec::new());
-        while !is_over() {
+        for record in records.take_while(|_| !is_over()) {
             let due = Duration::from_secs_f64(sent as f64 / self.rate);
             if let Some(early) = due.checked_sub(begun.elapsed()) {
                 std::thread::sleep(early);
             }
-            let record = draw.next();
             question.clear();
             self.dialect
                 .ask(record, sent as u32 & ID_MASK, &mut question);
