@@ -1,7 +1,7 @@
 //! What is done to a store as a whole: listing, backup, start, check.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -78,10 +78,7 @@ impl Bench<'_> {
             self.table.skip("backup", why);
             return Ok(());
         }
-        let target = self.args.folder.join("backup");
-        if target.exists() {
-            fs::remove_dir_all(&target).with_context(|| target.display().to_string())?;
-        }
+        let target = self.empty_place("backup")?;
         let dialect = Numbers::of_corpus();
         let node = self.setup.serve("guantong", &dialect)?;
         let client = self.aside(&dialect, node.server.address)?;
@@ -116,12 +113,18 @@ impl Bench<'_> {
         Ok(())
     }
 
+    /// A path in the folder where nothing is; what a run that was broken off has left is removed.
+    fn empty_place(&self, name: &str) -> Result<PathBuf> {
+        let path = self.args.folder.join(name);
+        if path.exists() {
+            fs::remove_dir_all(&path).with_context(|| path.display().to_string())?;
+        }
+        Ok(path)
+    }
+
     /// Restores a backup into a store that is removed again.
     fn restore(&mut self, backup: &Path) -> Result<()> {
-        let target = self.args.folder.join("restored");
-        if target.exists() {
-            fs::remove_dir_all(&target).with_context(|| target.display().to_string())?;
-        }
+        let target = self.empty_place("restored")?;
         let mut command = Command::new(&self.args.node);
         command.args(["restore", "--no-files"]);
         let begun = Instant::now();

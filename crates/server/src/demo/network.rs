@@ -89,6 +89,14 @@ impl Member {
         self.running = Some(running);
         Ok(())
     }
+
+    fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            let addresses = running.addresses().clone();
+            drop(running);
+            self.held = Some(Held::hold(&addresses));
+        }
+    }
 }
 
 //----------- Network --------------------------------------------------------
@@ -172,12 +180,8 @@ impl Network {
     /// Stops a node as a failure would: nobody is told. Its ports are kept for it.
     pub fn stop_member(&mut self, name: &str) {
         for member in &mut self.members {
-            if member.place.name == name
-                && let Some(running) = member.running.take()
-            {
-                let addresses = running.addresses().clone();
-                drop(running);
-                member.held = Some(Held::hold(&addresses));
+            if member.place.name == name {
+                member.stop();
             }
         }
     }

@@ -615,7 +615,8 @@ mod tests {
         assert_eq!(refused.kind(), std::io::ErrorKind::AddrInUse);
     }
 
-    /// Linux gave one port in thirty thousand to two nodes of the same user.
+    /// Linux chooses a port that another node of the same user has already, where both are willing
+    /// to share it: one of some thirty thousand, so a few of these.
     #[test]
     fn port_that_the_system_chooses_is_that_of_no_other_node() {
         let nodes: Vec<_> = (0..500).map(|_| bind(0, 1).unwrap()).collect();
