@@ -1,17 +1,16 @@
 //! The JSON forms of `POST /api/batch`: many changes of records in one request.
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 //----------- Request --------------------------------------------------------
 
 /// Most operations of one batch; those of the second-level systems take as many.
 pub const OPERATIONS_MAX: usize = 2_000;
 
-/// Changes of records.
+/// Changes of records. `V` is what the values of an operation are read as.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Batch<'a> {
+pub struct Batch<V> {
     /// Whether all are made or none. If not, each is made or refused by itself.
     #[serde(default)]
     pub atomic: bool,
@@ -19,21 +18,19 @@ pub struct Batch<'a> {
     #[serde(default)]
     pub dry_run: bool,
     /// The changes, at most [`OPERATIONS_MAX`], each of another record.
-    #[serde(borrow)]
-    pub operations: Vec<Operation<'a>>,
+    pub operations: Vec<Operation<V>>,
 }
 
 /// One change.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Operation<'a> {
+pub struct Operation<V> {
     /// What is to be done.
     pub op: Op,
     /// The record.
     pub handle: String,
     /// The values, as `PUT /api/handles` takes them: for `create`, `put`, `add` and `write`.
-    #[serde(borrow, default)]
-    pub values: Option<&'a RawValue>,
+    pub values: Option<V>,
     /// The values that go: for `remove`.
     #[serde(default)]
     pub indexes: Vec<i32>,
@@ -46,6 +43,26 @@ pub struct Operation<'a> {
     /// What takes its place.
     #[serde(default)]
     pub successor: Option<String>,
+}
+
+impl<V> Batch<V> {
+    /// The same batch, its values read as something else.
+    pub fn map<T>(self, mut each: impl FnMut(V) -> T) -> Batch<T> {
+        let operation = |operation: Operation<V>| Operation {
+            op: operation.op,
+            handle: operation.handle,
+            values: operation.values.map(&mut each),
+            indexes: operation.indexes,
+            if_version: operation.if_version,
+            reason: operation.reason,
+            successor: operation.successor,
+        };
+        Batch {
+            atomic: self.atomic,
+            dry_run: self.dry_run,
+            operations: self.operations.into_iter().map(operation).collect(),
+        }
+    }
 }
 
 /// What is done to a record.

@@ -26,6 +26,7 @@ use crate::value::{Permissions, Reference, Ttl, Value, ValueRef, Values};
 
 use self::data::DataForm;
 pub use self::jwk::{key_from_json, key_to_json, key_to_jwk};
+pub use self::plain::PlainValues;
 pub use self::quick::{Extent, write_record};
 pub use self::read::JsonError;
 use self::read::Node;

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::{Record, read_permission_bits, time};
 use crate::value::{Permissions, Ttl, Value};
@@ -19,8 +19,7 @@ struct PlainRecord<'a> {
     response_code: Option<i32>,
     #[serde(borrow)]
     handle: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    values: Vec<PlainValue<'a>>,
+    values: Option<PlainValues>,
 }
 
 #[derive(Deserialize)]
@@ -36,6 +35,37 @@ struct PlainValue<'a> {
     ttl: Option<i32>,
     #[serde(borrow)]
     timestamp: Option<Text<'a>>,
+}
+
+/// The values of a record, as a list of plain ones: known fields, each once, and data that is text.
+/// A larger form that has such a list in it is read in one pass with this; where it fails, values
+/// may be of a more general form, and [`parse_values`](super::parse_values) says what is wrong.
+#[derive(Debug)]
+pub struct PlainValues(pub Vec<Value>);
+
+impl<'de> Deserialize<'de> for PlainValues {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(ValuesVisitor)
+    }
+}
+
+struct ValuesVisitor;
+
+impl<'de> Visitor<'de> for ValuesVisitor {
+    type Value = PlainValues;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of plain values")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        // What nearly all have; a list grows if it has more.
+        let mut values = Vec::with_capacity(4);
+        while let Some(plain) = list.next_element::<PlainValue<'de>>()? {
+            values.push(value(plain).ok_or_else(|| A::Error::custom("not plain"))?);
+        }
+        Ok(PlainValues(values))
+    }
 }
 
 /// Text that is copied only if it has escapes.
@@ -90,18 +120,18 @@ impl<'de> Visitor<'de> for DataVisitor {
 /// The record, if it is plain.
 pub(super) fn read(text: &[u8]) -> Option<Record> {
     let record: PlainRecord<'_> = parse(text)?;
-    let values = record.values.into_iter().map(value);
     Some(Record {
         response_code: record.response_code,
-        values: values.collect::<Option<_>>()?,
+        values: record
+            .values
+            .map_or_else(Vec::new, |PlainValues(values)| values),
         handle: record.handle.map(|handle| handle.0.into_owned()),
     })
 }
 
 /// The values of a list by itself, if they are plain.
 pub(super) fn read_values(text: &[u8]) -> Option<Vec<Value>> {
-    let values: Vec<PlainValue<'_>> = parse(text)?;
-    values.into_iter().map(value).collect()
+    parse(text).map(|PlainValues(values)| values)
 }
 
 /// Looks once whether all of it is UTF-8, instead of anew for each string in it.
@@ -147,7 +177,12 @@ mod tests {
         let found = read(RECORD.as_bytes());
         assert!(found.is_some());
         assert_eq!(found, at_length(RECORD.as_bytes()));
-        for text in ["{}", r#"{"values":[]}"#, r#"{"handle":null,"values":[]}"#] {
+        for text in [
+            "{}",
+            r#"{"values":[]}"#,
+            r#"{"values":null}"#,
+            r#"{"handle":null,"values":[]}"#,
+        ] {
             assert_eq!(read(text.as_bytes()), at_length(text.as_bytes()), "{text}");
         }
     }

@@ -12,8 +12,10 @@ use guantong_api::batch::{
 use guantong_core::admin::authenticate::Proven;
 use guantong_core::admin::{Change, Deed, Effect, Expected, Together, Verdict, Wish};
 use guantong_core::authority::{HttpOperation, http_status};
+use guantong_proto::json::{self, JsonError, PlainValues};
 use guantong_proto::message::ResponseCode;
-use guantong_proto::{Handle, Value, json};
+use guantong_proto::{Handle, Value};
+use serde_json::value::RawValue;
 
 use super::answer::{Failure, json as answer_json};
 use super::asked::Asked;
@@ -32,19 +34,23 @@ pub(super) async fn answer(node: &Node, asked: &Asked) -> Result<Response, Failu
         let message = "the body must be JSON: send `Content-Type: application/json`";
         return Err(refuse(message.to_owned()));
     }
-    let batch: Batch<'_> = serde_json::from_slice(&asked.body)
-        .map_err(|error| refuse(format!("Invalid JSON: {error}")))?;
+    let batch = read(&asked.body).map_err(|error| refuse(format!("Invalid JSON: {error}")))?;
     if batch.operations.len() > OPERATIONS_MAX {
         let count = batch.operations.len();
         let message =
             format!("{count} operations are more than {OPERATIONS_MAX}: send two batches");
         return Err(refuse(message).with_status(413));
     }
-    let wishes = wishes(node, &batch.operations)?;
+    let Batch {
+        atomic,
+        dry_run,
+        operations,
+    } = batch;
+    let wishes = wishes(node, operations)?;
     let (proven, by) = prove(node, asked).await?;
-    let together = Together::new(proven, wishes).rehearsal(batch.dry_run);
+    let together = Together::new(proven, wishes).rehearsal(dry_run);
     let via = via(asked);
-    let (verdicts, is_done) = match batch.atomic {
+    let (verdicts, is_done) = match atomic {
         true => {
             let together = node.change_together(together, via).await;
             together.map_err(|TooMuch(_)| {
@@ -59,9 +65,9 @@ pub(super) async fn answer(node: &Node, asked: &Asked) -> Result<Response, Failu
     };
     let results = verdicts.into_iter();
     let results = results.map(|(wish, verdict)| result(asked, &wish.handle, verdict, is_done));
-    let form = summary(batch.dry_run, results.collect());
-    let mut response = answer_json(asked, status(&batch, &form), &form);
-    if form.done > 0 && !batch.dry_run {
+    let form = summary(dry_run, results.collect());
+    let mut response = answer_json(asked, status(atomic, &form), &form);
+    if form.done > 0 && !dry_run {
         response.extensions_mut().insert(by);
     }
     Ok(response)
@@ -69,14 +75,28 @@ pub(super) async fn answer(node: &Node, asked: &Asked) -> Result<Response, Failu
 
 //----------- Reading --------------------------------------------------------
 
+/// Values of an operation, or what is wrong with them.
+type Given = Result<Vec<Value>, JsonError>;
+
+/// Reads a batch. One whose values are all plain, as nearly all are, is read in one pass.
+fn read(body: &[u8]) -> serde_json::Result<Batch<Given>> {
+    if let Ok(text) = std::str::from_utf8(body)
+        && let Ok(batch) = serde_json::from_str::<Batch<PlainValues>>(text)
+    {
+        return Ok(batch.map(|PlainValues(values)| Ok(values)));
+    }
+    let batch: Batch<&RawValue> = serde_json::from_slice(body)?;
+    Ok(batch.map(|values| json::parse_values(values.get().as_bytes())))
+}
+
 /// The operations as changes; refuses the whole batch if one makes no sense, or if two are about
 /// the same record.
-fn wishes(node: &Node, operations: &[Operation<'_>]) -> Result<Vec<Wish>, Failure> {
+fn wishes(node: &Node, operations: Vec<Operation<Given>>) -> Result<Vec<Wish>, Failure> {
     let rule = node.site().case_rule();
     let mut seen = HashMap::with_capacity(operations.len());
     let mut handles = Vec::with_capacity(operations.len());
     for (at, operation) in operations.iter().enumerate() {
-        let malformed = |message: &str| malformed(at, operation, message);
+        let malformed = |message: &str| malformed(at, &operation.handle, message);
         let handle = Handle::parse(&operation.handle);
         let handle = handle.map_err(|error| malformed(&error.to_string()))?;
         // What two changes of one record do would depend on their order.
@@ -88,11 +108,11 @@ fn wishes(node: &Node, operations: &[Operation<'_>]) -> Result<Vec<Wish>, Failur
         }
         handles.push(handle);
     }
-    let wish = |(at, (operation, handle)): (usize, (&Operation<'_>, Handle))| {
-        let deed = deed(node, operation);
+    let wish = |(at, (mut operation, handle)): (usize, (Operation<Given>, Handle))| {
+        let deed = deed(node, &mut operation);
         Ok(Wish {
             handle,
-            deed: deed.map_err(|message| malformed(at, operation, &message))?,
+            deed: deed.map_err(|message| malformed(at, &operation.handle, &message))?,
             condition: operation.if_version.map(|version| match version {
                 0 => Expected::Absent,
                 version => Expected::Version(version),
@@ -100,20 +120,20 @@ fn wishes(node: &Node, operations: &[Operation<'_>]) -> Result<Vec<Wish>, Failur
         })
     };
     operations
-        .iter()
+        .into_iter()
         .zip(handles)
         .enumerate()
         .map(wish)
         .collect()
 }
 
-fn malformed(at: usize, operation: &Operation<'_>, message: &str) -> Failure {
+fn malformed(at: usize, handle: &str, message: &str) -> Failure {
     let message = format!("operations[{at}]: {message}");
-    Failure::new(ResponseCode::PROTOCOL_ERROR, message).about(&operation.handle)
+    Failure::new(ResponseCode::PROTOCOL_ERROR, message).about(handle)
 }
 
-/// What the operation does, or what is wrong with it.
-fn deed(node: &Node, operation: &Operation<'_>) -> Result<Deed, String> {
+/// What the operation does, or what is wrong with it. Takes its values and indexes out of it.
+fn deed(node: &Node, operation: &mut Operation<Given>) -> Result<Deed, String> {
     check_fields(operation)?;
     Ok(Deed::Change(match operation.op {
         Op::Create => Change::Create(values(operation)?),
@@ -126,22 +146,20 @@ fn deed(node: &Node, operation: &Operation<'_>) -> Result<Deed, String> {
             let state = state.map_err(|failure| failure.message().to_owned())?;
             Change::Write(state.iter().map(|state| state.to_value()).collect())
         }
-        Op::Remove => Change::Remove(operation.indexes.clone()),
+        Op::Remove => Change::Remove(std::mem::take(&mut operation.indexes)),
         Op::Delete => return Ok(Deed::Delete),
         Op::Erase => Change::Delete,
     }))
 }
 
-fn values(operation: &Operation<'_>) -> Result<Vec<Value>, String> {
-    let raw = operation
-        .values
-        .ok_or("`values` is missing: which values?")?;
-    let values = json::parse_values(raw.get().as_bytes());
+fn values(operation: &mut Operation<Given>) -> Result<Vec<Value>, String> {
+    let given = operation.values.take();
+    let values = given.ok_or("`values` is missing: which values?")?;
     values.map_err(|error| format!("values: {error}"))
 }
 
 /// Refuses fields that the operation would ignore: their author meant something by them.
-fn check_fields(operation: &Operation<'_>) -> Result<(), String> {
+fn check_fields(operation: &Operation<Given>) -> Result<(), String> {
     let op = operation.op;
     let has_values = matches!(op, Op::Create | Op::Put | Op::Add | Op::Write);
     let fields = [
@@ -249,13 +267,13 @@ fn summary(dry_run: bool, results: Vec<OperationAnswer>) -> BatchAnswer {
 }
 
 /// That of the first refusal if nothing was done for its sake; else what was done is told.
-fn status(batch: &Batch<'_>, form: &BatchAnswer) -> StatusCode {
+fn status(is_atomic: bool, form: &BatchAnswer) -> StatusCode {
     let refused = form
         .results
         .iter()
         .find(|result| result.outcome == OperationOutcome::Refused);
     let status = match refused {
-        Some(result) if batch.atomic => result.status,
+        Some(result) if is_atomic => result.status,
         _ => 200,
     };
     StatusCode::from_u16(status).unwrap_or(StatusCode::OK)
