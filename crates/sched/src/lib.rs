@@ -48,6 +48,17 @@ pub fn go_first() -> io::Result<()> {
     system::go_first()
 }
 
+/// Has this thread, which went first, take turns with the common threads of the machine again, in
+/// slices of that length (as [`ask_for_slices`] has them). Anybody may do so.
+///
+/// # Errors
+///
+/// What the system says if it refuses; `Unsupported` on systems other than Linux. Nothing has
+/// changed then.
+pub fn take_turns(length: Duration) -> io::Result<()> {
+    system::take_turns(length)
+}
+
 #[cfg(target_os = "linux")]
 mod system {
     use std::ffi::c_long;
@@ -67,7 +78,7 @@ mod system {
         let mut attributes = attributes()?;
         if attributes.sched_policy == COMMON_POLICY {
             // For the common policy this is the slice. All else is given back as it was.
-            attributes.sched_runtime = u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
+            attributes.sched_runtime = nanos(length);
             set(&attributes)?;
         }
         Ok(())
@@ -79,6 +90,19 @@ mod system {
         attributes.sched_priority = 1;
         attributes.sched_flags |= RESET_ON_FORK;
         set(&attributes)
+    }
+
+    pub(super) fn take_turns(length: Duration) -> io::Result<()> {
+        let mut attributes = attributes()?;
+        attributes.sched_policy = COMMON_POLICY;
+        attributes.sched_priority = 0;
+        attributes.sched_runtime = nanos(length);
+        // `RESET_ON_FORK` stays: only the privileged may take it back.
+        set(&attributes)
+    }
+
+    fn nanos(length: Duration) -> u64 {
+        u64::try_from(length.as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// How this thread is scheduled.
@@ -125,6 +149,10 @@ mod system {
     }
 
     pub(super) fn go_first() -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(super) fn take_turns(_: Duration) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
 }
@@ -191,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn thread_goes_first_and_those_that_it_starts_do_not_or_nothing_changes() {
+    fn thread_goes_first_and_takes_turns_again_or_nothing_changes() {
         apart(|| {
             let before = attributes().unwrap();
             match go_first() {
@@ -207,6 +235,16 @@ mod tests {
                     let started = apart(|| attributes().unwrap());
                     assert_eq!(started.sched_policy, COMMON_POLICY);
                     assert_eq!(started.sched_priority, 0);
+                    take_turns(Duration::from_micros(300)).unwrap();
+                    let common = attributes().unwrap();
+                    assert_eq!(common.sched_policy, COMMON_POLICY);
+                    assert_eq!((common.sched_priority, common.sched_nice), (0, 0));
+                    if before.sched_runtime != 0 {
+                        assert_eq!(common.sched_runtime, 300_000);
+                    }
+                    go_first().unwrap();
+                    let again = attributes().unwrap().sched_policy;
+                    assert_eq!(again, libc::SCHED_RR.cast_unsigned());
                 }
                 Err(error) => {
                     assert_eq!(error.kind(), io::ErrorKind::PermissionDenied, "{error}");

@@ -33,19 +33,140 @@ pub(crate) fn take_short_turns() {
     let _ = guantong_sched::ask_for_slices(SLICE);
 }
 
-/// Has this thread, which answers, run before everything else on the machine whenever it is due. If
-/// it is refused, it takes short turns, and the log says what it would need.
-pub(crate) fn go_first() {
-    static TOLD: Once = Once::new();
-    if let Err(error) = guantong_sched::go_first() {
-        // All of them are refused alike.
-        TOLD.call_once(|| {
-            tracing::warn!(
-                "listen.udp_first: the system refuses it ({error}): give the node CAP_SYS_NICE or \
-                 LimitRTPRIO=1 of a systemd unit, or set it to false"
-            );
-        });
-        take_short_turns();
+//----------- Precedence -----------------------------------------------------
+
+/// How often a thread that goes first looks at how much of a core it has used.
+const LOOK_MS: u64 = 100;
+/// How long a thread that was too busy takes turns before it may go first again.
+const REST_MS: u64 = 1_000;
+/// Of all cores, the part that threads may use and still go first, all of them together.
+const SHARE_MAX: f64 = 0.5;
+
+/// A thread that answers, and runs before everything else on the machine whenever it is due, as
+/// long as it mostly waits. One that is asked more than that takes turns with all others until it
+/// has become calm: who floods the node takes no core from anything else by it.
+#[derive(Debug)]
+pub(crate) struct Precedence {
+    pace: Pace,
+    /// Whether it goes first if it is calm. Not if it is not to, or the system refuses it.
+    may_go_first: bool,
+}
+
+impl Precedence {
+    /// This thread's, one of `threads` that go first if `is_wanted`.
+    pub(crate) fn begin(is_wanted: bool, threads: usize, now_ms: u64) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut precedence = Self {
+            pace: Pace::new(share_each(threads, cores), now_ms, used()),
+            may_go_first: is_wanted,
+        };
+        match is_wanted {
+            true => precedence.go_first(),
+            false => take_short_turns(),
+        }
+        precedence
+    }
+
+    /// After each batch of answers.
+    pub(crate) fn on_batch(&mut self, now_ms: u64) {
+        if !self.may_go_first {
+            return;
+        }
+        match self.pace.look(now_ms, used) {
+            Some(Step::GoFirst) => self.go_first(),
+            // What refuses this has never let it go first.
+            Some(Step::TakeTurns) => drop(guantong_sched::take_turns(SLICE)),
+            None => {}
+        }
+    }
+
+    /// If it is refused, the thread takes short turns for good, and the log says what it would
+    /// need.
+    fn go_first(&mut self) {
+        static TOLD: Once = Once::new();
+        if let Err(error) = guantong_sched::go_first() {
+            // All of them are refused alike.
+            TOLD.call_once(|| {
+                tracing::info!(
+                    "answers over UDP wait for their turn beside other work, as the system does \
+                     not let them go first ({error}): LimitRTPRIO=1 of a systemd unit would, or \
+                     CAP_SYS_NICE; with listen.udp_first = false the node does not ask for it"
+                );
+            });
+            self.may_go_first = false;
+            take_short_turns();
+        }
+    }
+}
+
+/// Processor time that this thread has used.
+fn used() -> Duration {
+    // Only Linux lets a thread go first.
+    #[cfg(target_os = "linux")]
+    let used = nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID);
+    #[cfg(not(target_os = "linux"))]
+    let used: nix::Result<Duration> = Ok(Duration::ZERO);
+    used.map_or(Duration::ZERO, Duration::from)
+}
+
+/// The part of a core that each of so many threads may use.
+fn share_each(threads: usize, cores: usize) -> f64 {
+    let all = cores as f64 * SHARE_MAX;
+    (all / threads.max(1) as f64).min(SHARE_MAX)
+}
+
+/// What a thread has to do because of how busy it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    GoFirst,
+    TakeTurns,
+}
+
+/// Whether a thread is calm enough to go first.
+#[derive(Debug)]
+struct Pace {
+    /// Of one core.
+    share_max: f64,
+    is_first: bool,
+    /// When it was looked at last, and what it had used by then.
+    since_ms: u64,
+    used: Duration,
+}
+
+impl Pace {
+    fn new(share_max: f64, now_ms: u64, used: Duration) -> Self {
+        Self {
+            share_max,
+            is_first: true,
+            since_ms: now_ms,
+            used,
+        }
+    }
+
+    /// Asks for the time `used` only if it is due.
+    fn look(&mut self, now_ms: u64, used: impl Fn() -> Duration) -> Option<Step> {
+        let passed = now_ms.saturating_sub(self.since_ms);
+        let interval = match self.is_first {
+            true => LOOK_MS,
+            false => REST_MS,
+        };
+        if passed < interval {
+            return None;
+        }
+        let used = used();
+        let spent = used.saturating_sub(self.used);
+        let share = spent.as_secs_f64() * 1_000.0 / passed as f64;
+        (self.since_ms, self.used) = (now_ms, used);
+        // Half of it, so that one who is just about as busy does not go to and fro. Beside much
+        // other work a flooded thread may look calm, as it does not get its turn: it then goes
+        // first for one look, a tenth of the time.
+        let step = match self.is_first {
+            true if share > self.share_max => Step::TakeTurns,
+            false if share < self.share_max / 2.0 => Step::GoFirst,
+            _ => return None,
+        };
+        self.is_first = step == Step::GoFirst;
+        Some(step)
     }
 }
 
@@ -67,5 +188,89 @@ mod tests {
         let wanted = before.max(STEP);
         assert_eq!(inside.join().unwrap(), (wanted, wanted));
         assert_eq!(nice(), before);
+    }
+
+    /// Looks every 10 ms at a thread that uses so many percent of its core.
+    fn run(pace: &mut Pace, now: &mut (u64, Duration), percent: u32, ms: u64) -> Vec<(u64, Step)> {
+        let mut steps = Vec::new();
+        let until = now.0 + ms;
+        while now.0 < until {
+            now.0 += 10;
+            now.1 += Duration::from_micros(100) * percent;
+            let used = now.1;
+            steps.extend(pace.look(now.0, || used).map(|step| (now.0, step)));
+        }
+        steps
+    }
+
+    #[test]
+    fn calm_thread_goes_first_for_good() {
+        let mut now = (5, Duration::from_secs(3));
+        let mut pace = Pace::new(0.5, now.0, now.1);
+        assert_eq!(run(&mut pace, &mut now, 49, 60_000), []);
+    }
+
+    #[test]
+    fn flooded_thread_takes_turns_until_it_is_calm_again() {
+        let mut now = (0, Duration::ZERO);
+        let mut pace = Pace::new(0.5, now.0, now.1);
+        assert_eq!(
+            run(&mut pace, &mut now, 100, 5_000),
+            [(100, Step::TakeTurns)]
+        );
+        // Neither flooded nor calm: it stays as it is.
+        assert_eq!(run(&mut pace, &mut now, 40, 5_000), []);
+        let steps = run(&mut pace, &mut now, 10, 3_000);
+        assert_eq!(steps.len(), 1);
+        assert_eq!(steps[0].1, Step::GoFirst);
+        assert_eq!(run(&mut pace, &mut now, 100, 1_000).len(), 1);
+    }
+
+    #[test]
+    fn long_sleep_counts_as_calm() {
+        let mut pace = Pace::new(0.5, 0, Duration::ZERO);
+        assert_eq!(
+            pace.look(100, || Duration::from_millis(90)),
+            Some(Step::TakeTurns)
+        );
+        let step = pace.look(60_000, || Duration::from_millis(100));
+        assert_eq!(step, Some(Step::GoFirst));
+    }
+
+    #[test]
+    fn time_is_asked_for_only_when_a_look_is_due() {
+        let mut pace = Pace::new(0.5, 0, Duration::ZERO);
+        assert_eq!(pace.look(LOOK_MS - 1, || panic!("nobody needs it")), None);
+    }
+
+    /// However many threads there are, half of all cores is left to others.
+    #[test]
+    fn threads_share_half_of_the_cores() {
+        for cores in 1..9 {
+            for threads in 1..40 {
+                let each = share_each(threads, cores);
+                assert!(each <= SHARE_MAX);
+                assert!(each * threads as f64 <= cores as f64 * SHARE_MAX + 1e-9);
+            }
+        }
+        assert!((share_each(2, 2) - 0.5).abs() < 1e-9);
+        assert!((share_each(4, 2) - 0.25).abs() < 1e-9);
+    }
+
+    #[test]
+    fn thread_knows_what_it_has_used() {
+        let before = used();
+        let begun = std::time::Instant::now();
+        while used() == before {
+            assert!(begun.elapsed() < Duration::from_secs(60), "it stands still");
+            std::hint::spin_loop();
+        }
+    }
+
+    #[test]
+    fn thread_that_is_not_to_go_first_never_asks() {
+        let mut precedence = Precedence::begin(false, 1, 0);
+        precedence.on_batch(10 * REST_MS);
+        assert!(!precedence.may_go_first);
     }
 }

@@ -169,8 +169,9 @@ settings! {
         udp_threads: u32 = 0, 0 => 1_024;
         /// Whether these threads run before everything else on the machine, so that answers do not
         /// wait for a core beside imports. Linux; takes `LimitRTPRIO=1` of a systemd unit, or
-        /// CAP_SYS_NICE. Who floods such a node with questions takes cores from all else on it.
-        udp_first: bool = false;
+        /// CAP_SYS_NICE, and otherwise changes nothing. They do so only while they use less than
+        /// half of all cores, so that a flood of questions takes none from other work.
+        udp_first: bool = true;
         /// Threads that answer over TCP and HTTP from memory, and as many again for what has to
         /// wait; 0 means one per core.
         worker_threads: u32 = 0, 0 => 1_024;

@@ -45,7 +45,8 @@ const MEANINGS: &[(&str, &str)] = &[
     (
         "listen.udp_first",
         "上述线程是否先于本机其他一切工作运行，使应答在导入期间也不必等待处理器核心。仅限 Linux，需\
-        要 systemd 单元的 LimitRTPRIO=1 或 CAP_SYS_NICE。大量查询会因此占用本机其他工作的核心。",
+        要 systemd 单元的 LimitRTPRIO=1 或 CAP_SYS_NICE，否则不起作用。仅在这些线程占用不到全部核心\
+        的一半时如此，因此查询泛滥不会挤占其他工作。",
     ),
     (
         "listen.worker_threads",

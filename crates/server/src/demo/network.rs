@@ -220,6 +220,8 @@ impl Network {
         let has_pages = is_front || place.name == DISTILLERY;
         config.listen.console = has_pages.then(|| loopback(ports.console));
         config.listen.udp_threads = 1;
+        // Sixteen nodes that each believe to have the machine for themselves.
+        config.listen.udp_first = false;
         config.listen.worker_threads = 1;
         config.store.memory = MEMORY;
         config.site.primary = place.mirrors.is_none();

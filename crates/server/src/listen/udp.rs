@@ -52,7 +52,7 @@ use crate::ahead::{AHEAD, Asked, Ready};
 use crate::config::Limits;
 use crate::metrics::{Drop as Dropped, Transport};
 use crate::node::{Node, OnDisk, Scratch, Via, replace_by_error};
-use crate::priority::{go_first, take_short_turns};
+use crate::priority::Precedence;
 
 /// Datagrams that one system call takes. More would add latency and leave the first-level cache.
 pub const BATCH: usize = AHEAD;
@@ -117,22 +117,22 @@ impl Udp {
             threads: Vec::new(),
             readers,
         };
+        let threads = sockets.len();
         for (n, socket) in sockets.into_iter().enumerate() {
             udp.sockets.push(socket.try_clone()?);
-            let (node, stop, runtime) = (node.clone(), stop.clone(), runtime.clone());
-            let cold = cold.clone();
             let builder = std::thread::Builder::new().name(format!("udp-{n}"));
             let is_v4 = socket.local_addr()?.is_ipv4();
-            let run = move || {
-                match node.config().listen.udp_first {
-                    true => go_first(),
-                    false => take_short_turns(),
-                }
-                let socket = Arc::new(socket);
-                match is_v4 {
-                    true => Worker::<SockaddrIn>::new(node, socket, stop, runtime, cold).run(),
-                    false => Worker::<SockaddrIn6>::new(node, socket, stop, runtime, cold).run(),
-                }
+            let task = Task {
+                node: node.clone(),
+                socket: Arc::new(socket),
+                stop: stop.clone(),
+                runtime: runtime.clone(),
+                cold: cold.clone(),
+                threads,
+            };
+            let run = move || match is_v4 {
+                true => Worker::<SockaddrIn>::new(task).run(),
+                false => Worker::<SockaddrIn6>::new(task).run(),
             };
             udp.threads.push(builder.spawn(run)?);
         }
@@ -196,32 +196,29 @@ impl Address for SockaddrIn6 {
 
 //----------- Worker ---------------------------------------------------------
 
-/// One thread with its socket and its buffers.
-struct Worker<A> {
+/// What one of the threads is given.
+struct Task {
     node: Arc<Node>,
     socket: Arc<UdpSocket>,
     stop: Arc<AtomicBool>,
     runtime: Handle,
     cold: Queue<Datagram>,
+    /// How many of them there are.
+    threads: usize,
+}
+
+/// One thread with its socket and its buffers.
+struct Worker<A> {
+    task: Task,
     receive: Receive<A>,
     answer: Answer,
     send: Send<A>,
 }
 
 impl<A: Address> Worker<A> {
-    fn new(
-        node: Arc<Node>,
-        socket: Arc<UdpSocket>,
-        stop: Arc<AtomicBool>,
-        runtime: Handle,
-        cold: Queue<Datagram>,
-    ) -> Self {
+    fn new(task: Task) -> Self {
         Self {
-            node,
-            socket,
-            stop,
-            runtime,
-            cold,
+            task,
             receive: Receive::new(),
             answer: Answer::new(),
             send: Send::for_batches_of(BATCH),
@@ -229,22 +226,25 @@ impl<A: Address> Worker<A> {
     }
 
     fn run(mut self) {
-        while !self.stop.load(Ordering::Relaxed) {
-            match self.receive.batch(&self.socket) {
+        let node = self.task.node.clone();
+        let is_first = node.config().listen.udp_first;
+        let mut precedence = Precedence::begin(is_first, self.task.threads, node.uptime_ms());
+        while !self.task.stop.load(Ordering::Relaxed) {
+            match self.receive.batch(&self.task.socket) {
                 Ok(0) => {}
-                Ok(count) => self.on_batch(count),
+                Ok(count) => {
+                    let now_ms = node.uptime_ms();
+                    self.on_batch(count, now_ms);
+                    precedence.on_batch(now_ms);
+                }
                 // Nothing for a while, or a signal.
                 Err(Errno::EAGAIN | Errno::EINTR) => {
-                    self.answer.reassembly.expire(self.node.uptime_ms());
+                    self.answer.reassembly.expire(node.uptime_ms());
                 }
                 // An ICMP message about an earlier answer; not our trouble.
                 Err(Errno::ECONNREFUSED | Errno::EHOSTUNREACH | Errno::ENETUNREACH) => {}
                 Err(error) => {
-                    if self
-                        .node
-                        .throttle()
-                        .allows(&self.node.metrics, self.node.uptime_ms())
-                    {
+                    if node.throttle().allows(&node.metrics, node.uptime_ms()) {
                         tracing::error!(%error, "a UDP socket failed to receive");
                     }
                     std::thread::sleep(ERROR_PAUSE);
@@ -253,17 +253,20 @@ impl<A: Address> Worker<A> {
         }
     }
 
-    fn on_batch(&mut self, count: usize) {
+    fn on_batch(&mut self, count: usize, now_ms: u64) {
         let Self {
-            node,
-            socket,
+            task,
             receive,
             answer,
             send,
+        } = self;
+        let Task {
+            node,
+            socket,
             runtime,
             cold,
             ..
-        } = self;
+        } = task;
         node.metrics.received(count);
         let (site, config) = (node.site(), node.config());
         let moment = Moment {
@@ -273,7 +276,7 @@ impl<A: Address> Worker<A> {
             site: &site,
             limits: &config.limits,
             now_secs: node.now_secs(),
-            now_ms: node.uptime_ms(),
+            now_ms,
         };
         let answered = answer.ahead(&moment, receive, count, send);
         for (n, answered) in answered.into_iter().enumerate().take(count) {
