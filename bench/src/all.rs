@@ -14,7 +14,7 @@ use crate::load::{Draw, Law};
 use crate::round::{
     FLOOR, Facts, Measurement, NODE, Plan, Row, UDP, UDP_MANY, measure, report, targets,
 };
-use crate::server::Setting;
+use crate::server::{HandleNetArgs, Setting};
 use crate::{corpus, machine};
 
 /// Load of the machine above which figures deserve a warning.
@@ -52,11 +52,13 @@ pub struct AllArgs {
     /// Records of the second half, which is UDP only; 0 leaves it out
     #[arg(long, default_value_t = 1_000_000)]
     many: u32,
+    #[command(flatten)]
+    own_handle_net: HandleNetArgs,
     /// A Handle.Net server of your own that has the records: native protocol
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["handle_net_jars", "no_handle_net"])]
     handle_net: Option<SocketAddr>,
     /// The same: HTTP
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["handle_net_jars", "no_handle_net"])]
     handle_net_http: Option<SocketAddr>,
     /// The same: its process, if it runs here, for its processor time
     #[arg(long)]
@@ -108,9 +110,10 @@ pub(crate) fn in_scratch_folder(act: impl FnOnce(&Path) -> Result<()>) -> Result
 
 fn all_in(args: &AllArgs, folder: &Path) -> Result<()> {
     let mut log = begin(args.json.as_deref())?;
-    let mut all = few(args, folder, &mut log)?;
+    let jars = args.jars()?;
+    let mut all = few(args, folder, jars, &mut log)?;
     if args.wants(UDP_MANY) && args.many > 0 {
-        let many = many(args, folder, &mut log)?;
+        let many = many(args, folder, jars, &mut log)?;
         all.measured.extend(many.measured);
         all.facts.extend(many.facts);
     }
@@ -132,12 +135,13 @@ pub(crate) fn begin(json: Option<&Path>) -> Result<Box<dyn Write>> {
 }
 
 /// Everything, with few records.
-fn few(args: &AllArgs, folder: &Path, log: &mut dyn Write) -> Result<Half> {
+fn few(args: &AllArgs, folder: &Path, jars: Option<&Path>, log: &mut dyn Write) -> Result<Half> {
     let setting = args.setting(folder, "few", args.records)?;
-    let (handle_net, patience) = (args.handle_net(), args.patience(setting.records));
-    let cast = DatagramCast::new(setting.records, handle_net);
+    let (of_user, patience) = (args.handle_net(), args.patience(setting.records));
+    let cast = DatagramCast::new(setting.records, of_user);
     let stream_cast = StreamCast::new(setting.records);
-    let servers = DatagramServers::start(&setting, &args.node, &cast)?;
+    let servers = DatagramServers::start(&setting, &args.node, jars, &cast)?;
+    let handle_net = servers.handle_net(of_user);
     let streams = StreamServers::start(&setting, &stream_cast, &cast)?;
     let two_cores = TwoCores::new(args.client_core, args.server_core);
     let two = two_cores.start(&setting, &args.node, &cast)?;
@@ -148,15 +152,16 @@ fn few(args: &AllArgs, folder: &Path, log: &mut dyn Write) -> Result<Half> {
 }
 
 /// Datagrams only, with many records: caches of the processor no longer hold everything.
-fn many(args: &AllArgs, folder: &Path, log: &mut dyn Write) -> Result<Half> {
+fn many(args: &AllArgs, folder: &Path, jars: Option<&Path>, log: &mut dyn Write) -> Result<Half> {
     let setting = args.setting(folder, "many", args.many)?;
-    let handle_net = match args.handle_net_many {
+    let of_user = match args.handle_net_many {
         true => args.handle_net(),
         false => HandleNet::default(),
     };
     let patience = args.patience(setting.records);
-    let cast = DatagramCast::new(setting.records, handle_net);
-    let servers = DatagramServers::start(&setting, &args.node, &cast)?;
+    let cast = DatagramCast::new(setting.records, of_user);
+    let servers = DatagramServers::start(&setting, &args.node, jars, &cast)?;
+    let handle_net = servers.handle_net(of_user);
     let rows = servers.rows(UDP_MANY, &cast, args.window, handle_net, patience);
     args.half(rows, setting.records, &servers, log)
 }
@@ -178,6 +183,15 @@ impl AllArgs {
             .is_none_or(|only| group.starts_with(only))
     }
 
+    /// Where the jars of the Handle.Net server are that is to be started.
+    fn jars(&self) -> Result<Option<&Path>> {
+        match self.handle_net.or(self.handle_net_http) {
+            Some(_) => Ok(None),
+            None => self.own_handle_net.jars(),
+        }
+    }
+
+    /// The server of the user.
     fn handle_net(&self) -> HandleNet {
         HandleNet {
             native: self.handle_net,

@@ -5,25 +5,25 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::ECHO_LEN;
 use crate::dialect::{Dialect, Dns, Echo, Exactness, Fixed, Handles, Json, Redis};
 use crate::load::StreamShape;
 use crate::machine;
 use crate::round::{AXUM, FLOOR, NODE, Row, Shape, TWO_CORES, UDP_TWO, WarmUp, median};
-use crate::server::{self, Node, NodeSetup, Server, Setting};
+use crate::server::{
+    self, HANDLE_NET, HandleNetServer, HandleNetSetup, Node, NodeSetup, Server, Setting,
+};
 
 /// How often the node is started, for the median of the time that it takes.
 const STARTS: usize = 5;
 /// What a server without a cache needs before it is measured for the first time.
 const WARM_UP: Duration = Duration::from_secs(1);
 /// What Java needs.
-const WARM_UP_JAVA: Duration = Duration::from_secs(60);
-/// The name of somebody's Handle.Net in tables.
-const HANDLE_NET: &str = "Handle.Net";
+pub const WARM_UP_JAVA: Duration = Duration::from_secs(60);
 
-/// A Handle.Net server of the user, which has the records.
+/// A Handle.Net server that runs and has the records.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HandleNet {
     /// The native protocol, UDP and TCP.
@@ -48,6 +48,7 @@ pub struct Patience {
 /// What is asked over UDP.
 pub struct DatagramCast {
     handles: Handles,
+    /// For a server that the user has filled.
     foreign: Option<Handles>,
     dns: Dns,
     echo: Echo,
@@ -61,6 +62,7 @@ pub struct DatagramServers {
     knot: Option<Server>,
     /// Not asked by datagrams; its memory is compared.
     redis: Option<Server>,
+    handle_net: Option<HandleNetServer>,
     /// The node.
     pub node: Node,
     recursive: Node,
@@ -69,7 +71,7 @@ pub struct DatagramServers {
 }
 
 impl DatagramCast {
-    /// For so many records.
+    /// For so many records, and perhaps a Handle.Net server of the user's.
     pub fn new(records: u32, handle_net: HandleNet) -> Self {
         let foreign = || Handles::new(records, Exactness::Data);
         Self {
@@ -79,11 +81,21 @@ impl DatagramCast {
             echo: Echo::new(records, ECHO_LEN),
         }
     }
+
+    /// One that we have filled has the same octets as everybody.
+    fn of_handle_net(&self) -> &Handles {
+        self.foreign.as_ref().unwrap_or(&self.handles)
+    }
 }
 
 impl DatagramServers {
-    /// Starts all of them.
-    pub fn start(setting: &Setting, program: &Path, cast: &DatagramCast) -> Result<Self> {
+    /// Starts all of them, and a Handle.Net server of our own if its jars are in a folder.
+    pub fn start(
+        setting: &Setting,
+        program: &Path,
+        jars: Option<&Path>,
+        cast: &DatagramCast,
+    ) -> Result<Self> {
         let setup = NodeSetup::authoritative(setting, program, "node")?;
         setup.import(setting.records)?;
         let mut node = setup.serve(NODE, &cast.handles)?;
@@ -100,6 +112,7 @@ impl DatagramServers {
             nsd: optional("nsd", &|| server::nsd(setting, &cast.dns))?,
             knot: optional("knotd", &|| server::knot(setting, &cast.dns))?,
             redis: optional("redis-server", &|| server::redis(setting))?,
+            handle_net: jars.map(|jars| handle_net(setting, jars)).transpose()?,
             recursive: recursive.serve("recursive", &cast.handles)?,
             node,
             start_up: Duration::from_secs_f64(median(starts)),
@@ -129,17 +142,32 @@ impl DatagramServers {
         for server in [&self.nsd, &self.knot].into_iter().flatten() {
             rows.push(row(group, &server.name, server, &cast.dns, shape));
         }
-        if let (Some(address), Some(dialect)) = (handle_net.native, &cast.foreign) {
+        if let Some(address) = handle_net.native {
+            let dialect = cast.of_handle_net();
             rows.push(foreign(group, address, handle_net, dialect, shape));
         }
         hurried(rows, patience)
     }
 
+    /// The Handle.Net server that we have started; else that of the user, if there is one.
+    pub fn handle_net(&self, of_user: HandleNet) -> HandleNet {
+        match &self.handle_net {
+            Some(ours) => HandleNet {
+                native: Some(ours.server.address),
+                http: Some(ours.http),
+                pid: Some(ours.server.pid()),
+            },
+            None => of_user,
+        }
+    }
+
     /// Those that have records, for start-up and memory.
     pub fn of_records(&self) -> impl Iterator<Item = &Server> {
         let own = [&self.node.server, &self.floor];
-        let others = [&self.nsd, &self.knot, &self.redis];
-        own.into_iter().chain(others.into_iter().flatten())
+        let java = self.handle_net.as_ref().map(|ours| &ours.server);
+        let others = [&self.nsd, &self.knot, &self.redis].map(Option::as_ref);
+        let others = others.into_iter().chain([java]).flatten();
+        own.into_iter().chain(others)
     }
 }
 
@@ -258,7 +286,8 @@ impl StreamServers {
             rows.push(row(group, FLOOR, &self.floor, &other.handles, shape));
             rows.push(row(group, NODE, node, &other.handles, shape));
         }
-        if let (Some(address), Some(dialect)) = (handle_net.native, &other.foreign) {
+        if let Some(address) = handle_net.native {
+            let dialect = other.of_handle_net();
             rows.push(foreign("tcp 64x1", address, handle_net, dialect, single));
         }
         let group = "http 64x1";
@@ -290,6 +319,16 @@ fn optional(program: &str, start: &dyn Fn() -> Result<Server>) -> Result<Option<
     }
     println!("SKIPPED: {program} is not installed and not measured");
     Ok(None)
+}
+
+/// A Handle.Net server that has the records.
+fn handle_net(setting: &Setting, jars: &Path) -> Result<HandleNetServer> {
+    let filled = || {
+        let setup = HandleNetSetup::new(setting, jars)?;
+        setup.fill(setting.records)?;
+        setup.serve()
+    };
+    filled().context(HANDLE_NET)
 }
 
 /// Connections with so many questions on their way on each.

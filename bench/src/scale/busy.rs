@@ -21,13 +21,13 @@ const IMPORT_RECORDS: u32 = 200_000;
 const CLIENTS: usize = 16;
 
 /// Who is asked beside the node's work: the node itself, or a server that does nothing but answer,
-/// which waits for nobody but the system. Either as all programs have their turns, and before all
-/// of them.
+/// which waits for nobody but the system. Either before all other programs, as the node does by
+/// itself where it may, or as all of them have their turns.
 const ASKED: [(&str, Asked, Turns); 4] = [
-    ("", Asked::Node, Turns::Short),
-    (", udp_first", Asked::Node, Turns::First),
-    (", floor", Asked::Floor, Turns::Short),
+    ("", Asked::Node, Turns::First),
+    (", udp_first = false", Asked::Node, Turns::Short),
     (", floor before all", Asked::Floor, Turns::First),
+    (", floor", Asked::Floor, Turns::Short),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,10 +51,14 @@ impl Bench<'_> {
             };
             let asked = floor.as_ref().unwrap_or(&node.server).address;
             let client = self.aside(&dialect, asked)?;
-            let mut tell = |bench: &mut Self, what: &str, idle: &Tally, during: &Tally| match kind {
-                Asked::Node => bench.beside(&format!("{what}{who}"), idle, during),
-                Asked::Floor => {
-                    bench.tell_beside(&format!("{what}{who}"), idle, during);
+            let mut tell = |bench: &mut Self, what: &str, idle: &Tally, during: &Tally| {
+                let what = format!("{what}{who}");
+                match is_first {
+                    true => bench.beside(&what, idle, during),
+                    // Told only: what is wanted of the node is wanted of it as it is by default.
+                    false => {
+                        bench.tell_beside(&what, idle, during);
+                    }
                 }
             };
             self.import_beside(&client, &mut tell)?;

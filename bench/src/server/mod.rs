@@ -5,6 +5,7 @@
 //! for it.
 
 mod floor;
+mod handle_net;
 mod knot;
 mod node;
 mod nsd;
@@ -24,6 +25,7 @@ use crate::dialect::{Dialect, Verdict};
 use crate::machine;
 
 pub use floor::{Turns, floor, floor_beside};
+pub use handle_net::{HANDLE_NET, HandleNetArgs, HandleNetServer, HandleNetSetup};
 pub use knot::knot;
 pub use node::{Node, NodeSetup, run};
 pub use nsd::nsd;

@@ -18,11 +18,14 @@ use anyhow::{Context, Result, bail, ensure};
 use guantong_proto::{CaseRule, Handle};
 use guantong_store::{Batch, Change, CreateOptions, Expect, Options, Origin, Store, Trail};
 
+use crate::cast::WARM_UP_JAVA;
 use crate::corpus::{self, PREFIX};
 use crate::dialect::{Exactness, Handles};
 use crate::machine::{self, Taken};
 use crate::round::{NODE, median};
-use crate::server::{NodeSetup, Setting};
+use crate::server::{
+    HANDLE_NET, HandleNetArgs, HandleNetServer, HandleNetSetup, NodeSetup, Setting,
+};
 use crate::tls;
 use batches::Batches;
 use disk::Disk;
@@ -43,6 +46,8 @@ const BATCHES_WAITING: usize = 4;
 const REFERENCE_GROUPED: f64 = 139_000.0;
 /// Authenticated creates with 64 in flight that were wanted there, per second.
 const REFERENCE_CREATES: f64 = 25_000.0;
+/// Creates that are on their way at a time while Java is warmed up.
+const WARM_UP_CLIENTS: usize = 16;
 /// Records that are imported at once, per second.
 const IMPORT_WANTED: f64 = 150_000.0;
 
@@ -60,6 +65,8 @@ pub struct WriteArgs {
     /// Records that are imported
     #[arg(long, default_value_t = 500_000)]
     import: u32,
+    #[command(flatten)]
+    handle_net: HandleNetArgs,
     /// Folder for the data, on the disk that is to be measured
     #[arg(long)]
     folder: Option<PathBuf>,
@@ -83,6 +90,7 @@ pub fn writes(args: &WriteArgs) -> Result<()> {
 }
 
 fn writes_in(args: &WriteArgs, folder: &Path) -> Result<()> {
+    let jars = args.handle_net.jars()?;
     let setting = Setting {
         folder: folder.to_owned(),
         records: args.import.max(1),
@@ -106,7 +114,9 @@ fn writes_in(args: &WriteArgs, folder: &Path) -> Result<()> {
     let store = open_store(&folder.join("store"))?;
     let node = setup.serve(NODE, &Handles::new(1, Exactness::Octets))?;
     let administrator = Administrator::new(setup.native, &setup.admin_key())?;
+    let peer = jars.map(|jars| Peer::start(&setting, jars)).transpose();
     let bench = Bench {
+        peer: peer.context(HANDLE_NET)?,
         disk: Disk::new(&folder.join("disk"))?,
         store,
         pid: node.server.pid(),
@@ -117,12 +127,16 @@ fn writes_in(args: &WriteArgs, folder: &Path) -> Result<()> {
         next: AtomicU64::new(0),
     };
     machine::pin(args.client_core)?;
+    bench.warm_peer()?;
     let mut rounds = Vec::new();
     for round in 0..args.rounds.max(1) {
         eprintln!("round {} of {}", round + 1, args.rounds.max(1));
         rounds.push(bench.round()?);
     }
-    print(&rounds, median(imports));
+    if let Some(peer) = &bench.peer {
+        peer.server.server.expect_on_its_cores()?;
+    }
+    print(&rounds, median(imports), bench.peer.is_some());
     Ok(())
 }
 
@@ -140,6 +154,7 @@ fn open_store(dir: &Path) -> Result<Store> {
 //----------- Round ----------------------------------------------------------
 
 struct Bench {
+    peer: Option<Peer>,
     disk: Disk,
     store: Store,
     pid: u32,
@@ -151,6 +166,25 @@ struct Bench {
     next: AtomicU64,
 }
 
+/// A Handle.Net server, which promises the same of a create.
+struct Peer {
+    server: HandleNetServer,
+    administrator: Administrator,
+}
+
+impl Peer {
+    fn start(setting: &Setting, jars: &Path) -> Result<Self> {
+        let setup = HandleNetSetup::new(setting, jars)?;
+        setup.fill(1)?;
+        let server = setup.serve()?;
+        let (identity, key) = setup.admin()?;
+        Ok(Self {
+            administrator: Administrator::of_closing(server.server.address, identity, &key)?,
+            server,
+        })
+    }
+}
+
 /// What one round gave: rates per second, by number in flight where there are several.
 struct Round {
     disk: f64,
@@ -158,6 +192,8 @@ struct Round {
     store: [f64; 3],
     store_batched: f64,
     creates: [Cost; 3],
+    /// The same of Handle.Net.
+    peer_creates: [Cost; 3],
     /// Changes, not batches.
     store_batches: [f64; 2],
     batches: [Cost; 2],
@@ -182,6 +218,7 @@ impl Bench {
             store: [0.0; 3],
             store_batched: self.batched()?,
             creates: [Cost::default(); 3],
+            peer_creates: [Cost::default(); 3],
             store_batches: [0.0; 2],
             batches: [Cost::default(); 2],
             proofs: self.alone(|| self.administrator.prove())?,
@@ -192,7 +229,10 @@ impl Bench {
             round.store[at] = during(threads, self.time, |_| {
                 submit(&self.store, vec![put(self.next.fetch_add(1, Relaxed))])
             })?;
-            round.creates[at] = self.creates(threads)?;
+            round.creates[at] = self.creates(&self.administrator, self.pid, threads)?;
+            if let Some(peer) = &self.peer {
+                round.peer_creates[at] = self.peer_creates(peer, threads)?;
+            }
         }
         for (at, &threads) in BATCHES_IN_FLIGHT.iter().enumerate() {
             round.store_batches[at] = f64::from(NETWORK_BATCH)
@@ -203,7 +243,7 @@ impl Bench {
                         (first..).take(NETWORK_BATCH as usize).map(put).collect(),
                     )
                 })?;
-            round.batches[at] = self.costing(|| {
+            round.batches[at] = costing(self.pid, || {
                 let batches = self.batches.clients(threads)?;
                 let each = |client: usize| batches.create(client, self.next_of(NETWORK_BATCH));
                 Ok(f64::from(NETWORK_BATCH) * during(threads, self.time, each)?)
@@ -240,17 +280,17 @@ impl Bench {
     }
 
     /// Authenticated creates over the native protocol, one on its way for each client.
-    fn creates(&self, clients: usize) -> Result<Cost> {
+    fn creates(&self, who: &Administrator, pid: u32, clients: usize) -> Result<Cost> {
         let sessions: Result<Vec<Mutex<Session<'_>>>> = (0..clients)
             .map(|_| {
-                let mut session = self.administrator.begin()?;
+                let mut session = who.begin()?;
                 // Proves who asks, once for the session, outside of the measurement.
                 session.create(&fresh(self.next.fetch_add(1, Relaxed)))?;
                 Ok(Mutex::new(session))
             })
             .collect();
         let sessions = sessions?;
-        self.costing(|| {
+        costing(pid, || {
             during(clients, self.time, |client| {
                 let Ok(mut session) = sessions[client].lock() else {
                     bail!("a client has failed");
@@ -260,22 +300,43 @@ impl Bench {
         })
     }
 
-    /// One client that does one thing after the other.
-    fn alone(&self, act: impl Fn() -> Result<()> + Sync) -> Result<Cost> {
-        self.costing(|| during(1, self.time, |_| act()))
+    /// The same of Handle.Net.
+    fn peer_creates(&self, peer: &Peer, clients: usize) -> Result<Cost> {
+        let pid = peer.server.server.pid();
+        let cost = self.creates(&peer.administrator, pid, clients);
+        cost.context(HANDLE_NET)
     }
 
-    fn costing(&self, measure: impl FnOnce() -> Result<f64>) -> Result<Cost> {
-        let (before, begun) = (Taken::by_family(self.pid), Instant::now());
-        let rate = measure()?;
-        let taken = Taken::by_family(self.pid).since(before);
-        let count = rate * begun.elapsed().as_secs_f64();
-        Ok(Cost {
-            rate,
-            user_us: taken.user * 1e6 / count,
-            system_us: taken.system * 1e6 / count,
-        })
+    /// One client that does one thing after the other.
+    fn alone(&self, act: impl Fn() -> Result<()> + Sync) -> Result<Cost> {
+        costing(self.pid, || during(1, self.time, |_| act()))
     }
+
+    /// Has the compiler of Java see what it will be measured with.
+    fn warm_peer(&self) -> Result<()> {
+        let Some(peer) = &self.peer else {
+            return Ok(());
+        };
+        eprintln!("warming {HANDLE_NET} up");
+        let begun = Instant::now();
+        while begun.elapsed() < WARM_UP_JAVA {
+            self.peer_creates(peer, WARM_UP_CLIENTS)?;
+        }
+        Ok(())
+    }
+}
+
+/// What is done in `measure`, and what it costs a process and its descendants.
+fn costing(pid: u32, measure: impl FnOnce() -> Result<f64>) -> Result<Cost> {
+    let (before, begun) = (Taken::by_family(pid), Instant::now());
+    let rate = measure()?;
+    let taken = Taken::by_family(pid).since(before);
+    let count = rate * begun.elapsed().as_secs_f64();
+    Ok(Cost {
+        rate,
+        user_us: taken.user * 1e6 / count,
+        system_us: taken.system * 1e6 / count,
+    })
 }
 
 /// Does something again and again on each of `threads`; how often a second.
@@ -337,7 +398,7 @@ fn submit(store: &Store, changes: Vec<Change>) -> Result<()> {
 
 //----------- Table ----------------------------------------------------------
 
-fn print(rounds: &[Round], import: f64) {
+fn print(rounds: &[Round], import: f64, has_peer: bool) {
     let middle = |of: &dyn Fn(&Round) -> f64| median(rounds.iter().map(of));
     let line = |what: &str, rate: f64, rest: &dyn Display| {
         println!("{what:<42} {rate:>10.0}/s  {rest}");
@@ -347,7 +408,12 @@ fn print(rounds: &[Round], import: f64) {
             middle(&|round| of(round).user_us),
             middle(&|round| of(round).system_us),
         ];
-        let rest = format!("the node takes {user:.1} us + {system:.1} us of the system for each");
+        let who = if what.starts_with(HANDLE_NET) {
+            "it"
+        } else {
+            "the node"
+        };
+        let rest = format!("{who} takes {user:.1} us + {system:.1} us of the system for each");
         line(what, middle(&|round| of(round).rate), &rest);
     };
     println!("\nmedians of {} rounds\n", rounds.len());
@@ -365,6 +431,10 @@ fn print(rounds: &[Round], import: f64) {
     for (at, clients) in IN_FLIGHT.iter().enumerate() {
         let what = format!("node: authenticated creates, {clients} clients");
         cost(&what, &|r| r.creates[at]);
+        if has_peer {
+            let what = format!("{HANDLE_NET}: the same, {clients} clients");
+            cost(&what, &|r| r.peer_creates[at]);
+        }
     }
     for (at, clients) in BATCHES_IN_FLIGHT.iter().enumerate() {
         let what = format!("store: batches of {NETWORK_BATCH}, {clients} on their way");

@@ -41,6 +41,8 @@ const PRIVATE_NUMBER: [u8; 32] = [0x5a; 32];
 /// The administrator whom `init` has made.
 pub struct Administrator {
     address: SocketAddr,
+    /// Whether the server closes a connection after each answer; sessions outlive them.
+    is_closing: bool,
     identity: String,
     key: SigningKey,
     random: SystemRandom,
@@ -51,9 +53,21 @@ impl Administrator {
     pub fn new(address: SocketAddr, key: &Path) -> Result<Self> {
         Ok(Self {
             address,
+            is_closing: false,
             identity: format!("0.NA/{PREFIX}"),
             key: read_key(key)?,
             random: SystemRandom::new(),
+        })
+    }
+
+    /// The one of a server that closes a connection after each answer, as Handle.Net does.
+    /// The public key is in the handle `identity`.
+    pub fn of_closing(address: SocketAddr, identity: String, key: &Path) -> Result<Self> {
+        let this = Self::new(address, key)?;
+        Ok(Self {
+            is_closing: true,
+            identity,
+            ..this
         })
     }
 
@@ -130,7 +144,7 @@ impl Administrator {
 
 //----------- Session --------------------------------------------------------
 
-/// A connection with a session in it.
+/// A session, and the connection on which it was asked last.
 pub struct Session<'a> {
     administrator: &'a Administrator,
     stream: TcpStream,
@@ -144,13 +158,20 @@ impl Session<'_> {
     pub fn create(&mut self, name: &str) -> Result<()> {
         let packet = builder(0).write(OpCode::CREATE, name, &corpus::values(0));
         let packet = self.seal(&packet)?;
-        let mut reply = exchange(&mut self.stream, &packet)?;
+        let mut reply = self.exchange(&packet)?;
         if code(&reply)? == ResponseCode::AUTHENTICATION_NEEDED.0 {
             let answer = self.administrator.answer(&reply)?;
             let answer = self.seal(&answer)?;
-            reply = exchange(&mut self.stream, &answer)?;
+            reply = self.exchange(&answer)?;
         }
         expect_code(code(&reply)?, ResponseCode::SUCCESS.0, name)
+    }
+
+    fn exchange(&mut self, packet: &[u8]) -> Result<Vec<u8>> {
+        if self.administrator.is_closing {
+            self.stream = connect(self.administrator.address)?;
+        }
+        exchange(&mut self.stream, packet)
     }
 
     /// The packet in the session, with its code.
