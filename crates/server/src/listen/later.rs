@@ -138,13 +138,13 @@ impl Reader {
             if let Some((node, socket)) = &from
                 && !Arc::ptr_eq(socket, &datagram.socket)
             {
-                self.send.flush(node, socket);
+                self.send.flush(&node.metrics, socket);
             }
             from = Some((datagram.node.clone(), datagram.socket.clone()));
             self.write(datagram);
         }
         if let Some((node, socket)) = from {
-            self.send.flush(&node, &socket);
+            self.send.flush(&node.metrics, &socket);
         }
     }
 

@@ -2,6 +2,10 @@
 //!
 //! Answers are written back to back into one buffer. Nothing is known here of what they say; a
 //! datagram that the system does not take is counted and lost, as datagrams may be.
+//!
+//! Datagrams of one length to one address go as one message, which Linux cuts as late as it can
+//! (`UDP_SEGMENT`, since 4.18): routes, filters and queues see it once. Resolvers that keep many
+//! questions in flight on a socket are answered with much less of the system's time by that.
 
 use std::io::IoSlice;
 use std::net::UdpSocket;
@@ -10,12 +14,20 @@ use std::os::fd::AsRawFd;
 use nix::errno::Errno;
 use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrLike, sendmmsg};
 
+use guantong_proto::limits::DATAGRAM_LEN_MAX;
+
 use super::udp::BATCH;
-use crate::metrics::Drop as Dropped;
-use crate::node::Node;
+use crate::metrics::{Drop as Dropped, Metrics};
 
 /// Octets of answers that are gathered before they are sent.
 pub(super) const GATHER_LEN: usize = 128 * 1024;
+/// Fewest datagrams that are worth a system call of their own.
+const RUN_MIN: usize = 4;
+/// Most datagrams of one message: `UDP_MAX_SEGMENTS` of Linux, before 6.9.
+const RUN_MAX: usize = 64;
+/// Octets that one message can have: those of an IPv4 packet, less its headers.
+const MESSAGE_LEN_MAX: usize = 65_507;
+const _: () = assert!(RUN_MAX * DATAGRAM_LEN_MAX <= MESSAGE_LEN_MAX);
 
 //----------- Send -----------------------------------------------------------
 
@@ -30,9 +42,11 @@ pub(super) struct Send<A> {
     pub(super) ranges: Vec<(usize, usize)>,
     /// Where each goes.
     addresses: Vec<Option<A>>,
+    /// Whether runs are sent as one message.
+    joins: bool,
 }
 
-impl<A: SockaddrLike + Copy> Send<A> {
+impl<A: SockaddrLike + Copy + PartialEq> Send<A> {
     /// Sends up to `count` of them by one system call, and [`BATCH`] at most.
     pub(super) fn for_batches_of(count: usize) -> Self {
         let count = count.clamp(1, BATCH);
@@ -42,6 +56,7 @@ impl<A: SockaddrLike + Copy> Send<A> {
             octets: Vec::with_capacity(2 * GATHER_LEN * count / BATCH),
             ranges: Vec::with_capacity(4 * count),
             addresses: Vec::with_capacity(4 * count),
+            joins: cfg!(target_os = "linux"),
         }
     }
 
@@ -60,21 +75,21 @@ impl<A: SockaddrLike + Copy> Send<A> {
     }
 
     /// Sends everything. What the system does not take is lost, as datagrams may be.
-    pub(super) fn flush(&mut self, node: &Node, socket: &UdpSocket) {
+    pub(super) fn flush(&mut self, metrics: &Metrics, socket: &UdpSocket) {
         let total = self.ranges.len();
         let mut done = 0;
         while done < total {
             match self.send_some(socket, done) {
                 Ok(0) => done += 1,
                 Ok(sent) => {
-                    node.metrics.sent(sent);
+                    metrics.sent(sent);
                     done += sent;
                 }
                 Err(Errno::EINTR) => {}
                 // The error is about the first datagram: no buffer, no route, a forged address that
                 // cannot be sent to. The others may do better.
                 Err(_) => {
-                    node.metrics.dropped(Dropped::UdpSend);
+                    metrics.dropped(Dropped::UdpSend);
                     done += 1;
                 }
             }
@@ -86,7 +101,21 @@ impl<A: SockaddrLike + Copy> Send<A> {
 
     /// Sends some datagrams from number `first` on; says how many went.
     fn send_some(&mut self, socket: &UdpSocket, first: usize) -> Result<usize, Errno> {
-        let count = self.count_max.min(self.ranges.len() - first);
+        let run = self.run_at(first);
+        if run >= RUN_MIN {
+            match send_run(
+                socket,
+                self.octets_of(first, run),
+                self.addresses[first].as_ref(),
+            ) {
+                Ok(()) => return Ok(run),
+                // A device, or a tunnel, that cannot cut. The next may, but that is not worth it.
+                Err(Errno::EIO) => self.joins = false,
+                // What else is wrong, each of them is told by itself.
+                Err(_) => {}
+            }
+        }
+        let count = self.single_from(first).min(self.count_max);
         let slices: [[IoSlice<'_>; 1]; BATCH] = std::array::from_fn(|n| {
             let range = self.ranges.get(first + n).copied().unwrap_or((0, 0));
             [IoSlice::new(&self.octets[range.0..range.1])]
@@ -101,5 +130,185 @@ impl<A: SockaddrLike + Copy> Send<A> {
             MsgFlags::empty(),
         )?;
         Ok(sent.count())
+    }
+
+    /// How many datagrams from number `first` on can go as one message: of the same length, but
+    /// for the last, which may be shorter, to the same address.
+    fn run_at(&self, first: usize) -> usize {
+        if !self.joins {
+            return 1;
+        }
+        let rest = self.ranges[first..].iter().zip(&self.addresses[first..]);
+        let (mut end, mut count) = (self.ranges[first].0, 0);
+        let len = self.ranges[first].1 - end;
+        for (&(from, to), address) in rest.take(RUN_MAX) {
+            let is_next = from == end && *address == self.addresses[first];
+            if !is_next || to - from > len.min(DATAGRAM_LEN_MAX) {
+                break;
+            }
+            (end, count) = (to, count + 1);
+            if to - from < len {
+                break;
+            }
+        }
+        count.max(1)
+    }
+
+    /// How many datagrams from number `first` on, that one included, are not in a later run.
+    fn single_from(&self, first: usize) -> usize {
+        let mut end = first + self.run_at(first);
+        while end < self.ranges.len() {
+            match self.run_at(end) {
+                RUN_MIN.. => break,
+                few => end += few,
+            }
+        }
+        end - first
+    }
+
+    /// The octets of `count` datagrams that follow each other, and the length of the first.
+    fn octets_of(&self, first: usize, count: usize) -> (&[u8], usize) {
+        let (start, end) = self.ranges[first];
+        (
+            &self.octets[start..self.ranges[first + count - 1].1],
+            end - start,
+        )
+    }
+}
+
+/// Sends datagrams of that length that stand back to back, the last perhaps shorter.
+#[cfg(target_os = "linux")]
+fn send_run<A: SockaddrLike>(
+    socket: &UdpSocket,
+    (octets, len): (&[u8], usize),
+    address: Option<&A>,
+) -> Result<(), Errno> {
+    let len = u16::try_from(len).map_err(|_| Errno::EMSGSIZE)?;
+    nix::sys::socket::sendmsg(
+        socket.as_raw_fd(),
+        &[IoSlice::new(octets)],
+        &[ControlMessage::UdpGsoSegments(&len)],
+        MsgFlags::empty(),
+        address,
+    )?;
+    Ok(())
+}
+
+/// Other systems do not cut messages.
+#[cfg(not(target_os = "linux"))]
+fn send_run<A: SockaddrLike>(_: &UdpSocket, _: (&[u8], usize), _: Option<&A>) -> Result<(), Errno> {
+    Err(Errno::EIO)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+    use std::time::Duration;
+
+    use nix::sys::socket::SockaddrIn;
+
+    use super::*;
+
+    fn socket() -> UdpSocket {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let patience = Some(Duration::from_secs(60));
+        socket.set_read_timeout(patience).unwrap();
+        socket
+    }
+
+    fn address(socket: &UdpSocket) -> SockaddrIn {
+        match socket.local_addr().unwrap() {
+            SocketAddr::V4(address) => address.into(),
+            SocketAddr::V6(_) => unreachable!("it is bound to IPv4"),
+        }
+    }
+
+    /// Datagrams whose octets tell their number, of such lengths, each to one of the peers.
+    fn fill(send: &mut Send<SockaddrIn>, datagrams: &[(usize, SockaddrIn)]) -> Vec<Vec<u8>> {
+        let make = |(n, (len, address)): (usize, &(usize, SockaddrIn))| {
+            let datagram = vec![u8::try_from(n).unwrap(); *len];
+            let start = send.octets.len();
+            send.octets.extend_from_slice(&datagram);
+            send.seal(start, address);
+            datagram
+        };
+        datagrams.iter().enumerate().map(make).collect()
+    }
+
+    fn receive(socket: &UdpSocket) -> Vec<u8> {
+        let mut octets = [0; 2 * DATAGRAM_LEN_MAX];
+        let len = socket.recv(&mut octets).unwrap();
+        octets[..len].to_vec()
+    }
+
+    /// Whatever is sent together, each gets what is his, whole and in order.
+    #[test]
+    fn datagrams_arrive_one_by_one_however_they_are_sent() {
+        let (peers, metrics) = ([socket(), socket()], Metrics::new(0));
+        let [one, two] = peers.each_ref().map(address);
+        let pattern = |lens: &[usize], of: &dyn Fn(usize) -> SockaddrIn| {
+            let each = lens.iter().enumerate();
+            each.map(|(n, len)| (*len, of(n))).collect::<Vec<_>>()
+        };
+        let few_each = |n: usize| if (n / 3).is_multiple_of(2) { one } else { two };
+        let patterns = [
+            pattern(&[300; 150], &|_| one),
+            pattern(&[512; 130], &|n| if n < 65 { one } else { two }),
+            pattern(&[300, 300, 300, 300, 20, 300, 300], &|_| one),
+            pattern(&[20, 300, 300, 300, 300, 300, 301, 301, 301, 301], &|_| one),
+            pattern(&[300; 40], &few_each),
+            pattern(&[1, 1, 1, 1, 1], &|_| two),
+            pattern(&[400], &|_| two),
+        ];
+        for joins in [true, false] {
+            for datagrams in &patterns {
+                let from = socket();
+                let mut send = Send::for_batches_of(BATCH);
+                send.joins &= joins;
+                let made = fill(&mut send, datagrams);
+                send.flush(&metrics, &from);
+                assert!(send.ranges.is_empty());
+                for ((_, to), datagram) in datagrams.iter().zip(made) {
+                    let peer = if *to == one { &peers[0] } else { &peers[1] };
+                    assert_eq!(receive(peer), datagram, "{joins} {datagrams:?}");
+                }
+            }
+        }
+        assert_eq!(metrics.drops(Dropped::UdpSend), 0);
+    }
+
+    /// Nothing can be sent to port 0, which a forged source may have.
+    #[test]
+    fn run_that_cannot_be_sent_takes_no_other_with_it() {
+        let (peer, from, metrics) = (socket(), socket(), Metrics::new(0));
+        let nobody = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0).into();
+        let mut send = Send::for_batches_of(BATCH);
+        let mut datagrams = vec![(100, nobody); 10];
+        datagrams.extend([(100, address(&peer)); 10]);
+        let made = fill(&mut send, &datagrams);
+        send.flush(&metrics, &from);
+        for datagram in &made[10..] {
+            assert_eq!(&receive(&peer), datagram);
+        }
+        assert_eq!(metrics.drops(Dropped::UdpSend), 10);
+        assert_eq!(send.joins, cfg!(target_os = "linux"));
+    }
+
+    #[test]
+    fn run_ends_where_length_or_address_change_and_where_the_system_ends_it() {
+        let (one, two) = (address(&socket()), address(&socket()));
+        let mut send = Send::for_batches_of(BATCH);
+        let mut datagrams = vec![(300, one); 100];
+        datagrams.extend([(300, two), (300, two), (20, two), (20, two), (30, two)]);
+        fill(&mut send, &datagrams);
+        assert_eq!(send.run_at(0), RUN_MAX);
+        assert_eq!(send.run_at(RUN_MAX), 100 - RUN_MAX);
+        assert_eq!(send.run_at(98), 2);
+        assert_eq!(send.run_at(100), 3);
+        assert_eq!(send.run_at(103), 1);
+        assert_eq!(send.run_at(104), 1);
+        // A run that failed, and the few behind it.
+        assert_eq!(send.single_from(98), 7);
+        assert_eq!(send.single_from(0), RUN_MAX);
     }
 }

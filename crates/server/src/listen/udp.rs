@@ -177,7 +177,7 @@ fn socket(address: SocketAddr, sharing: Sharing) -> std::io::Result<UdpSocket> {
 
 /// An address in the form that the system has for the family of a socket. Those of all families
 /// are ten times as long, and each datagram has its address copied some four times.
-trait Address: SockaddrLike + Copy {
+trait Address: SockaddrLike + Copy + PartialEq {
     /// The same, good to send to.
     fn plain(&self) -> SocketAddr;
 }
@@ -281,7 +281,7 @@ impl<A: Address> Worker<A> {
         let answered = answer.ahead(&moment, receive, count, send);
         for (n, answered) in answered.into_iter().enumerate().take(count) {
             if send.octets.len() >= GATHER_LEN {
-                send.flush(node, socket);
+                send.flush(&node.metrics, socket);
             }
             if let Some((datagram, address)) = receive.datagram(n)
                 && !answered
@@ -289,7 +289,7 @@ impl<A: Address> Worker<A> {
                 answer.datagram(&moment, datagram, &address, send);
             }
         }
-        send.flush(node, socket);
+        send.flush(&node.metrics, socket);
         // Afterwards: the threads that are woken for it want the core that we are on.
         cold.push_all(&mut answer.cold);
         for _ in answer.cold.drain(..) {
