@@ -10,7 +10,6 @@ mod session;
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -30,7 +29,7 @@ use crate::tls;
 use batches::Batches;
 use disk::Disk;
 pub use session::Administrator;
-use session::Session;
+use session::{Session, create_in_all};
 
 /// Creates that are on their way at a time.
 const IN_FLIGHT: [usize; 3] = [1, 16, 64];
@@ -281,23 +280,17 @@ impl Bench {
 
     /// Authenticated creates over the native protocol, one on its way for each client.
     fn creates(&self, who: &Administrator, pid: u32, clients: usize) -> Result<Cost> {
-        let sessions: Result<Vec<Mutex<Session<'_>>>> = (0..clients)
+        let name = || fresh(self.next.fetch_add(1, Relaxed));
+        let sessions: Result<Vec<Session<'_>>> = (0..clients)
             .map(|_| {
                 let mut session = who.begin()?;
                 // Proves who asks, once for the session, outside of the measurement.
-                session.create(&fresh(self.next.fetch_add(1, Relaxed)))?;
-                Ok(Mutex::new(session))
+                session.create(&name())?;
+                Ok(session)
             })
             .collect();
-        let sessions = sessions?;
-        costing(pid, || {
-            during(clients, self.time, |client| {
-                let Ok(mut session) = sessions[client].lock() else {
-                    bail!("a client has failed");
-                };
-                session.create(&fresh(self.next.fetch_add(1, Relaxed)))
-            })
-        })
+        let mut sessions = sessions?;
+        costing(pid, || create_in_all(&mut sessions, self.time, name))
     }
 
     /// The same of Handle.Net.

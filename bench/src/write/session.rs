@@ -4,8 +4,9 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use guantong_proto::crypto::SigningKey;
 use guantong_proto::crypto::challenge::answer_with_key;
 use guantong_proto::crypto::credential;
@@ -20,6 +21,7 @@ use guantong_proto::message::{
     ResponseCode, SessionSetup, Version,
 };
 use guantong_proto::wire::{Reader, Writer};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use ring::rand::SystemRandom;
 
 use super::expect_code;
@@ -33,6 +35,8 @@ const KEY_INDEX: i32 = 300;
 const SESSION_SECS: i32 = 600;
 /// Expiration of the requests, far away.
 const EXPIRATION: u32 = u32::MAX / 2;
+/// The longest that an answer takes.
+const PATIENCE_MS: u16 = 30_000;
 /// Our private number. Nothing is kept secret here, and the arithmetic is the same for any number.
 const PRIVATE_NUMBER: [u8; 32] = [0x5a; 32];
 
@@ -156,22 +160,35 @@ pub struct Session<'a> {
 impl Session<'_> {
     /// Creates a record under a name that is free.
     pub fn create(&mut self, name: &str) -> Result<()> {
-        let packet = builder(0).write(OpCode::CREATE, name, &corpus::values(0));
-        let packet = self.seal(&packet)?;
-        let mut reply = self.exchange(&packet)?;
+        self.ask(name)?;
+        let mut reply = receive(&mut self.stream)?;
         if code(&reply)? == ResponseCode::AUTHENTICATION_NEEDED.0 {
             let answer = self.administrator.answer(&reply)?;
             let answer = self.seal(&answer)?;
-            reply = self.exchange(&answer)?;
+            self.send(&answer)?;
+            reply = receive(&mut self.stream)?;
         }
         expect_code(code(&reply)?, ResponseCode::SUCCESS.0, name)
     }
 
-    fn exchange(&mut self, packet: &[u8]) -> Result<Vec<u8>> {
+    /// Asks for a record to be created under a name that is free.
+    fn ask(&mut self, name: &str) -> Result<()> {
+        let packet = builder(0).write(OpCode::CREATE, name, &corpus::values(0));
+        let packet = self.seal(&packet)?;
+        self.send(&packet)
+    }
+
+    /// Takes the answer to what was asked, who asks being proven.
+    fn take(&mut self) -> Result<()> {
+        let reply = receive(&mut self.stream)?;
+        expect_code(code(&reply)?, ResponseCode::SUCCESS.0, "a create")
+    }
+
+    fn send(&mut self, packet: &[u8]) -> Result<()> {
         if self.administrator.is_closing {
             self.stream = connect(self.administrator.address)?;
         }
-        exchange(&mut self.stream, packet)
+        Ok(self.stream.write_all(packet)?)
     }
 
     /// The packet in the session, with its code.
@@ -185,6 +202,51 @@ impl Session<'_> {
         message.encode(&mut out);
         Ok(out)
     }
+}
+
+/// Creates in all of these sessions, with one on its way in each, for some time; how many a
+/// second. One thread does it, so that nobody is woken for each answer: that would cost the server,
+/// which wakes him, as much as a part of its own work. Who asks has been proven.
+pub(super) fn create_in_all(
+    sessions: &mut [Session<'_>],
+    time: Duration,
+    mut name: impl FnMut() -> String,
+) -> Result<f64> {
+    let epoll = Epoll::new(EpollCreateFlags::empty())?;
+    let watch = |session: &Session<'_>, n: usize| {
+        epoll.add(
+            &session.stream,
+            EpollEvent::new(EpollFlags::EPOLLIN, n as u64),
+        )
+    };
+    let begun = Instant::now();
+    for (n, session) in sessions.iter_mut().enumerate() {
+        session.ask(&name())?;
+        watch(session, n)?;
+    }
+    let (mut events, mut waiting) = ([EpollEvent::empty(); 64], sessions.len());
+    let (mut done, mut rate) = (0_u64, 0.0);
+    while waiting > 0 {
+        let ready = epoll.wait(&mut events, EpollTimeout::from(PATIENCE_MS))?;
+        ensure!(ready > 0, "no create was answered in {PATIENCE_MS} ms");
+        for event in &events[..ready] {
+            let n = usize::try_from(event.data())?;
+            let session = &mut sessions[n];
+            session.take()?;
+            done += 1;
+            let passed = begun.elapsed();
+            if passed < time {
+                rate = done as f64 / passed.as_secs_f64();
+                session.ask(&name())?;
+                if session.administrator.is_closing {
+                    watch(session, n)?;
+                }
+            } else {
+                waiting -= 1;
+            }
+        }
+    }
+    Ok(rate)
 }
 
 //----------- Packets --------------------------------------------------------
@@ -211,6 +273,10 @@ fn connect(address: SocketAddr) -> Result<TcpStream> {
 
 fn exchange(stream: &mut TcpStream, packet: &[u8]) -> Result<Vec<u8>> {
     stream.write_all(packet)?;
+    receive(stream)
+}
+
+fn receive(stream: &mut TcpStream) -> Result<Vec<u8>> {
     let mut reply = vec![0; ENVELOPE_LEN];
     stream.read_exact(&mut reply)?;
     let len = Envelope::decode(&mut Reader::new(&reply))?.message_len()?;
