@@ -242,6 +242,8 @@ pub(super) fn create_in_all(
                     watch(session, n)?;
                 }
             } else {
+                // One that the server closes now would be told of again.
+                epoll.delete(&session.stream)?;
                 waiting -= 1;
             }
         }
