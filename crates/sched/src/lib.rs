@@ -44,19 +44,27 @@ pub fn ask_for_slices(length: Duration) -> io::Result<()> {
 ///
 /// What the system says if it refuses; `Unsupported` on systems other than Linux. Nothing has
 /// changed then.
-pub fn go_first() -> io::Result<()> {
-    system::go_first()
+pub fn go_first() -> io::Result<Before> {
+    system::go_first().map(Before)
 }
 
-/// Has this thread, which went first, take turns with the common threads of the machine again, in
-/// slices of that length (as [`ask_for_slices`] has them). Anybody may do so.
-///
-/// # Errors
-///
-/// What the system says if it refuses; `Unsupported` on systems other than Linux. Nothing has
-/// changed then.
-pub fn take_turns(length: Duration) -> io::Result<()> {
-    system::take_turns(length)
+/// What a thread was before it went first: how nice it is to others, which the system does not tell
+/// of one that goes first.
+#[derive(Clone, Copy, Debug)]
+pub struct Before(i32);
+
+impl Before {
+    /// Has this thread, which went first, take turns with the common threads of the machine again,
+    /// as nice to others as it was, in slices of that length (as [`ask_for_slices`] has them).
+    /// Anybody may do so.
+    ///
+    /// # Errors
+    ///
+    /// What the system says if it refuses; `Unsupported` on systems other than Linux. Nothing has
+    /// changed then.
+    pub fn take_turns(self, length: Duration) -> io::Result<()> {
+        system::take_turns(self.0, length)
+    }
 }
 
 #[cfg(target_os = "linux")]
@@ -84,18 +92,22 @@ mod system {
         Ok(())
     }
 
-    pub(super) fn go_first() -> io::Result<()> {
+    /// Gives back how nice the thread was.
+    pub(super) fn go_first() -> io::Result<i32> {
         let mut attributes = attributes()?;
+        let nice = attributes.sched_nice;
         attributes.sched_policy = libc::SCHED_RR.cast_unsigned();
         attributes.sched_priority = 1;
         attributes.sched_flags |= RESET_ON_FORK;
-        set(&attributes)
+        set(&attributes)?;
+        Ok(nice)
     }
 
-    pub(super) fn take_turns(length: Duration) -> io::Result<()> {
+    pub(super) fn take_turns(nice: i32, length: Duration) -> io::Result<()> {
         let mut attributes = attributes()?;
         attributes.sched_policy = COMMON_POLICY;
         attributes.sched_priority = 0;
+        attributes.sched_nice = nice;
         attributes.sched_runtime = nanos(length);
         // `RESET_ON_FORK` stays: only the privileged may take it back.
         set(&attributes)
@@ -148,11 +160,11 @@ mod system {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    pub(super) fn go_first() -> io::Result<()> {
+    pub(super) fn go_first() -> io::Result<i32> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    pub(super) fn take_turns(_: Duration) -> io::Result<()> {
+    pub(super) fn take_turns(_: i32, _: Duration) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }
 }
@@ -221,9 +233,13 @@ mod tests {
     #[test]
     fn thread_goes_first_and_takes_turns_again_or_nothing_changes() {
         apart(|| {
+            // Nicer than most, which anybody may be.
+            let mut nice = attributes().unwrap();
+            nice.sched_nice = nice.sched_nice.max(5);
+            set(&nice).unwrap();
             let before = attributes().unwrap();
             match go_first() {
-                Ok(()) => {
+                Ok(turns) => {
                     let after = attributes().unwrap();
                     assert_eq!(after.sched_policy, libc::SCHED_RR.cast_unsigned());
                     assert_eq!(after.sched_priority, 1);
@@ -235,10 +251,11 @@ mod tests {
                     let started = apart(|| attributes().unwrap());
                     assert_eq!(started.sched_policy, COMMON_POLICY);
                     assert_eq!(started.sched_priority, 0);
-                    take_turns(Duration::from_micros(300)).unwrap();
+                    turns.take_turns(Duration::from_micros(300)).unwrap();
                     let common = attributes().unwrap();
                     assert_eq!(common.sched_policy, COMMON_POLICY);
-                    assert_eq!((common.sched_priority, common.sched_nice), (0, 0));
+                    assert_eq!(common.sched_priority, 0);
+                    assert_eq!(common.sched_nice, before.sched_nice);
                     if before.sched_runtime != 0 {
                         assert_eq!(common.sched_runtime, 300_000);
                     }

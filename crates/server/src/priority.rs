@@ -8,6 +8,8 @@
 use std::sync::Once;
 use std::time::Duration;
 
+use guantong_sched::Before;
+
 /// How far bulk work steps back, on the scale of `nice`. Not to the end of it, 19: changes that
 /// administrators wait for go through the same writer.
 #[cfg(target_os = "linux")]
@@ -48,8 +50,8 @@ const SHARE_MAX: f64 = 0.5;
 #[derive(Debug)]
 pub(crate) struct Precedence {
     pace: Pace,
-    /// Whether it goes first if it is calm. Not if it is not to, or the system refuses it.
-    may_go_first: bool,
+    /// What it was before it went first. None if it is not to, or the system refuses it.
+    before: Option<Before>,
 }
 
 impl Precedence {
@@ -58,7 +60,7 @@ impl Precedence {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let mut precedence = Self {
             pace: Pace::new(share_each(threads, cores), now_ms, used()),
-            may_go_first: is_wanted,
+            before: None,
         };
         match is_wanted {
             true => precedence.go_first(),
@@ -69,13 +71,13 @@ impl Precedence {
 
     /// After each batch of answers.
     pub(crate) fn on_batch(&mut self, now_ms: u64) {
-        if !self.may_go_first {
+        let Some(before) = self.before else {
             return;
-        }
+        };
         match self.pace.look(now_ms, used) {
             Some(Step::GoFirst) => self.go_first(),
             // What refuses this has never let it go first.
-            Some(Step::TakeTurns) => drop(guantong_sched::take_turns(SLICE)),
+            Some(Step::TakeTurns) => drop(before.take_turns(SLICE)),
             None => {}
         }
     }
@@ -84,17 +86,21 @@ impl Precedence {
     /// need.
     fn go_first(&mut self) {
         static TOLD: Once = Once::new();
-        if let Err(error) = guantong_sched::go_first() {
-            // All of them are refused alike.
-            TOLD.call_once(|| {
-                tracing::info!(
-                    "answers over UDP wait for their turn beside other work, as the system does \
-                     not let them go first ({error}): LimitRTPRIO=1 of a systemd unit would, or \
-                     CAP_SYS_NICE; with listen.udp_first = false the node does not ask for it"
-                );
-            });
-            self.may_go_first = false;
-            take_short_turns();
+        match guantong_sched::go_first() {
+            Ok(before) => self.before = self.before.or(Some(before)),
+            Err(error) => {
+                self.before = None;
+                take_short_turns();
+                // All of them are refused alike.
+                TOLD.call_once(|| {
+                    tracing::info!(
+                        "answers over UDP wait for their turn beside other work, as the system \
+                         does not let them go first ({error}): LimitRTPRIO=1 of a systemd unit \
+                         would, or CAP_SYS_NICE; with listen.udp_first = false the node does not \
+                         ask for it"
+                    );
+                });
+            }
         }
     }
 }
@@ -271,6 +277,6 @@ mod tests {
     fn thread_that_is_not_to_go_first_never_asks() {
         let mut precedence = Precedence::begin(false, 1, 0);
         precedence.on_batch(10 * REST_MS);
-        assert!(!precedence.may_go_first);
+        assert!(precedence.before.is_none());
     }
 }

@@ -11,10 +11,9 @@ use std::io::IoSlice;
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
 
+use guantong_proto::limits::DATAGRAM_LEN_MAX;
 use nix::errno::Errno;
 use nix::sys::socket::{ControlMessage, MsgFlags, MultiHeaders, SockaddrLike, sendmmsg};
-
-use guantong_proto::limits::DATAGRAM_LEN_MAX;
 
 use super::udp::BATCH;
 use crate::metrics::{Drop as Dropped, Metrics};
