@@ -7,6 +7,10 @@
 //! ones are expected to be slow too and are left to threads of their own; when enough of them have
 //! been fast, which costs less without a hand-over, the thread reads by itself again.
 //!
+//! A read can also take long because another thread had the core meanwhile. That says nothing of
+//! the next one, and happens once in some hundred reads where a writer shares the core, so a read
+//! is slow only if its thread went to sleep in it.
+//!
 //! Beside many changes a read may wait although what it wants is in memory: the engine keeps all
 //! readers out while it writes down which files it has after a flush or a compaction, until the
 //! disk has that. One such wait is long enough to be seen, so it is not found out by waiting.
@@ -14,8 +18,10 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// A read that took longer has waited for the disk: from memory it takes some ten microseconds,
-/// decompression included, and no disk answers sooner.
+use nix::sys::resource::{UsageWho, getrusage};
+
+/// A read that slept and took longer has waited for the disk: from memory it takes some ten
+/// microseconds, decompression included, and no disk answers sooner.
 const SLOW: Duration = Duration::from_micros(60);
 /// Reads after a slow one that are expected to be slow. One read in so many may hold up a thread
 /// that answers, which is too few for the 99th percentile of those behind it.
@@ -62,17 +68,26 @@ impl Pace {
 
     /// Reads, and takes note of how long that took.
     pub(crate) fn time<T>(&self, read: impl FnOnce() -> T) -> T {
-        let begun = Instant::now();
+        let (sleeps, begun) = (sleeps(), Instant::now());
         let read = read();
-        self.took(begun.elapsed());
+        self.took(begun.elapsed(), || {
+            sleeps.is_none() || sleeps != self::sleeps()
+        });
         read
     }
 
-    fn took(&self, time: Duration) {
-        if time > SLOW {
+    fn took(&self, time: Duration, has_slept: impl FnOnce() -> bool) {
+        if time > SLOW && has_slept() {
             self.left.store(READS_AFTER_SLOW, Ordering::Relaxed);
         }
     }
+}
+
+/// How often this thread has waited for something, as the system counts it. `None` if it does not
+/// say.
+fn sleeps() -> Option<i64> {
+    let usage = getrusage(UsageWho::RUSAGE_THREAD).ok()?;
+    Some(usage.voluntary_context_switches())
 }
 
 #[cfg(test)]
@@ -82,16 +97,30 @@ mod tests {
     #[test]
     fn reads_are_expected_to_be_fast_until_one_was_slow() {
         let pace = Pace::default();
-        pace.took(SLOW);
+        pace.took(SLOW, || true);
         assert!(!pace.expects_disk());
-        pace.took(SLOW + Duration::from_nanos(1));
+        pace.took(SLOW + Duration::from_nanos(1), || true);
+        assert!(pace.expects_disk());
+    }
+
+    #[test]
+    fn read_whose_thread_did_not_sleep_is_no_slow_one() {
+        let pace = Pace::default();
+        pace.time(|| {
+            let begun = Instant::now();
+            while begun.elapsed() < 4 * SLOW {
+                std::hint::spin_loop();
+            }
+        });
+        assert!(!pace.expects_disk());
+        pace.time(|| std::thread::sleep(4 * SLOW));
         assert!(pace.expects_disk());
     }
 
     #[test]
     fn fast_reads_are_expected_again_after_a_bounded_number() {
         let pace = Pace::default();
-        pace.took(2 * SLOW);
+        pace.took(2 * SLOW, || true);
         let slow = (0..2 * READS_AFTER_SLOW).filter(|_| pace.expects_disk());
         assert_eq!(slow.count(), READS_AFTER_SLOW as usize);
     }
@@ -102,7 +131,7 @@ mod tests {
         pace.time(|| std::thread::sleep(2 * SLOW));
         for _ in 0..3 * READS_AFTER_SLOW {
             assert!(pace.expects_disk());
-            pace.took(2 * SLOW);
+            pace.took(2 * SLOW, || true);
         }
     }
 
