@@ -60,6 +60,8 @@ pub(super) struct Deciding<'a> {
     pub(super) owner: Option<&'a Identity>,
     /// What the record must be for the change to happen, if the sender has said so.
     pub(super) condition: Option<Expected>,
+    /// Whether the record that is to be created is taken for absent, without a look.
+    pub(super) presumes_absent: bool,
 }
 
 /// A change that may be made.
@@ -86,7 +88,10 @@ impl<'a> Deciding<'a> {
         check_ours(ground.site, handle)?;
         check_fit(change)?;
         let actor = self.actor(ground)?;
-        let old = self.known.here(ground.site, handle)?;
+        let old = match self.presumes_absent {
+            true => None,
+            false => self.known.here(ground.site, handle)?,
+        };
         let right = match (change, old) {
             (Change::Put(_), Some(old)) => {
                 let right = self.require_overwriting(ground, actor, handle, old, change)?;

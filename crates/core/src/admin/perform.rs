@@ -199,6 +199,7 @@ impl Errand {
             by: self.identity().ok(),
             owner: self.owner(),
             condition: self.condition,
+            presumes_absent: false,
         }
     }
 

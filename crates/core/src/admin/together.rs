@@ -10,6 +10,10 @@
 //! ([`decide`](super::decide)). What they have in common is done once: who the sender is, and the
 //! records that say so and what he may. The changes must be about different records: none sees
 //! what another does.
+//!
+//! A record that is to be created is taken for absent without a look, as it nearly always is: the
+//! store looks anyway. If one is there after all, or if nothing is to be written, so that nobody
+//! looks, everything that rests on it is decided again with what is there.
 
 use guantong_proto::message::{OpCode, ResponseCode};
 use guantong_proto::{Handle, HandleRef};
@@ -84,6 +88,8 @@ pub struct Together {
     /// Whether the key of the sender was found to be there still.
     is_admitted: bool,
     is_rehearsal: bool,
+    /// Whether records that are to be created are taken for absent.
+    presumes_absent: bool,
     known: Known,
     members: Vec<Member>,
     conflicts: u8,
@@ -93,6 +99,14 @@ pub struct Together {
 struct Member {
     wish: Wish,
     fate: Fate,
+}
+
+impl Member {
+    /// Whether it can be made only if there is no record, so that the store looks for one.
+    fn expects_absence(&self) -> bool {
+        let is_create = matches!(self.wish.deed, Deed::Change(Change::Create(_)));
+        is_create && matches!(self.wish.condition, None | Some(Expected::Absent))
+    }
 }
 
 #[derive(Debug)]
@@ -116,6 +130,7 @@ impl Together {
             by,
             is_admitted: false,
             is_rehearsal: false,
+            presumes_absent: true,
             known: Known::default(),
             members: wishes.into_iter().map(member).collect(),
             conflicts: 0,
@@ -127,6 +142,7 @@ impl Together {
     pub fn rehearsal(self, is_rehearsal: bool) -> Self {
         Self {
             is_rehearsal,
+            presumes_absent: !is_rehearsal,
             ..self
         }
     }
@@ -167,7 +183,8 @@ impl Together {
     pub fn foreseen(&self, at: usize, site: &Site) -> Option<Wanted> {
         let member = &self.members[at];
         let handle = member.wish.handle.borrow();
-        if !matches!(member.fate, Fate::Open) || site.responsibility(handle).is_err() {
+        let is_open = matches!(member.fate, Fate::Open);
+        if !is_open || self.presumes_absent(member) || site.responsibility(handle).is_err() {
             return None;
         }
         match self.known.here(site, handle) {
@@ -186,10 +203,13 @@ impl Together {
             Err(stop) => Fate::Over(Err(declined(stop))),
             Ok(decided) => self.fate(decided),
         };
-        let site = ground.site;
+        let presumed = self.presumes_absent(&self.members[at]);
         let member = &mut self.members[at];
-        self.known.forget_one(site, member.wish.handle.borrow());
         member.fate = fate;
+        if !presumed {
+            let handle = member.wish.handle.borrow();
+            self.known.forget_one(ground.site, handle);
+        }
         // What is shared is the key, the prefix record and some groups. Where it is more, every
         // change begins with nothing, as if it had come alone.
         if self.known.len() > SHARED_MAX || self.known.octets() > SHARED_OCTETS_MAX {
@@ -222,6 +242,19 @@ impl Together {
         self.members.iter().any(is_declined)
     }
 
+    /// Has decided anew what rests on a record that was taken for absent, as nothing is to be
+    /// written by which it would come out.
+    pub fn look_closely(&mut self) {
+        if std::mem::take(&mut self.presumes_absent) {
+            let is_presumed = |member: &&mut Member| {
+                member.expects_absence() && matches!(member.fate, Fate::Decided(..))
+            };
+            for member in self.members.iter_mut().filter(is_presumed) {
+                member.fate = Fate::Open;
+            }
+        }
+    }
+
     /// What is to be written, in the order of the changes.
     pub fn take_orders(&mut self) -> Vec<Order> {
         let orders = self
@@ -239,6 +272,7 @@ impl Together {
     pub fn written(&mut self, written: &Written) {
         if *written == Written::Conflict && self.conflicts < CONFLICTS_MAX {
             self.conflicts += 1;
+            self.presumes_absent = false;
             return self.again();
         }
         self.end(written);
@@ -286,6 +320,10 @@ impl Together {
         }
     }
 
+    fn presumes_absent(&self, member: &Member) -> bool {
+        self.presumes_absent && member.expects_absence()
+    }
+
     fn decided(&mut self, at: usize, ground: &Ground<'_>) -> Result<Decided, Stop> {
         self.admit(ground.site)?;
         let Wish {
@@ -298,6 +336,7 @@ impl Together {
             by: self.by.as_ref().map(|proven| &proven.identity),
             owner: None,
             condition: *condition,
+            presumes_absent: self.presumes_absent(&self.members[at]),
         };
         let handle = handle.borrow();
         match deed {

@@ -59,8 +59,8 @@ fn create(name: &str) -> Wish {
 }
 
 impl Node {
-    /// Decides all that is open and writes it; the names of the records that were asked for.
-    fn round(&mut self, together: &mut Together) -> Vec<String> {
+    /// Decides all that is open; the names of the records that were asked for.
+    fn decide_all(&mut self, together: &mut Together) -> Vec<String> {
         let mut asked = Vec::new();
         for at in 0..together.len() {
             if let Some(wanted) = together.foreseen(at, &self.site) {
@@ -78,12 +78,32 @@ impl Node {
                 asked.push(wanted.handle.to_string());
             }
         }
-        let mut written = Written::Done;
-        for order in together.take_orders() {
+        asked
+    }
+
+    /// Decides all that is open and writes it; the names of the records that were asked for.
+    fn round(&mut self, together: &mut Together) -> Vec<String> {
+        let asked = self.decide_all(together);
+        let orders = together.take_orders();
+        let is_stale = orders.iter().any(|order| self.is_stale(order));
+        let mut written = if is_stale {
+            Written::Conflict
+        } else {
+            Written::Done
+        };
+        for order in orders.into_iter().filter(|_| !is_stale) {
             written = self.write(order);
         }
         together.written(&written);
         asked
+    }
+
+    /// Whether a record is there that must not be.
+    fn is_stale(&self, order: &Order) -> bool {
+        let Write::Put { handle, expect, .. } = &order.write else {
+            return false;
+        };
+        *expect == Expected::Absent && self.records.contains_key(&handle.key(RULE).to_string())
     }
 
     fn together(&mut self, by: Option<Proven>, wishes: Vec<Wish>) -> Vec<Verdict> {
@@ -156,15 +176,51 @@ fn what_says_who_may_is_asked_for_once() {
     let wishes = names.map(create).to_vec();
     let mut together = Together::new(Some(by("88.118.5/owner")), wishes);
     let asked = node.round(&mut together);
-    let expected = [
-        "88.118.5/a",
-        "88.118.5/owner",
-        PREFIX,
-        "88.118.5/b",
-        "88.118.5/c",
-    ];
-    assert_eq!(asked, expected);
+    assert_eq!(asked, ["88.118.5/owner", PREFIX]);
     assert_eq!(verdicts(together), vec![Ok(Effect::Created); 3]);
+}
+
+#[test]
+fn record_that_is_to_be_created_is_looked_for_only_where_the_store_does_not() {
+    let names = ["88.118.5/a", "88.118.5/b"];
+    let owner = by("88.118.5/owner");
+    let is_asked_for = |asked: &[String]| names.map(|name| asked.iter().any(|a| a == name));
+    let exists = ResponseCode::HANDLE_ALREADY_EXISTS;
+
+    // The store finds one of them.
+    let mut node = Node::new(Bits::ALL);
+    node.records.insert("88.118.5/A".to_owned(), vec![url(1)]);
+    let mut together = Together::new(Some(owner.clone()), names.map(create).to_vec());
+    assert_eq!(is_asked_for(&node.round(&mut together)), [false, false]);
+    assert!(together.is_open());
+    assert_eq!(is_asked_for(&node.round(&mut together)), [true, true]);
+    let both = verdicts(together);
+    assert_eq!(both[0].as_ref().unwrap_err().code, exists);
+    assert_eq!(both[1], Ok(Effect::Created));
+
+    // Nothing is written, for the sake of a third.
+    node.records.remove("88.118.5/B");
+    let stale = Wish {
+        condition: Some(Expected::Version(7)),
+        ..create("88.118.5/c")
+    };
+    let wishes = [&names.map(create)[..], &[stale]].concat();
+    let mut together = Together::new(Some(owner.clone()), wishes);
+    node.decide_all(&mut together);
+    assert!(together.has_declined() && !together.is_open());
+    together.look_closely();
+    assert!(together.is_open());
+    assert_eq!(is_asked_for(&node.decide_all(&mut together)), [true, true]);
+    together.look_closely();
+    assert!(!together.is_open());
+    let all = verdicts(together);
+    assert_eq!(all[0].as_ref().unwrap_err().code, exists);
+    assert_eq!(all[1], Ok(Effect::Created));
+    assert!(all[2].as_ref().unwrap_err().text.starts_with(STALE));
+
+    let mut rehearsed = Together::new(Some(owner), names.map(create).to_vec()).rehearsal(true);
+    assert_eq!(is_asked_for(&node.decide_all(&mut rehearsed)), [true, true]);
+    assert_eq!(verdicts(rehearsed)[0].as_ref().unwrap_err().code, exists);
 }
 
 #[test]

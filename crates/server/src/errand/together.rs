@@ -51,8 +51,9 @@ impl Node {
                     return Err(TooMuch(together.into_wishes()));
                 }
             }
-            if !together.has_declined() {
-                self.write_orders(&mut together, via).await;
+            match together.has_declined() {
+                true => together.look_closely(),
+                false => self.write_orders(&mut together, via).await,
             }
         }
         let is_done = !together.has_declined();
@@ -229,6 +230,17 @@ mod tests {
         assert_eq!(commits(&node), before + 1);
         let (verdicts, is_done) = node.change_together(creates(99..200), VIA).await.unwrap();
         assert_eq!((made(&verdicts), is_done), (100, false));
+        assert_eq!(commits(&node), before + 1);
+        // One is there, and another is elsewhere: both are told of.
+        let elsewhere = Wish {
+            handle: Handle::parse("88.118.6/1").unwrap(),
+            ..creates(0..1).into_wishes().remove(0)
+        };
+        let wishes = [creates(99..101).into_wishes(), vec![elsewhere]].concat();
+        let together = Together::new(None, wishes);
+        let (verdicts, is_done) = node.change_together(together, VIA).await.unwrap();
+        let are_made: Vec<_> = verdicts.iter().map(|(_, v)| v.is_ok()).collect();
+        assert_eq!((&are_made[..], is_done), (&[false, true, false][..], false));
         assert_eq!(commits(&node), before + 1);
     }
 }
