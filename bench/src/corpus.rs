@@ -89,6 +89,19 @@ pub fn texts_of(n: u32, count: usize) -> Vec<(&'static str, String)> {
     lenders.flat_map(texts).take(count).collect()
 }
 
+/// Type and data of the values of record `n`, where records have so many lengths: the last text
+/// ends with as many letters more as [`padding`] says.
+pub fn texts_of_lengths(n: u32, lengths: u32) -> [(&'static str, String); VALUES] {
+    let mut texts = texts(n);
+    texts[VALUES - 1].1 += &"x".repeat(padding(n, lengths));
+    texts
+}
+
+/// By how many octets record `n` is longer than the shortest, where records have so many lengths.
+pub fn padding(n: u32, lengths: u32) -> usize {
+    (n % lengths) as usize
+}
+
 /// Data of the value at place `at` of record `n`, from 0.
 pub fn text(n: u32, at: usize) -> String {
     let far = u32::try_from(at / VALUES).expect("a record has few values");
@@ -109,7 +122,12 @@ pub fn values(n: u32) -> Vec<Value> {
 
 /// The same with so many values.
 pub fn values_of(n: u32, count: usize) -> Vec<Value> {
-    let texts = texts_of(n, count).into_iter().zip(1..);
+    values_with(texts_of(n, count))
+}
+
+/// Values of these types and data, by index from 1.
+pub fn values_with(texts: impl IntoIterator<Item = (&'static str, String)>) -> Vec<Value> {
+    let texts = texts.into_iter().zip(1..);
     let values = texts.map(|((kind, text), index)| Value {
         timestamp: TIMESTAMP,
         ttl: Ttl::Relative(TTL_SECS),
@@ -136,6 +154,11 @@ pub fn json_line(n: u32) -> String {
 /// The same with so many values.
 pub fn json_line_of(n: u32, count: usize) -> String {
     write_json_line(&handle(n), &texts_of(n, count))
+}
+
+/// The same, where records have so many lengths.
+pub fn json_line_of_lengths(n: u32, lengths: u32) -> String {
+    write_json_line(&handle(n), &texts_of_lengths(n, lengths))
 }
 
 /// The same under another name.
@@ -214,7 +237,10 @@ impl Table {
 mod tests {
     use guantong_proto::json::Record;
 
-    use super::{VALUES, handle, json_line, json_line_of, txt, values, values_of, wire, wire_of};
+    use super::{
+        VALUES, handle, json_line, json_line_of, json_line_of_lengths, padding, texts_of_lengths,
+        txt, values, values_of, values_with, wire, wire_of,
+    };
 
     #[test]
     fn records_are_equally_long_and_of_about_300_octets() {
@@ -256,6 +282,20 @@ mod tests {
         data.sort();
         data.dedup();
         assert_eq!(data.len(), 64, "no value is there twice");
+    }
+
+    #[test]
+    fn records_of_several_lengths_differ_at_their_end_alone() {
+        for n in [0, 1, 16, 99_999_999] {
+            let one = json_line_of_lengths(n, 16);
+            let record = Record::parse(one.as_bytes()).unwrap();
+            assert_eq!(record.values, values_with(texts_of_lengths(n, 16)));
+            let last = record.values.last().unwrap();
+            let own = &values(n)[VALUES - 1].data;
+            assert_eq!(last.data.len(), own.len() + padding(n, 16));
+            assert!(last.data.starts_with(own));
+        }
+        assert_eq!(json_line_of_lengths(7, 1), json_line(7));
     }
 
     #[test]

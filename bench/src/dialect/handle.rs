@@ -1,11 +1,11 @@
 //! The native protocol: the same packets over UDP and TCP (RFC 3652, 2.2 and 3.2).
 
-use guantong_proto::Values;
 use guantong_proto::limits::{ENVELOPE_LEN, HEADER_LEN};
 use guantong_proto::message::{
     Envelope, Header, Message, OpCode, OpFlags, RequestBuilder, ResponseCode, Version,
 };
 use guantong_proto::wire::{Reader, Writer};
+use guantong_proto::{Value, Values};
 
 use super::{Dialect, Verdict};
 use crate::corpus::{self, Table};
@@ -48,6 +48,21 @@ impl Handles {
 
     /// The same, for records that have so many values.
     pub fn with_values(count: u32, values: usize, exactness: Exactness) -> Self {
+        Self::with_bodies(count, |n| body(n, corpus::values_of(n, values)), exactness)
+    }
+
+    /// The same, for records that have so many lengths. Of the letters that make an answer longer
+    /// it is only looked at how many there are.
+    pub fn of_lengths(count: u32, lengths: u32) -> Self {
+        let bodies = |n| {
+            let mut body = body(n, corpus::values_with(corpus::texts_of_lengths(n, lengths)));
+            body.truncate(body.len() - corpus::padding(n, lengths));
+            body
+        };
+        Self::with_bodies(count, bodies, Exactness::Octets)
+    }
+
+    fn with_bodies(count: u32, body: impl Fn(u32) -> Vec<u8>, exactness: Exactness) -> Self {
         let builder = RequestBuilder {
             envelope: Envelope::new(Version::OURS, 0),
             flags: OpFlags::DEFAULT,
@@ -56,7 +71,7 @@ impl Handles {
         let none: [&str; 0] = [];
         Self {
             questions: Table::new(count, |n| builder.resolve(&corpus::handle(n), &[], &none)),
-            bodies: Table::new(count, |n| body(n, values)),
+            bodies: Table::new(count, body),
             exactness,
         }
     }
@@ -110,12 +125,11 @@ pub(super) fn number(octets: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(octets.try_into().ok()?))
 }
 
-/// Handle and the first `count` values of record `n` as they stand in the body of an answer.
-fn body(n: u32, count: usize) -> Vec<u8> {
-    let values = corpus::wire_of(n, count);
+/// The handle of record `n` and these values, as they stand in the body of an answer.
+fn body(n: u32, values: Vec<Value>) -> Vec<u8> {
     Writer::to_vec(|w| {
         w.bytes(corpus::handle(n).as_bytes());
-        w.raw(&values);
+        Values::encode(&values, w);
     })
 }
 
@@ -143,7 +157,7 @@ pub fn answer_packet(n: u32) -> Vec<u8> {
     let message = Message {
         envelope: Envelope::new(Version::OURS, 0),
         header,
-        body: &body(n, corpus::VALUES),
+        body: &body(n, corpus::values(n)),
         credential: Some(&[]),
     };
     let mut out = Vec::new();

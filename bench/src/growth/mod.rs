@@ -1,5 +1,5 @@
-//! `bench growth`: how a node's answers grow with records, values per record, connections and
-//! cores.
+//! `bench growth`: how a node's answers grow with records, their lengths, values per record,
+//! connections and cores.
 //!
 //! Each part starts nodes of its own in a temporary folder, measures them in turns as `bench all`
 //! does, and ends them before the next part begins. Everything stands in one table. There is
@@ -7,6 +7,7 @@
 
 mod connections;
 mod cores;
+mod lengths;
 mod records;
 mod table;
 mod values;
@@ -65,6 +66,8 @@ pub struct GrowthArgs {
 enum Part {
     /// Records, asked for over UDP
     Records,
+    /// Lengths that answers have, over UDP
+    Lengths,
     /// Values of each record, over TCP and HTTP
     Values,
     /// Connections, over TCP and HTTP
@@ -74,7 +77,13 @@ enum Part {
 }
 
 impl Part {
-    const ALL: [Self; 4] = [Self::Records, Self::Values, Self::Connections, Self::Cores];
+    const ALL: [Self; 5] = [
+        Self::Records,
+        Self::Lengths,
+        Self::Values,
+        Self::Connections,
+        Self::Cores,
+    ];
 }
 
 impl std::fmt::Display for Part {
@@ -113,6 +122,7 @@ pub fn growth(args: &GrowthArgs) -> Result<()> {
             eprintln!("{part}");
             match part {
                 Part::Records => bench.records()?,
+                Part::Lengths => bench.lengths()?,
                 Part::Values => bench.values()?,
                 Part::Connections => bench.connections()?,
                 Part::Cores => bench.cores()?,

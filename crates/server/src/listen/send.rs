@@ -3,10 +3,13 @@
 //! Answers are written back to back into one buffer. Nothing is known here of what they say; a
 //! datagram that the system does not take is counted and lost, as datagrams may be.
 //!
-//! Datagrams of one length to one address go as one message, which Linux cuts as late as it can
-//! (`UDP_SEGMENT`, since 4.18): routes, filters and queues see it once. Resolvers that keep many
-//! questions in flight on a socket are answered with much less of the system's time by that.
+//! Datagrams of one length to one address, and a shorter one behind them, go as one message, which
+//! Linux cuts as late as it can (`UDP_SEGMENT`, since 4.18): routes, filters and queues see it once.
+//! Resolvers that keep many questions in flight on a socket are answered with much less of the
+//! system's time by that. So those to one address are brought together first, the longest in front;
+//! datagrams have no order among each other.
 
+use std::cmp::Reverse;
 use std::io::IoSlice;
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
@@ -20,13 +23,17 @@ use crate::metrics::{Drop as Dropped, Metrics};
 
 /// Octets of answers that are gathered before they are sent.
 pub(super) const GATHER_LEN: usize = 128 * 1024;
-/// Fewest datagrams that are worth a system call of their own.
-const RUN_MIN: usize = 4;
+/// Fewest datagrams that are worth a system call of their own: it costs less than one datagram's
+/// way through the system.
+const RUN_MIN: usize = 2;
 /// Most datagrams of one message: `UDP_MAX_SEGMENTS` of Linux, before 6.9.
 const RUN_MAX: usize = 64;
 /// Octets that one message can have: those of an IPv4 packet, less its headers.
 const MESSAGE_LEN_MAX: usize = 65_507;
 const _: () = assert!(RUN_MAX * DATAGRAM_LEN_MAX <= MESSAGE_LEN_MAX);
+/// Addresses whose datagrams are brought together. Each datagram is compared with as many, so more
+/// of them would cost more than the few datagrams to each could save.
+const ADDRESSES_MAX: usize = 16;
 
 //----------- Send -----------------------------------------------------------
 
@@ -43,6 +50,15 @@ pub(super) struct Send<A> {
     addresses: Vec<Option<A>>,
     /// Whether runs are sent as one message.
     joins: bool,
+    order: Order<A>,
+}
+
+/// What bringing datagrams together takes, kept so that it is not made anew.
+struct Order<A> {
+    /// Which address, length and number each has, the addresses counted as they first come.
+    keys: Vec<(usize, Reverse<usize>, usize)>,
+    ranges: Vec<(usize, usize)>,
+    addresses: Vec<Option<A>>,
 }
 
 impl<A: SockaddrLike + Copy + PartialEq> Send<A> {
@@ -56,6 +72,11 @@ impl<A: SockaddrLike + Copy + PartialEq> Send<A> {
             ranges: Vec::with_capacity(4 * count),
             addresses: Vec::with_capacity(4 * count),
             joins: cfg!(target_os = "linux"),
+            order: Order {
+                keys: Vec::with_capacity(4 * count),
+                ranges: Vec::with_capacity(4 * count),
+                addresses: Vec::with_capacity(4 * count),
+            },
         }
     }
 
@@ -75,6 +96,7 @@ impl<A: SockaddrLike + Copy + PartialEq> Send<A> {
 
     /// Sends everything. What the system does not take is lost, as datagrams may be.
     pub(super) fn flush(&mut self, metrics: &Metrics, socket: &UdpSocket) {
+        self.arrange();
         let total = self.ranges.len();
         let mut done = 0;
         while done < total {
@@ -102,11 +124,7 @@ impl<A: SockaddrLike + Copy + PartialEq> Send<A> {
     fn send_some(&mut self, socket: &UdpSocket, first: usize) -> Result<usize, Errno> {
         let run = self.run_at(first);
         if run >= RUN_MIN {
-            match send_run(
-                socket,
-                self.octets_of(first, run),
-                self.addresses[first].as_ref(),
-            ) {
+            match self.send_run(socket, first, run) {
                 Ok(()) => return Ok(run),
                 // A device, or a tunnel, that cannot cut. The next may, but that is not worth it.
                 Err(Errno::EIO) => self.joins = false,
@@ -131,6 +149,49 @@ impl<A: SockaddrLike + Copy + PartialEq> Send<A> {
         Ok(sent.count())
     }
 
+    /// Brings those to one address together, the longest first, and the others behind them.
+    fn arrange(&mut self) {
+        if !self.joins {
+            return;
+        }
+        self.order.keys.clear();
+        let (mut firsts, mut count) = ([0; ADDRESSES_MAX], 0);
+        for (n, (range, address)) in self.ranges.iter().zip(&self.addresses).enumerate() {
+            let is_it = |&first: &usize| self.addresses[first] == *address;
+            let which = match firsts[..count].iter().rposition(is_it) {
+                Some(which) => which,
+                None if count < ADDRESSES_MAX => {
+                    firsts[count] = n;
+                    count += 1;
+                    count - 1
+                }
+                // Each has another so far, as with many clients: that is how it will go on.
+                None if n == ADDRESSES_MAX => return,
+                None => ADDRESSES_MAX,
+            };
+            let len = match which {
+                ADDRESSES_MAX => 0,
+                _ => range.1 - range.0,
+            };
+            self.order.keys.push((which, Reverse(len), n));
+        }
+        let Order {
+            keys,
+            ranges,
+            addresses,
+        } = &mut self.order;
+        if keys.is_sorted() {
+            return;
+        }
+        keys.sort_unstable();
+        ranges.clear();
+        ranges.extend(keys.iter().map(|&(.., n)| self.ranges[n]));
+        addresses.clear();
+        addresses.extend(keys.iter().map(|&(.., n)| self.addresses[n]));
+        std::mem::swap(ranges, &mut self.ranges);
+        std::mem::swap(addresses, &mut self.addresses);
+    }
+
     /// How many datagrams from number `first` on can go as one message: of the same length, but
     /// for the last, which may be shorter, to the same address.
     fn run_at(&self, first: usize) -> usize {
@@ -138,14 +199,14 @@ impl<A: SockaddrLike + Copy + PartialEq> Send<A> {
             return 1;
         }
         let rest = self.ranges[first..].iter().zip(&self.addresses[first..]);
-        let (mut end, mut count) = (self.ranges[first].0, 0);
-        let len = self.ranges[first].1 - end;
+        let len = self.ranges[first].1 - self.ranges[first].0;
+        let mut count = 0;
         for (&(from, to), address) in rest.take(RUN_MAX) {
-            let is_next = from == end && *address == self.addresses[first];
-            if !is_next || to - from > len.min(DATAGRAM_LEN_MAX) {
+            let is_too_long = to - from > len.min(DATAGRAM_LEN_MAX);
+            if is_too_long || *address != self.addresses[first] {
                 break;
             }
-            (end, count) = (to, count + 1);
+            count += 1;
             if to - from < len {
                 break;
             }
@@ -165,38 +226,35 @@ impl<A: SockaddrLike + Copy + PartialEq> Send<A> {
         end - first
     }
 
-    /// The octets of `count` datagrams that follow each other, and the length of the first.
-    fn octets_of(&self, first: usize, count: usize) -> (&[u8], usize) {
-        let (start, end) = self.ranges[first];
-        (
-            &self.octets[start..self.ranges[first + count - 1].1],
-            end - start,
-        )
+    /// Sends `count` datagrams from number `first` on as one message: all of the same length, the
+    /// last perhaps shorter, to the address of the first.
+    #[cfg(target_os = "linux")]
+    fn send_run(&self, socket: &UdpSocket, first: usize, count: usize) -> Result<(), Errno> {
+        let ranges = &self.ranges[first..first + count];
+        let len = ranges.first().map_or(0, |(start, end)| end - start);
+        let len = u16::try_from(len).map_err(|_| Errno::EMSGSIZE)?;
+        // Datagrams that stand back to back, as most do, are one slice.
+        let (mut slices, mut used) = ([IoSlice::new(&[]); RUN_MAX], 0);
+        for run in ranges.chunk_by(|one, next| one.1 == next.0) {
+            let (start, end) = (run[0].0, run[run.len() - 1].1);
+            slices[used] = IoSlice::new(&self.octets[start..end]);
+            used += 1;
+        }
+        nix::sys::socket::sendmsg(
+            socket.as_raw_fd(),
+            &slices[..used],
+            &[ControlMessage::UdpGsoSegments(&len)],
+            MsgFlags::empty(),
+            self.addresses[first].as_ref(),
+        )?;
+        Ok(())
     }
-}
 
-/// Sends datagrams of that length that stand back to back, the last perhaps shorter.
-#[cfg(target_os = "linux")]
-fn send_run<A: SockaddrLike>(
-    socket: &UdpSocket,
-    (octets, len): (&[u8], usize),
-    address: Option<&A>,
-) -> Result<(), Errno> {
-    let len = u16::try_from(len).map_err(|_| Errno::EMSGSIZE)?;
-    nix::sys::socket::sendmsg(
-        socket.as_raw_fd(),
-        &[IoSlice::new(octets)],
-        &[ControlMessage::UdpGsoSegments(&len)],
-        MsgFlags::empty(),
-        address,
-    )?;
-    Ok(())
-}
-
-/// Other systems do not cut messages.
-#[cfg(not(target_os = "linux"))]
-fn send_run<A: SockaddrLike>(_: &UdpSocket, _: (&[u8], usize), _: Option<&A>) -> Result<(), Errno> {
-    Err(Errno::EIO)
+    /// Other systems do not cut messages.
+    #[cfg(not(target_os = "linux"))]
+    fn send_run(&self, _: &UdpSocket, _: usize, _: usize) -> Result<(), Errno> {
+        Err(Errno::EIO)
+    }
 }
 
 #[cfg(test)]
@@ -240,7 +298,7 @@ mod tests {
         octets[..len].to_vec()
     }
 
-    /// Whatever is sent together, each gets what is his, whole and in order.
+    /// Whatever is sent together, each gets what is his, whole.
     #[test]
     fn datagrams_arrive_one_by_one_however_they_are_sent() {
         let (peers, metrics) = ([socket(), socket()], Metrics::new(0));
@@ -249,6 +307,7 @@ mod tests {
             let each = lens.iter().enumerate();
             each.map(|(n, len)| (*len, of(n))).collect::<Vec<_>>()
         };
+        let mixed = |lens: usize| (0..150).map(|n| 200 + n * 7 % lens).collect::<Vec<_>>();
         let few_each = |n: usize| if (n / 3).is_multiple_of(2) { one } else { two };
         let patterns = [
             pattern(&[300; 150], &|_| one),
@@ -256,6 +315,10 @@ mod tests {
             pattern(&[300, 300, 300, 300, 20, 300, 300], &|_| one),
             pattern(&[20, 300, 300, 300, 300, 300, 301, 301, 301, 301], &|_| one),
             pattern(&[300; 40], &few_each),
+            pattern(&mixed(3), &|_| one),
+            pattern(&mixed(16), &few_each),
+            pattern(&mixed(90), &|_| two),
+            pattern(&mixed(90), &|n| if n.is_multiple_of(2) { one } else { two }),
             pattern(&[1, 1, 1, 1, 1], &|_| two),
             pattern(&[400], &|_| two),
         ];
@@ -267,9 +330,16 @@ mod tests {
                 let made = fill(&mut send, datagrams);
                 send.flush(&metrics, &from);
                 assert!(send.ranges.is_empty());
-                for ((_, to), datagram) in datagrams.iter().zip(made) {
-                    let peer = if *to == one { &peers[0] } else { &peers[1] };
-                    assert_eq!(receive(peer), datagram, "{joins} {datagrams:?}");
+                for (peer, address) in [(&peers[0], one), (&peers[1], two)] {
+                    let to_peer = datagrams
+                        .iter()
+                        .zip(&made)
+                        .filter(|((_, to), _)| *to == address);
+                    let mut his: Vec<_> = to_peer.map(|(_, datagram)| datagram.clone()).collect();
+                    let mut arrived: Vec<_> = his.iter().map(|_| receive(peer)).collect();
+                    his.sort();
+                    arrived.sort();
+                    assert_eq!(arrived, his, "{joins} {datagrams:?}");
                 }
             }
         }
@@ -293,6 +363,58 @@ mod tests {
         assert_eq!(send.joins, cfg!(target_os = "linux"));
     }
 
+    fn numbers(send: &Send<SockaddrIn>) -> Vec<u8> {
+        let first = |range: &(usize, usize)| send.octets[range.0];
+        send.ranges.iter().map(first).collect()
+    }
+
+    #[test]
+    fn datagrams_to_one_address_are_brought_together_the_longest_first() {
+        let (one, two) = (address(&socket()), address(&socket()));
+        let mut send = Send::for_batches_of(BATCH);
+        let lens = [300, 200, 300, 250, 300, 200, 250, 200];
+        let datagrams: Vec<_> = lens.iter().map(|&len| (len, one)).collect();
+        fill(
+            &mut send,
+            &[&datagrams[..], &[(400, two), (300, one)]].concat(),
+        );
+        send.arrange();
+        assert_eq!(numbers(&send), [0, 2, 4, 9, 3, 6, 1, 5, 7, 8]);
+        let addresses = (send.addresses[8], send.addresses[9]);
+        assert_eq!(addresses, (Some(one), Some(two)));
+        // Those of one length, and one shorter behind them.
+        let runs = (
+            send.run_at(0),
+            send.run_at(5),
+            send.run_at(7),
+            send.run_at(9),
+        );
+        assert_eq!(runs, (5, 2, 2, 1));
+    }
+
+    #[test]
+    fn datagrams_to_more_addresses_than_are_told_apart_go_as_they_came() {
+        let one = |n: usize| {
+            let port = 1_000 + u16::try_from(n).unwrap();
+            (100 + n, SocketAddrV4::new(Ipv4Addr::LOCALHOST, port).into())
+        };
+        let many = |count: usize| (0..count).map(one).collect::<Vec<_>>();
+        let mut send = Send::for_batches_of(BATCH);
+        fill(
+            &mut send,
+            &[many(ADDRESSES_MAX + 1), many(ADDRESSES_MAX + 1)].concat(),
+        );
+        let before = numbers(&send);
+        send.arrange();
+        assert_eq!(numbers(&send), before);
+        // Some have the same, and what is left over goes last.
+        let mut send = Send::for_batches_of(BATCH);
+        fill(&mut send, &[many(2), many(ADDRESSES_MAX + 9)].concat());
+        send.arrange();
+        assert_eq!(numbers(&send)[..6], [0, 2, 1, 3, 4, 5]);
+        assert!(numbers(&send)[2 + ADDRESSES_MAX..].is_sorted());
+    }
+
     #[test]
     fn run_ends_where_length_or_address_change_and_where_the_system_ends_it() {
         let (one, two) = (address(&socket()), address(&socket()));
@@ -306,8 +428,9 @@ mod tests {
         assert_eq!(send.run_at(100), 3);
         assert_eq!(send.run_at(103), 1);
         assert_eq!(send.run_at(104), 1);
-        // A run that failed, and the few behind it.
-        assert_eq!(send.single_from(98), 7);
+        // A run that failed goes one by one; so do those that no run begins with.
+        assert_eq!(send.single_from(98), 2);
+        assert_eq!(send.single_from(103), 2);
         assert_eq!(send.single_from(0), RUN_MAX);
     }
 }
