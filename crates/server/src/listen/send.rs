@@ -4,10 +4,10 @@
 //! datagram that the system does not take is counted and lost, as datagrams may be.
 //!
 //! Datagrams of one length to one address, and a shorter one behind them, go as one message, which
-//! Linux cuts as late as it can (`UDP_SEGMENT`, since 4.18): routes, filters and queues see it once.
-//! Resolvers that keep many questions in flight on a socket are answered with much less of the
-//! system's time by that. So those to one address are brought together first, the longest in front;
-//! datagrams have no order among each other.
+//! Linux cuts as late as it can (`UDP_SEGMENT`, since 4.18): routes, filters and queues see it
+//! once. Resolvers that keep many questions in flight on a socket are answered with much less of
+//! the system's time by that. So those to one address are brought together first, the longest in
+//! front; datagrams have no order among each other.
 
 use std::cmp::Reverse;
 use std::io::IoSlice;
