@@ -7,7 +7,8 @@
 //! Linux cuts as late as it can (`UDP_SEGMENT`, since 4.18): routes, filters and queues see it
 //! once. Resolvers that keep many questions in flight on a socket are answered with much less of
 //! the system's time by that. So those to one address are brought together first, the longest in
-//! front; datagrams have no order among each other.
+//! front: datagrams have no order among each other. Where they are few, they keep theirs all the
+//! same, as there is little to be gained, and simple clients may count on it.
 
 use std::cmp::Reverse;
 use std::io::IoSlice;
@@ -34,6 +35,8 @@ const _: () = assert!(RUN_MAX * DATAGRAM_LEN_MAX <= MESSAGE_LEN_MAX);
 /// Addresses whose datagrams are brought together. Each datagram is compared with as many, so more
 /// of them would cost more than the few datagrams to each could save.
 const ADDRESSES_MAX: usize = 16;
+/// Fewest datagrams to one address whose order is given up.
+const UNORDERED_MIN: usize = 8;
 
 //----------- Send -----------------------------------------------------------
 
@@ -149,13 +152,15 @@ impl<A: SockaddrLike + Copy + PartialEq> Send<A> {
         Ok(sent.count())
     }
 
-    /// Brings those to one address together, the longest first, and the others behind them.
+    /// Brings those to one address together, the longest first if they are many, and the others
+    /// behind them.
     fn arrange(&mut self) {
-        if !self.joins {
+        if !self.joins || self.ranges.len() < UNORDERED_MIN {
             return;
         }
         self.order.keys.clear();
         let (mut firsts, mut count) = ([0; ADDRESSES_MAX], 0);
+        let mut datagrams = [0; ADDRESSES_MAX + 1];
         for (n, (range, address)) in self.ranges.iter().zip(&self.addresses).enumerate() {
             let is_it = |&first: &usize| self.addresses[first] == *address;
             let which = match firsts[..count].iter().rposition(is_it) {
@@ -169,11 +174,15 @@ impl<A: SockaddrLike + Copy + PartialEq> Send<A> {
                 None if n == ADDRESSES_MAX => return,
                 None => ADDRESSES_MAX,
             };
-            let len = match which {
-                ADDRESSES_MAX => 0,
-                _ => range.1 - range.0,
-            };
-            self.order.keys.push((which, Reverse(len), n));
+            datagrams[which] += 1;
+            let len = Reverse(range.1 - range.0);
+            self.order.keys.push((which, len, n));
+        }
+        datagrams[ADDRESSES_MAX] = 0;
+        for (which, len, _) in &mut self.order.keys {
+            if datagrams[*which] < UNORDERED_MIN {
+                *len = Reverse(0);
+            }
         }
         let Order {
             keys,
@@ -390,6 +399,23 @@ mod tests {
             send.run_at(9),
         );
         assert_eq!(runs, (5, 2, 2, 1));
+    }
+
+    /// A client that has sent two questions may take the first answer for that to the first.
+    #[test]
+    fn few_datagrams_to_one_address_keep_their_order() {
+        let (one, two) = (address(&socket()), address(&socket()));
+        let few: Vec<_> = (1..UNORDERED_MIN).map(|n| (100 + n, one)).collect();
+        let mut send = Send::for_batches_of(BATCH);
+        fill(&mut send, &few);
+        send.arrange();
+        assert!(numbers(&send).is_sorted());
+        let mut send = Send::for_batches_of(BATCH);
+        let many: Vec<_> = (1..=UNORDERED_MIN).map(|n| (100 + n, two)).collect();
+        fill(&mut send, &[few, many].concat());
+        send.arrange();
+        assert!(numbers(&send)[..UNORDERED_MIN].is_sorted());
+        assert!(numbers(&send)[UNORDERED_MIN - 1..].is_sorted_by(|one, next| one > next));
     }
 
     #[test]
