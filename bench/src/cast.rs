@@ -11,7 +11,7 @@ use crate::ECHO_LEN;
 use crate::dialect::{Dialect, Dns, Echo, Exactness, Fixed, Handles, Json, Redis};
 use crate::load::StreamShape;
 use crate::machine;
-use crate::round::{AXUM, FLOOR, NODE, Row, Shape, TWO_CORES, UDP_TWO, WarmUp, median};
+use crate::round::{AXUM, FLOOR, NODE, Row, Shape, TWO_CORES, TWO_NODES, UDP_TWO, WarmUp, median};
 use crate::server::{
     self, HANDLE_NET, HandleNetServer, HandleNetSetup, Node, NodeSetup, Server, Setting,
 };
@@ -184,6 +184,13 @@ pub struct TwoCores {
     pub are_apart: bool,
 }
 
+/// The nodes that show what two cores are worth, beside the one with one.
+pub struct TwoCoreNodes {
+    two: Node,
+    /// One with the core of the first client.
+    other: Option<Node>,
+}
+
 impl TwoCores {
     /// Four different cores where there are so many. Else both share two.
     pub fn new(client: usize, server: usize) -> Self {
@@ -202,28 +209,42 @@ impl TwoCores {
         }
     }
 
-    /// A node with two cores.
-    pub fn start(self, setting: &Setting, program: &Path, cast: &DatagramCast) -> Result<Node> {
-        let setup = NodeSetup::authoritative(setting, program, "two")?.on_cores(&self.servers)?;
-        setup.import(setting.records)?;
-        setup.serve(TWO_CORES, &cast.handles)
+    /// A node with two cores; and where clients share these, one more with the other core alone.
+    pub fn start(
+        self,
+        setting: &Setting,
+        program: &Path,
+        cast: &DatagramCast,
+    ) -> Result<TwoCoreNodes> {
+        let start = |folder: &str, name: &str, cores: &[usize]| -> Result<Node> {
+            let setup = NodeSetup::authoritative(setting, program, folder)?.on_cores(cores)?;
+            setup.import(setting.records)?;
+            setup.serve(name, &cast.handles)
+        };
+        let other = || start("other", TWO_NODES, &self.clients[..1]);
+        Ok(TwoCoreNodes {
+            two: start("two", TWO_CORES, &self.servers)?,
+            other: (!self.are_apart).then(other).transpose()?,
+        })
     }
 
-    /// The node with one core and the one with two, asked by the same clients.
+    /// The node with one core, the one with two, and two with one, asked by the same clients.
     pub fn rows<'a>(
         &'a self,
         cast: &'a DatagramCast,
         one: &Node,
-        two: &Node,
+        nodes: &'a TwoCoreNodes,
         patience: Patience,
     ) -> Vec<Row<'a>> {
-        let shape = Shape::Fleet(&self.clients);
-        let both = [(NODE, one), (TWO_CORES, two)];
-        let rows = both.map(|(name, node)| {
+        let other = nodes.other.as_ref().map(|other| &other.server);
+        let mut all = vec![(NODE, one, None), (TWO_CORES, &nodes.two, None)];
+        all.extend(other.map(|_| (TWO_NODES, one, other)));
+        let rows = all.into_iter().map(|(name, node, besides)| {
+            let shape = Shape::Fleet(&self.clients, besides);
             let row = row(UDP_TWO, name, &node.server, &cast.handles, shape);
             filled(row, patience)
         });
-        hurried(rows.into(), patience)
+        hurried(rows.collect(), patience)
     }
 }
 

@@ -151,6 +151,14 @@ impl Taken {
         sum / TICKS_PER_SEC
     }
 
+    /// What both have taken.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            user: self.user + other.user,
+            system: self.system + other.system,
+        }
+    }
+
     /// What was taken since an earlier moment.
     pub fn since(self, before: Self) -> Self {
         Self {

@@ -24,7 +24,7 @@ struct Places {
 
 impl Places {
     /// Half of the cores for the clients, half for the node. Where there are fewer than four, both
-    /// share two, as in `bench all`.
+    /// share two, as in `bench all`, and what comes of it is no measure of cores.
     fn new(client: usize, server: usize, cores: usize) -> Self {
         let two = TwoCores::new(client, server);
         let mut this = Self {
@@ -62,7 +62,7 @@ impl Bench<'_> {
             .collect::<Result<_>>()?;
         let mut rows = Vec::new();
         for (count, node) in counts.clone().zip(&nodes) {
-            let shape = Shape::Fleet(&places.clients);
+            let shape = Shape::Fleet(&places.clients, None);
             let row = row(GROUP, &count.to_string(), &node.server, &handles, shape);
             rows.push(self.filled(row, records));
         }
@@ -70,10 +70,11 @@ impl Bench<'_> {
         for (count, node) in counts.zip(&nodes) {
             let of = count.to_string();
             self.memory(Part::Cores, &of, &node.server)?;
-            let rest = match times_one(&measured, count, places.are_apart) {
+            let rest = match times_one(&measured, &of) {
                 Some(times) if places.are_apart => format!("{times:.2} of one core"),
-                Some(times) => format!("{times:.2} of one core, computed"),
-                None => String::new(),
+                // The rate is that of both, and what an answer costs depends on how many are
+                // there at a time.
+                _ => String::new(),
             };
             self.table.add(&measured, GROUP, &of, rest);
         }
@@ -88,33 +89,7 @@ impl Bench<'_> {
     }
 }
 
-/// How much more so many cores do than one. If the clients share these cores, the rate says
-/// nothing; then it is computed from the processor time that one answer takes.
-fn times_one(all: &[Measurement], count: usize, are_apart: bool) -> Option<f64> {
-    let of = count.to_string();
-    let (one, more) = ((GROUP, "1"), (GROUP, of.as_str()));
-    if are_apart {
-        return ratio_within_rounds(all, more, one, |one| one.rate);
-    }
-    let taken = |one: &Measurement| one.user_us.unwrap_or(0.0) + one.system_us.unwrap_or(0.0);
-    Some(count as f64 * ratio_within_rounds(all, one, more, taken)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{GROUP, times_one};
-    use crate::round::Measurement;
-
-    #[test]
-    fn threads_that_hinder_each_other_lower_the_computed_ratio() {
-        let mut two = Measurement::sample(GROUP, "2", 100.0);
-        two.user_us = Some(0.875);
-        two.system_us = Some(1.125);
-        let mut one = two.clone();
-        one.server = "1".to_owned();
-        one.system_us = Some(0.625);
-        let all = [one, two];
-        assert_eq!(times_one(&all, 2, false), Some(1.5));
-        assert_eq!(times_one(&all, 1, false), Some(1.0));
-    }
+/// How much more so many cores do than one.
+fn times_one(all: &[Measurement], of: &str) -> Option<f64> {
+    ratio_within_rounds(all, (GROUP, of), (GROUP, "1"), |one| one.rate)
 }

@@ -19,33 +19,35 @@ const WINDOW: usize = 12;
 pub struct Fleet<'a> {
     dialect: &'a dyn Dialect,
     draw: Draw,
-    address: SocketAddr,
+    addresses: Vec<SocketAddr>,
     cores: Vec<usize>,
 }
 
 impl<'a> Fleet<'a> {
-    /// Clients on `cores`. Their sockets live as long as a run.
+    /// Clients on `cores`, whose sockets are spread over the addresses and live as long as a run.
     pub fn new(
         dialect: &'a dyn Dialect,
         draw: Draw,
-        address: SocketAddr,
+        addresses: Vec<SocketAddr>,
         cores: Vec<usize>,
     ) -> Self {
         Self {
             dialect,
             draw,
-            address,
+            addresses,
             cores,
         }
     }
 
     fn sail(&self, core: usize, time: Duration) -> Result<Tally> {
         machine::pin(core)?;
+        let addresses = self.addresses.iter().cycle();
         let clients: Result<Vec<Udp<'_>>> = (0..SOCKETS)
-            .map(|number| {
+            .zip(addresses)
+            .map(|(number, &address)| {
                 let mut draw = self.draw.clone();
                 draw.skip((core * SOCKETS + number) * 104_729);
-                Udp::new(self.dialect, draw, self.address, WINDOW)
+                Udp::new(self.dialect, draw, address, WINDOW)
             })
             .collect();
         let (mut clients, mut tally) = (clients?, Tally::new());

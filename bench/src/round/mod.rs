@@ -15,9 +15,10 @@ use serde::Serialize;
 use crate::dialect::Dialect;
 use crate::load::{Draw, Fleet, Load, Stream, StreamShape, Udp};
 use crate::machine::{Taken, others_share};
+use crate::server::Server;
 
 pub use report::report;
-pub use target::{AXUM, FLOOR, Facts, NODE, TWO_CORES, UDP, UDP_MANY, UDP_TWO, targets};
+pub use target::{AXUM, FLOOR, Facts, NODE, TWO_CORES, TWO_NODES, UDP, UDP_MANY, UDP_TWO, targets};
 
 /// The share of all cores that others may take; above, a measurement is made again.
 const OTHERS_MAX: f64 = 0.05;
@@ -37,8 +38,9 @@ pub enum Shape<'a> {
     Datagrams(usize),
     /// Connections.
     Streams(StreamShape),
-    /// Datagrams from a client on each of these cores.
-    Fleet(&'a [usize]),
+    /// Datagrams from a client on each of these cores, every other one to the server besides, if
+    /// there is one.
+    Fleet(&'a [usize], Option<&'a Server>),
 }
 
 /// One line of the table: a server, asked in one way.
@@ -250,12 +252,21 @@ impl<'a> Row<'a> {
         Ok(match self.shape {
             Shape::Datagrams(window) => Box::new(Udp::new(dialect, draw, address, window)?),
             Shape::Streams(shape) => Box::new(Stream::new(dialect, draw, address, shape)?),
-            Shape::Fleet(cores) => Box::new(Fleet::new(dialect, draw, address, cores.to_vec())),
+            Shape::Fleet(cores, besides) => {
+                let besides = besides.map(|server| server.address);
+                let addresses = [address].into_iter().chain(besides).collect();
+                Box::new(Fleet::new(dialect, draw, addresses, cores.to_vec()))
+            }
         })
     }
 
     fn taken(&self) -> Taken {
-        self.pid.map(Taken::by_family).unwrap_or_default()
+        let besides = match self.shape {
+            Shape::Fleet(_, Some(server)) => Some(server.pid()),
+            _ => None,
+        };
+        let taken = self.pid.into_iter().chain(besides).map(Taken::by_family);
+        taken.fold(Taken::default(), Taken::and)
     }
 }
 

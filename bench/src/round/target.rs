@@ -12,6 +12,8 @@ pub const FLOOR: &str = "floor";
 pub const AXUM: &str = "axum";
 /// The node with two cores, in the group [`UDP_TWO`]; there [`NODE`] has one.
 pub const TWO_CORES: &str = "two cores";
+/// The node with one core and another like it, in the same group.
+pub const TWO_NODES: &str = "two nodes";
 /// Datagrams.
 pub const UDP: &str = "udp";
 /// Datagrams, ten times as many records.
@@ -108,14 +110,15 @@ fn ratios(facts: Facts) -> Vec<Ratio> {
 
 /// How much more two cores do than one. If the clients share these cores, the rate says nothing;
 /// then it is computed from the processor time that one answer takes, which grows when threads
-/// hinder each other.
+/// hinder each other: beside two nodes that know nothing of each other, on the same cores and asked
+/// as much. One node on one core is no measure, since it finds twice as much in each batch.
 fn two_cores(all: &[Measurement], are_cores_apart: bool) -> Option<f64> {
-    let (one, two) = ((UDP_TWO, NODE), (UDP_TWO, TWO_CORES));
+    let two = (UDP_TWO, TWO_CORES);
     if are_cores_apart {
-        return ratio_within_rounds(all, two, one, |one| one.rate);
+        return ratio_within_rounds(all, two, (UDP_TWO, NODE), |one| one.rate);
     }
     let taken = |one: &Measurement| one.user_us.unwrap_or(0.0) + one.system_us.unwrap_or(0.0);
-    Some(2.0 * ratio_within_rounds(all, one, two, taken)?)
+    Some(2.0 * ratio_within_rounds(all, (UDP_TWO, TWO_NODES), two, taken)?)
 }
 
 /// Every target that can be judged by what was measured, a line each.
@@ -181,7 +184,7 @@ fn value(all: &[Measurement], ratio: &Ratio) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Facts, targets};
+    use super::{Facts, NODE, TWO_CORES, TWO_NODES, UDP_TWO, targets, two_cores};
     use crate::round::Measurement;
 
     fn one(server: &str, round: usize, rate: f64) -> Measurement {
@@ -214,6 +217,22 @@ mod tests {
         assert!(line("UDP / floor").contains("0.95") && line("UDP / floor").ends_with("reached"));
         assert!(line("start-up").ends_with("MISSED"));
         assert!(!text.contains("Knot"), "it was not measured");
+    }
+
+    #[test]
+    fn threads_that_hinder_each_other_lower_what_two_cores_are_worth() {
+        let fleet = |server: &str, system_us: f64| Measurement {
+            system_us: Some(system_us),
+            ..Measurement::sample(UDP_TWO, server, 100.0)
+        };
+        let all = [
+            fleet(NODE, 0.5),
+            fleet(TWO_CORES, 1.5),
+            fleet(TWO_NODES, 1.0),
+        ];
+        assert_eq!(two_cores(&all, false), Some(1.5));
+        assert_eq!(two_cores(&all, true), Some(1.0));
+        assert_eq!(two_cores(&all[..2], false), None);
     }
 
     #[test]
