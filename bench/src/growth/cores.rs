@@ -70,13 +70,11 @@ impl Bench<'_> {
         for (count, node) in counts.zip(&nodes) {
             let of = count.to_string();
             self.memory(Part::Cores, &of, &node.server)?;
-            let rest = match times_one(&measured, &of) {
-                Some(times) if places.are_apart => format!("{times:.2} of one core"),
-                // The rate is that of both, and what an answer costs depends on how many are
-                // there at a time.
-                _ => String::new(),
-            };
-            self.table.add(&measured, GROUP, &of, rest);
+            // Where they share cores, the rate is that of clients and node.
+            let times = times_one(&measured, &of).filter(|_| places.are_apart);
+            let rest = times.map(|times| format!("{times:.2} of one core"));
+            self.table
+                .add(&measured, GROUP, &of, rest.unwrap_or_default());
         }
         Ok(())
     }

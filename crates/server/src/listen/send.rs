@@ -178,6 +178,7 @@ impl<A: SockaddrLike + Copy + PartialEq> Send<A> {
             let len = Reverse(range.1 - range.0);
             self.order.keys.push((which, len, n));
         }
+        // Those left over have several addresses, each with a few.
         datagrams[ADDRESSES_MAX] = 0;
         for (which, len, _) in &mut self.order.keys {
             if datagrams[*which] < UNORDERED_MIN {
