@@ -7,6 +7,7 @@
 mod batches;
 mod disk;
 mod session;
+mod store;
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -14,11 +15,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use guantong_proto::{CaseRule, Handle};
-use guantong_store::{Batch, Change, CreateOptions, Expect, Options, Origin, Store, Trail};
 
 use crate::cast::WARM_UP_JAVA;
-use crate::corpus::{self, PREFIX};
+use crate::corpus::PREFIX;
 use crate::dialect::{Exactness, Handles};
 use crate::machine::{self, Taken};
 use crate::round::{NODE, median};
@@ -30,6 +29,7 @@ use batches::Batches;
 use disk::Disk;
 pub use session::Administrator;
 use session::{Session, create_in_all};
+use store::OwnStore;
 
 /// Creates that are on their way at a time.
 const IN_FLIGHT: [usize; 3] = [1, 16, 64];
@@ -39,8 +39,8 @@ const BATCH: u32 = 1_000;
 const NETWORK_BATCH: u32 = 500;
 /// Batches over the network that are on their way at a time.
 const BATCHES_IN_FLIGHT: [usize; 2] = [1, 4];
-/// Batches that wait, so that the store always has the next one.
-const BATCHES_WAITING: usize = 4;
+/// Batches of an import that are on their way at a time.
+const IMPORTS_IN_FLIGHT: usize = 5;
 /// The disk's rate in groups of 64 on the machine that the targets were set on, per second.
 const REFERENCE_GROUPED: f64 = 139_000.0;
 /// Authenticated creates with 64 in flight that were wanted there, per second.
@@ -110,7 +110,7 @@ fn writes_in(args: &WriteArgs, folder: &Path) -> Result<()> {
         )?)?);
         std::fs::remove_dir_all(&again.folder)?;
     }
-    let store = open_store(&folder.join("store"))?;
+    let store = OwnStore::new(&folder.join("store"), args.server_core)?;
     let node = setup.serve(NODE, &Handles::new(1, Exactness::Octets))?;
     let administrator = Administrator::new(setup.native, &setup.admin_key())?;
     let peer = jars.map(|jars| Peer::start(&setting, jars)).transpose();
@@ -139,23 +139,12 @@ fn writes_in(args: &WriteArgs, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn open_store(dir: &Path) -> Result<Store> {
-    let create = CreateOptions {
-        case_rule: CaseRule::Insensitive,
-        id: [7; 16],
-    };
-    let store = Store::create(dir, &create, &Options::default())?;
-    let prefix = Handle::of_prefix(PREFIX)?;
-    submit(&store, vec![Change::Home { prefix }])?;
-    Ok(store)
-}
-
 //----------- Round ----------------------------------------------------------
 
 struct Bench {
     peer: Option<Peer>,
     disk: Disk,
-    store: Store,
+    store: OwnStore,
     pid: u32,
     administrator: Administrator,
     batches: Batches,
@@ -215,7 +204,7 @@ impl Bench {
             disk: self.disk.rate(1, self.time)?,
             disk_grouped: self.disk.rate(64, self.time)?,
             store: [0.0; 3],
-            store_batched: self.batched()?,
+            store_batched: self.store_batches(BATCH, IMPORTS_IN_FLIGHT)?,
             creates: [Cost::default(); 3],
             peer_creates: [Cost::default(); 3],
             store_batches: [0.0; 2],
@@ -225,23 +214,14 @@ impl Bench {
             handshakes: self.alone(|| tls::connect(self.http).map(drop))?,
         };
         for (at, &threads) in IN_FLIGHT.iter().enumerate() {
-            round.store[at] = during(threads, self.time, |_| {
-                submit(&self.store, vec![put(self.next.fetch_add(1, Relaxed))])
-            })?;
+            round.store[at] = during(threads, self.time, |_| self.store.create(self.next_of(1)))?;
             round.creates[at] = self.creates(&self.administrator, self.pid, threads)?;
             if let Some(peer) = &self.peer {
                 round.peer_creates[at] = self.peer_creates(peer, threads)?;
             }
         }
         for (at, &threads) in BATCHES_IN_FLIGHT.iter().enumerate() {
-            round.store_batches[at] = f64::from(NETWORK_BATCH)
-                * during(threads, self.time, |_| {
-                    let first = self.next_of(NETWORK_BATCH);
-                    submit(
-                        &self.store,
-                        (first..).take(NETWORK_BATCH as usize).map(put).collect(),
-                    )
-                })?;
+            round.store_batches[at] = self.store_batches(NETWORK_BATCH, threads)?;
             round.batches[at] = costing(self.pid, || {
                 let batches = self.batches.clients(threads)?;
                 let each = |client: usize| batches.create(client, self.next_of(NETWORK_BATCH));
@@ -256,26 +236,10 @@ impl Bench {
         self.next.fetch_add(u64::from(count), Relaxed)
     }
 
-    /// Changes per second in batches, as an import makes them.
-    fn batched(&self) -> Result<f64> {
-        let begun = Instant::now();
-        let mut waiting = std::collections::VecDeque::new();
-        let mut count = 0;
-        while begun.elapsed() < self.time {
-            let first = self.next_of(BATCH);
-            let changes = (first..first + u64::from(BATCH)).map(put).collect();
-            waiting.push_back(self.store.submit(batch(changes)));
-            count += BATCH;
-            if waiting.len() > BATCHES_WAITING
-                && let Some(ticket) = waiting.pop_front()
-            {
-                ticket.wait()?;
-            }
-        }
-        for ticket in waiting {
-            ticket.wait()?;
-        }
-        Ok(f64::from(count) / begun.elapsed().as_secs_f64())
+    /// Changes per second of the store by itself.
+    fn store_batches(&self, size: u32, in_flight: usize) -> Result<f64> {
+        let next = || self.next_of(size);
+        self.store.batches(size, in_flight, self.time, next)
     }
 
     /// Authenticated creates over the native protocol, one on its way for each client.
@@ -358,35 +322,9 @@ fn during(threads: usize, time: Duration, act: impl Fn(usize) -> Result<()> + Sy
     Ok(total.load(Relaxed) as f64 / begun.elapsed().as_secs_f64())
 }
 
-//----------- Changes --------------------------------------------------------
-
 /// The name of a record that is only created here.
 fn fresh(n: u64) -> String {
     format!("{PREFIX}/NEW{n:012}")
-}
-
-fn put(n: u64) -> Change {
-    Change::Put {
-        handle: Handle::parse(&fresh(n)).expect("the name is short and has a prefix"),
-        values: corpus::wire((n % 1_000_000) as u32),
-        expect: Expect::Absent,
-    }
-}
-
-fn batch(changes: Vec<Change>) -> Batch {
-    Batch {
-        changes,
-        at_ms: 1_780_000_000_000,
-        origin: Origin::Operator,
-        trail: Trail::default(),
-    }
-}
-
-fn submit(store: &Store, changes: Vec<Change>) -> Result<()> {
-    let len = changes.len();
-    let committed = store.submit(batch(changes)).wait();
-    committed.with_context(|| format!("the store refuses {len} changes"))?;
-    Ok(())
 }
 
 //----------- Table ----------------------------------------------------------
