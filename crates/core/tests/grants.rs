@@ -189,7 +189,7 @@ impl Node {
     }
 
     fn write(&mut self, order: Order) -> Written {
-        self.right = Some(order.warrant.right);
+        self.right = Some(order.warrant.right.clone());
         let Write::Put { handle, values, .. } = order.write else {
             panic!("nothing else is granted");
         };

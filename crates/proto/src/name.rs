@@ -146,6 +146,12 @@ impl Handle {
         HandleRef::parse(name).map(HandleRef::to_owned)
     }
 
+    /// [`parse`](Self::parse) of text that is ours already, without a copy.
+    pub fn from_text(name: String) -> Result<Self, NameError> {
+        HandleRef::parse(&name)?;
+        Ok(Self(name.into_boxed_str()))
+    }
+
     /// Checks a name that came as octets.
     pub fn from_wire(octets: &[u8]) -> Result<Self, NameError> {
         HandleRef::from_wire(octets).map(HandleRef::to_owned)
@@ -166,6 +172,11 @@ impl Handle {
     /// The name as it was written.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The name as it was written, without a copy.
+    pub fn into_text(self) -> String {
+        self.0.into_string()
     }
 
     /// A borrowed view with all methods.

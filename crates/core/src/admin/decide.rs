@@ -4,6 +4,9 @@
 //! (`perform`) and a list of changes over HTTP (`together`) both end here, so they cannot disagree
 //! about who may do what.
 
+use std::cell::Cell;
+use std::sync::Arc;
+
 use guantong_proto::data::{Admin, AdminPermissions, State, StateData};
 use guantong_proto::message::ResponseCode;
 use guantong_proto::wire::Writer;
@@ -38,12 +41,12 @@ pub(super) enum Actor<'a> {
 }
 
 impl Actor<'_> {
-    fn with(self, right: Right) -> Warrant {
+    fn with(self, right: Right) -> Arc<Warrant> {
         let by = match self {
             Self::OpenNode | Self::OpenValues => None,
             Self::Identity(identity) => Some(identity.clone()),
         };
-        Warrant { by, right }
+        Arc::new(Warrant { by, right })
     }
 }
 
@@ -62,6 +65,31 @@ pub(super) struct Deciding<'a> {
     pub(super) condition: Option<Expected>,
     /// Whether the record that is to be created is taken for absent, without a look.
     pub(super) presumes_absent: bool,
+    /// What lets the same sender create records of some prefix, as was found before.
+    pub(super) adding: Option<&'a Adding>,
+}
+
+/// What lets somebody create records of a prefix, whatever their names are.
+#[derive(Debug)]
+pub(super) struct Adding {
+    /// As it is written in those names; another spelling of it is found out anew.
+    prefix: Box<str>,
+    warrant: Arc<Warrant>,
+}
+
+impl Adding {
+    /// What is found out for other names from the decision on this one.
+    pub(super) fn of(handle: HandleRef<'_>, decided: &Decided) -> Option<Self> {
+        decided.is_for_prefix.then(|| Self {
+            prefix: handle.prefix().into(),
+            warrant: decided.warrant.clone(),
+        })
+    }
+
+    /// Whether it says something of this name.
+    pub(super) fn is_about(&self, handle: HandleRef<'_>) -> bool {
+        handle.prefix() == &*self.prefix
+    }
 }
 
 /// A change that may be made.
@@ -70,7 +98,9 @@ pub(super) struct Decided {
     /// `None` if nothing would change.
     pub(super) write: Option<Write>,
     /// Who makes it, and what lets him.
-    pub(super) warrant: Warrant,
+    pub(super) warrant: Arc<Warrant>,
+    /// Whether the warrant holds for creating any record of the same prefix.
+    pub(super) is_for_prefix: bool,
     /// Whether a record that was there is written over.
     pub(super) replaced: bool,
 }
@@ -92,17 +122,25 @@ impl<'a> Deciding<'a> {
             true => None,
             false => self.known.here(ground.site, handle)?,
         };
-        let right = match (change, old) {
-            (Change::Put(_), Some(old)) => {
-                let right = self.require_overwriting(ground, actor, handle, old, change)?;
-                if is_withdrawn(&owned(old.values())?) && !puts_state(change) {
-                    return Err(Conflict::Withdrawn.into());
-                }
-                right
+        if let (Change::Put(_), Some(old)) = (change, old) {
+            let right = self.require_overwriting(ground, actor, handle, old, change)?;
+            if is_withdrawn(&owned(old.values())?) && !puts_state(change) {
+                return Err(Conflict::Withdrawn.into());
             }
-            _ => self.require_adding(ground, actor, handle)?,
+            return self.write(ground, actor.with(right), handle, Some(old), change);
+        }
+        let (warrant, is_for_prefix) = match self.adding.filter(|adding| adding.is_about(handle)) {
+            Some(adding) => (adding.warrant.clone(), true),
+            None => {
+                let (right, is_for_prefix) = self.require_adding(ground, actor, handle)?;
+                (actor.with(right), is_for_prefix)
+            }
         };
-        self.write(ground, actor.with(right), handle, old, change)
+        let decided = self.write(ground, warrant, handle, old, change)?;
+        Ok(Decided {
+            is_for_prefix,
+            ..decided
+        })
     }
 
     /// Changes a record that is there.
@@ -165,7 +203,7 @@ impl<'a> Deciding<'a> {
     fn write(
         &self,
         ground: &Ground<'_>,
-        warrant: Warrant,
+        warrant: Arc<Warrant>,
         handle: HandleRef<'_>,
         old: Option<&StoredRecord>,
         change: &Change,
@@ -201,6 +239,7 @@ impl<'a> Deciding<'a> {
         Ok(Decided {
             write,
             warrant,
+            is_for_prefix: false,
             replaced: matches!(change, Change::Put(_)) && old.is_some(),
         })
     }
@@ -238,7 +277,7 @@ impl<'a> Deciding<'a> {
     }
 
     /// The warrant of the actor, if it may say what this node is responsible for.
-    pub(super) fn require_server(&self, ground: &Ground<'_>) -> Result<Warrant, Stop> {
+    pub(super) fn require_server(&self, ground: &Ground<'_>) -> Result<Arc<Warrant>, Stop> {
         let actor = self.actor(ground)?;
         let Actor::Identity(identity) = actor else {
             return Ok(actor.with(Right::OpenNode));
@@ -316,23 +355,30 @@ impl<'a> Deciding<'a> {
     }
 
     /// Refuses an actor who may not create the record of `handle`: the administrators of its prefix
-    /// count, and for a derived prefix those of the prefix that it is derived from.
+    /// count, and for a derived prefix those of the prefix that it is derived from. Says whether
+    /// he has the right for any record of the same prefix.
     fn require_adding(
         &self,
         ground: &Ground<'_>,
         actor: Actor<'_>,
         handle: HandleRef<'_>,
-    ) -> Result<Right, Stop> {
+    ) -> Result<(Right, bool), Stop> {
         if let Actor::OpenNode = actor {
-            return Ok(Right::OpenNode);
+            return Ok((Right::OpenNode, false));
         }
         let (above, needed) = above(handle);
         let record = self.known.record(ground.site, above.borrow())?;
+        // Prefixes are derived from different ones, and a role may make some records only.
+        let is_for_prefix = Cell::new(!handle.is_prefix_handle());
         let counts = |admin: &Admin| {
-            let role = Role::named(admin, above.borrow());
-            role.is_none_or(|role| role.may_make(handle))
+            let Some(role) = Role::named(admin, above.borrow()) else {
+                return true;
+            };
+            is_for_prefix.set(false);
+            role.may_make(handle)
         };
-        self.require_where(ground, actor, above.borrow(), record, needed, &counts)
+        let right = self.require_where(ground, actor, above.borrow(), record, needed, &counts)?;
+        Ok((right, is_for_prefix.get()))
     }
 
     /// Refuses an actor who may not write the record over: neither change by change, nor by
@@ -360,7 +406,7 @@ impl<'a> Deciding<'a> {
         let delete = AdminPermissions::DELETE_HANDLE;
         let deleted = self.require(ground, actor, handle, Some(old), delete);
         let created = |deleted: Right| {
-            let created = self.require_adding(ground, actor, handle)?;
+            let (created, _) = self.require_adding(ground, actor, handle)?;
             Ok(deleted.and(created))
         };
         match deleted.and_then(created) {

@@ -200,6 +200,7 @@ impl Errand {
             owner: self.owner(),
             condition: self.condition,
             presumes_absent: false,
+            adding: None,
         }
     }
 
@@ -374,6 +375,7 @@ fn to_write(decided: Decided, body: Vec<u8>) -> Done {
         write,
         warrant,
         replaced,
+        ..
     } = decided;
     Done::Write {
         write,

@@ -1,5 +1,7 @@
 //! How an errand ends, or why it does not go on for now.
 
+use std::sync::Arc;
+
 use guantong_proto::NameError;
 use guantong_proto::message::ResponseCode;
 
@@ -33,7 +35,7 @@ pub(super) enum Done {
     Write {
         /// `None` if nothing would change.
         write: Option<Write>,
-        warrant: Warrant,
+        warrant: Arc<Warrant>,
         body: Vec<u8>,
         replaced: bool,
     },

@@ -19,7 +19,7 @@ use guantong_proto::message::{OpCode, ResponseCode};
 use guantong_proto::{Handle, HandleRef};
 
 use super::authenticate::{Failed, Proven};
-use super::decide::{Decided, Deciding, deletion};
+use super::decide::{Adding, Decided, Deciding, deletion};
 use super::errand::{CONFLICTS_MAX, Ground, why_not_written};
 use super::known::{Known, Missing, SHARED_MAX, SHARED_OCTETS_MAX, StoredRecord, Wanted};
 use super::plan::Change;
@@ -91,6 +91,8 @@ pub struct Together {
     /// Whether records that are to be created are taken for absent.
     presumes_absent: bool,
     known: Known,
+    /// What lets the sender create records of the prefix in which he did so last.
+    adding: Option<Adding>,
     members: Vec<Member>,
     conflicts: u8,
 }
@@ -132,6 +134,7 @@ impl Together {
             is_rehearsal: false,
             presumes_absent: true,
             known: Known::default(),
+            adding: None,
             members: wishes.into_iter().map(member).collect(),
             conflicts: 0,
         }
@@ -281,6 +284,7 @@ impl Together {
     /// Has those decided anew that were decided and are not over.
     pub fn again(&mut self) {
         self.known.forget();
+        self.adding = None;
         let is_decided = |member: &&mut Member| matches!(member.fate, Fate::Decided(..));
         for member in self.members.iter_mut().filter(is_decided) {
             member.fate = Fate::Open;
@@ -337,15 +341,24 @@ impl Together {
             owner: None,
             condition: *condition,
             presumes_absent: self.presumes_absent(&self.members[at]),
+            adding: self.adding.as_ref(),
         };
         let handle = handle.borrow();
-        match deed {
+        let decided = match deed {
             Deed::Change(change @ (Change::Create(_) | Change::Put(_))) => {
-                deciding.create(ground, handle, change)
+                deciding.create(ground, handle, change)?
             }
-            Deed::Change(change) => deciding.change(ground, handle, change),
-            Deed::Delete => deciding.change(ground, handle, &deletion(ground)?),
+            Deed::Change(change) => deciding.change(ground, handle, change)?,
+            Deed::Delete => deciding.change(ground, handle, &deletion(ground)?)?,
+        };
+        if !self
+            .adding
+            .as_ref()
+            .is_some_and(|adding| adding.is_about(handle))
+        {
+            self.adding = Adding::of(handle, &decided).or(self.adding.take());
         }
+        Ok(decided)
     }
 
     /// Refuses somebody whose key is gone since he has proven who he is.

@@ -1,6 +1,8 @@
 //! What an errand has written. The shell hands it to the store and tells the errand what came of
 //! it.
 
+use std::sync::Arc;
+
 use guantong_proto::data::AdminPermissions;
 use guantong_proto::{Handle, Reference};
 
@@ -80,8 +82,8 @@ pub enum Expected {
 pub struct Order {
     /// What is to be written.
     pub write: Write,
-    /// Why it may be.
-    pub warrant: Warrant,
+    /// Why it may be. Orders that are given together for one reason share it.
+    pub warrant: Arc<Warrant>,
 }
 
 /// Who has something written, and what lets him.

@@ -16,6 +16,7 @@ mod together;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use guantong_core::admin::authenticate::Pending;
 use guantong_core::admin::session::{Rejected, Session, SharedSession};
@@ -51,7 +52,7 @@ struct Node {
     /// What comes of writes, if not success.
     written: Option<Written>,
     /// By which right the last write was ordered.
-    warrant: Option<Warrant>,
+    warrant: Option<Arc<Warrant>>,
 }
 
 /// A table with one challenge.
@@ -609,8 +610,9 @@ fn open_node_asks_nobody_who_he_is_but_for_what_is_not_public() {
             _ => 1,
         };
         assert_eq!(code, expected, "{}", operation.name);
-        if let Some(Warrant { by, right }) = node.warrant {
-            assert_eq!((by, right), (None, Right::OpenNode), "{}", operation.name);
+        if let Some(warrant) = node.warrant {
+            let Warrant { by, right } = &*warrant;
+            assert_eq!((by, right), (&None, &Right::OpenNode), "{}", operation.name);
         }
     }
 }
@@ -633,7 +635,8 @@ fn value_that_is_open_to_all_is_changed_without_a_proof() {
     assert_eq!(node.ask(&modify(77), None), (402, false));
     assert_eq!(node.ask(&modify(1), None), (1, true));
     let warrant = node.warrant.take().unwrap();
-    assert_eq!((warrant.by, warrant.right), (None, Right::OpenValues));
+    let Warrant { by, right } = &*warrant;
+    assert_eq!((by, right), (&None, &Right::OpenValues));
     // The new value is not open any more.
     assert_eq!(node.ask(&modify(1), None), (402, false));
 }

@@ -5,6 +5,7 @@ use guantong_core::admin::authenticate::Proven;
 use guantong_core::admin::{
     Change, Declined, Deed, Effect, Expected, Presented, SHARED_MAX, STALE, Together, Verdict, Wish,
 };
+use guantong_core::identity::{Kind, MEMBERS_INDEX, Role, group_values};
 use guantong_proto::message::ResponseCode;
 
 use super::foresight::{Before, errand, proven};
@@ -162,6 +163,9 @@ fn wish_comes_to_what_the_message_comes_to_alone_and_behind_others() {
                 assert_eq!(told(&verdict[1]), expected, "{what}");
                 behind.records.remove(&OTHER.to_ascii_uppercase());
                 assert_eq!(behind.records, node.records, "{what}");
+                if node.warrant.is_some() {
+                    assert_eq!(behind.warrant, node.warrant, "{what}");
+                }
                 count += 1;
             }
         }
@@ -178,6 +182,52 @@ fn what_says_who_may_is_asked_for_once() {
     let asked = node.round(&mut together);
     assert_eq!(asked, ["88.118.5/owner", PREFIX]);
     assert_eq!(verdicts(together), vec![Ok(Effect::Created); 3]);
+}
+
+#[test]
+fn right_to_create_by_a_role_is_found_for_each_record_by_itself() {
+    let prefix = Handle::parse(PREFIX).unwrap();
+    let app = Kind::App.handle("88.118.5", "robot").unwrap();
+    let (app, thing) = (create(app.as_str()), create("88.118.5/new"));
+    for (role, of_app) in [(Role::AppAdministrators, true), (Role::Operators, false)] {
+        let group = role.group(prefix.borrow()).unwrap();
+        let mut node = Node::new(Bits::default());
+        let member = Reference {
+            handle: "88.118.5/owner".into(),
+            index: 300,
+        };
+        let roles = admin(110, role.on_prefix(), group.as_str(), MEMBERS_INDEX);
+        node.records.insert(PREFIX.to_owned(), vec![roles]);
+        let members = group_values(prefix.borrow(), vec![member]);
+        node.records.insert(group.key(RULE).to_string(), members);
+        for is_app_first in [true, false] {
+            let mut wishes = vec![app.clone(), thing.clone()];
+            if !is_app_first {
+                wishes.reverse();
+            }
+            let mut together = Together::new(Some(by("88.118.5/owner")), wishes);
+            node.decide_all(&mut together);
+            let made: Vec<bool> = verdicts(together).iter().map(Result::is_ok).collect();
+            let first = is_app_first == of_app;
+            assert_eq!(made, [first, !first], "{role}");
+        }
+    }
+}
+
+#[test]
+fn right_to_create_is_that_of_the_prefix() {
+    let mut node = Node::new(Bits::ALL);
+    let homed = ["88.118.5", "88.118.6"].map(|prefix| Handle::of_prefix(prefix).unwrap());
+    node.site = Site::new(node.site.record().to_vec(), 1, RULE, Homed::new(&homed)).unwrap();
+    let other = admin(100, Bits::ALL, "88.118.5/other", 300);
+    node.records.insert("0.NA/88.118.6".to_owned(), vec![other]);
+    let names = ["88.118.5/a", "88.118.6/b", "88.118.5/c", "88.118.6/d"];
+    let wishes = names.map(create).to_vec();
+    let mut together = Together::new(Some(by("88.118.5/owner")), wishes);
+    node.decide_all(&mut together);
+    let made = verdicts(together);
+    let made: Vec<bool> = made.iter().map(Result::is_ok).collect();
+    assert_eq!(made, [true, false, true, false]);
 }
 
 #[test]

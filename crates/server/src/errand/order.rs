@@ -1,6 +1,7 @@
 //! What an errand orders, in the words of the store, and what the store's answer means to it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use guantong_core::admin::{self, Expected, Order, Write, Written};
 use guantong_proto::{Handle, Reference};
@@ -9,26 +10,42 @@ use guantong_store::{Batch, Change, Expect, Origin, Right, Source, Trail, Used, 
 use crate::metrics::Transport;
 use crate::node::Via;
 
-/// The batch of orders of one sender, and the right by which each is given.
+/// The batch of orders of one sender, and the right by which each is given where it is not the same
+/// for all.
 pub(super) fn batch_of(orders: Vec<Order>, via: Via, at_ms: u64) -> (Batch, Vec<Right>) {
-    let by = orders.first().and_then(|order| order.warrant.by.clone());
-    let (changes, rights) = orders
-        .into_iter()
-        .map(|order| (change_of(order.write), right_of(order.warrant.right)))
-        .unzip();
+    let first = orders.first().map(|order| order.warrant.clone());
+    let is_of_first = |order: &Order| {
+        first.as_ref().is_some_and(|first| {
+            Arc::ptr_eq(first, &order.warrant) || first.right == order.warrant.right
+        })
+    };
+    let rights = match orders.iter().all(is_of_first) {
+        true => Vec::new(),
+        false => {
+            let rights = orders.iter().map(|order| right_of(&order.warrant.right));
+            rights.collect()
+        }
+    };
+    let (by, right) = match &first {
+        Some(warrant) => (warrant.by.as_ref(), right_of(&warrant.right)),
+        None => (None, Right::default()),
+    };
     let batch = Batch {
-        changes,
+        changes: orders
+            .into_iter()
+            .map(|order| change_of(order.write))
+            .collect(),
         at_ms,
         origin: match by {
             Some(identity) => Origin::Administrator {
-                handle: identity.handle,
+                handle: identity.handle.clone(),
                 index: identity.index,
             },
             None => Origin::Anybody,
         },
         trail: Trail {
             from: source_of(via),
-            right: Right::default(),
+            right,
         },
     };
     (batch, rights)
@@ -91,23 +108,23 @@ pub(crate) fn source_of(via: Via) -> Source {
 }
 
 /// By which right an order is given, as the change log says it.
-fn right_of(right: admin::Right) -> Right {
+fn right_of(right: &admin::Right) -> Right {
     match right {
         admin::Right::OpenNode => Right::OpenNode,
         admin::Right::OpenValues => Right::OpenValues,
         admin::Right::ServerAdmin => Right::ServerAdmin,
         admin::Right::FullAccess => Right::FullAccess,
         admin::Right::Administrator(used) => {
-            Right::Administrator(used.into_iter().map(used_of).collect())
+            Right::Administrator(used.iter().map(used_of).collect())
         }
     }
 }
 
-fn used_of(used: admin::Used) -> Used {
+fn used_of(used: &admin::Used) -> Used {
     // A group that was looked at has a name.
     let group = |group: &Reference| Some((Handle::parse(&group.handle).ok()?, group.index));
     Used {
-        record: used.record,
+        record: used.record.clone(),
         index: used.index,
         permissions: used.permissions,
         through: used.through.iter().filter_map(group).collect(),

@@ -31,6 +31,14 @@ pub(crate) struct TooMuch(pub(crate) Vec<Wish>);
 /// What came of changes.
 pub(crate) type Verdicts = Vec<(Wish, Verdict)>;
 
+/// How far changes are decided.
+struct Progress {
+    /// Place of the next one.
+    at: usize,
+    /// Octets that those before it hold.
+    held: usize,
+}
+
 impl Node {
     /// Carries changes out, all or none. If one of them cannot be, nothing is written; each still
     /// gets the verdict that it would get alone, so that all faults are told at once, and `false`
@@ -43,13 +51,8 @@ impl Node {
         // Never closed, as in `run_errand`.
         let _place = self.errands.places.acquire().await;
         while together.is_open() {
-            let mut held = 0;
-            for at in 0..together.len() {
-                self.decide_one(&mut together, at, via).await;
-                held += together.held_octets(at);
-                if held > HELD_OCTETS_MAX {
-                    return Err(TooMuch(together.into_wishes()));
-                }
+            if self.decide_all(&mut together, HELD_OCTETS_MAX, via).await > HELD_OCTETS_MAX {
+                return Err(TooMuch(together.into_wishes()));
             }
             match together.has_declined() {
                 true => together.look_closely(),
@@ -74,14 +77,7 @@ impl Node {
         // Never closed, as in `run_errand`.
         let _place = self.errands.places.acquire().await;
         while together.is_open() {
-            let mut held = 0;
-            for at in 0..together.len() {
-                self.decide_one(&mut together, at, via).await;
-                held += together.held_octets(at);
-                if held > octets_max {
-                    break;
-                }
-            }
+            self.decide_all(&mut together, octets_max, via).await;
             self.write_orders(&mut together, via).await;
         }
         self.verdicts(together, via)
@@ -96,26 +92,32 @@ impl Node {
         together.written(&written);
     }
 
-    /// Decides one of the changes, unless that is done.
-    async fn decide_one(&self, together: &mut Together, at: usize, via: Via) {
-        if let Some(wanted) = together.foreseen(at, &self.site())
-            && let Ok(record) = self.fetch_here(&wanted.handle)
-        {
-            together.learn(&self.site(), &wanted, record);
-        }
-        while let Some(wanted) = self.decide_step(together, at, via) {
+    /// Decides the changes that are open, one after the other, until they hold more octets than
+    /// that. Gives how many they hold.
+    async fn decide_all(&self, together: &mut Together, octets_max: usize, via: Via) -> usize {
+        let mut progress = Progress { at: 0, held: 0 };
+        while progress.at < together.len() && progress.held <= octets_max {
+            let Some(wanted) = self.decide_some(together, &mut progress, octets_max, via) else {
+                tokio::task::yield_now().await;
+                continue;
+            };
             match self.fetch(&wanted).await {
                 Ok(record) => together.learn(&self.site(), &wanted, record),
                 Err(reason) => together.fail(&self.site(), &wanted, reason),
             }
         }
-        if at % YIELD_AFTER == YIELD_AFTER - 1 {
-            tokio::task::yield_now().await;
-        }
+        progress.held
     }
 
-    /// One step; a panic is a mistake of ours that costs this change only.
-    fn decide_step(&self, together: &mut Together, at: usize, via: Via) -> Option<Wanted> {
+    /// Decides changes until it is others' turn, or as far as the records allow; then the one that
+    /// is missing comes back. A panic is a mistake of ours that costs one change only.
+    fn decide_some(
+        &self,
+        together: &mut Together,
+        progress: &mut Progress,
+        octets_max: usize,
+        via: Via,
+    ) -> Option<Wanted> {
         let tables = TablesOf::over_http(self, via);
         let (site, config) = (self.site(), self.config());
         let ground = Ground {
@@ -124,13 +126,28 @@ impl Node {
             now_secs: self.now_secs(),
             tables: &tables,
         };
-        let decide = AssertUnwindSafe(|| together.decide(at, &ground));
-        catch_unwind(decide).unwrap_or_else(|_| {
-            let peer = via.peer;
-            tracing::error!(%peer, "a request made the node panic; please report it");
-            together.break_off(at);
-            None
-        })
+        let end = together.len().min(progress.at + YIELD_AFTER);
+        while progress.at < end && progress.held <= octets_max {
+            let at = progress.at;
+            if let Some(wanted) = together.foreseen(at, &site)
+                && let Ok(record) = self.fetch_here(&wanted.handle)
+            {
+                together.learn(&site, &wanted, record);
+            }
+            let decide = AssertUnwindSafe(|| together.decide(at, &ground));
+            let wanted = catch_unwind(decide).unwrap_or_else(|_| {
+                let peer = via.peer;
+                tracing::error!(%peer, "a request made the node panic; please report it");
+                together.break_off(at);
+                None
+            });
+            if wanted.is_some() {
+                return wanted;
+            }
+            progress.held += together.held_octets(at);
+            progress.at += 1;
+        }
+        None
     }
 
     fn verdicts(&self, together: Together, via: Via) -> Verdicts {

@@ -14,7 +14,7 @@ use guantong_core::admin::{Change, Deed, Effect, Expected, Together, Verdict, Wi
 use guantong_core::authority::{HttpOperation, http_status};
 use guantong_proto::json::{self, JsonError, PlainValues};
 use guantong_proto::message::ResponseCode;
-use guantong_proto::{Handle, Value};
+use guantong_proto::{Handle, HandleRef, Value};
 use serde_json::value::RawValue;
 
 use super::answer::{Failure, json as answer_json};
@@ -64,7 +64,7 @@ pub(super) async fn answer(node: &Node, asked: &Asked) -> Result<Response, Failu
         false => (node.change_each(together, via).await, true),
     };
     let results = verdicts.into_iter();
-    let results = results.map(|(wish, verdict)| result(asked, &wish.handle, verdict, is_done));
+    let results = results.map(|(wish, verdict)| result(asked, wish.handle, verdict, is_done));
     let form = summary(dry_run, results.collect());
     let mut response = answer_json(asked, status(atomic, &form), &form);
     if form.done > 0 && !dry_run {
@@ -94,37 +94,30 @@ fn read(body: &[u8]) -> serde_json::Result<Batch<Given>> {
 fn wishes(node: &Node, operations: Vec<Operation<Given>>) -> Result<Vec<Wish>, Failure> {
     let rule = node.site().case_rule();
     let mut seen = HashMap::with_capacity(operations.len());
-    let mut handles = Vec::with_capacity(operations.len());
-    for (at, operation) in operations.iter().enumerate() {
-        let malformed = |message: &str| malformed(at, &operation.handle, message);
-        let handle = Handle::parse(&operation.handle);
-        let handle = handle.map_err(|error| malformed(&error.to_string()))?;
+    let mut wish = |at, operation: &mut Operation<Given>| {
+        let name = HandleRef::parse(&operation.handle).map_err(|error| error.to_string())?;
         // What two changes of one record do would depend on their order.
-        if let Some(earlier) = seen.insert(handle.borrow().key(rule), at) {
-            let message = format!(
+        if let Some(earlier) = seen.insert(name.key(rule), at) {
+            return Err(format!(
                 "operations[{earlier}] is about the same record; join the two, or send two batches"
-            );
-            return Err(malformed(&message));
+            ));
         }
-        handles.push(handle);
-    }
-    let wish = |(at, (mut operation, handle)): (usize, (Operation<Given>, Handle))| {
-        let deed = deed(node, &mut operation);
+        let deed = deed(node, operation)?;
+        let name = std::mem::take(&mut operation.handle);
         Ok(Wish {
-            handle,
-            deed: deed.map_err(|message| malformed(at, &operation.handle, &message))?,
+            handle: Handle::from_text(name).map_err(|error| error.to_string())?,
+            deed,
             condition: operation.if_version.map(|version| match version {
                 0 => Expected::Absent,
                 version => Expected::Version(version),
             }),
         })
     };
-    operations
-        .into_iter()
-        .zip(handles)
-        .enumerate()
-        .map(wish)
-        .collect()
+    let wish = |(at, mut operation): (usize, Operation<Given>)| {
+        let wish = wish(at, &mut operation);
+        wish.map_err(|message| malformed(at, &operation.handle, &message))
+    };
+    operations.into_iter().enumerate().map(wish).collect()
 }
 
 fn malformed(at: usize, handle: &str, message: &str) -> Failure {
@@ -205,7 +198,7 @@ pub(super) async fn prove(node: &Node, asked: &Asked) -> Result<(Option<Proven>,
 
 //----------- Answer ---------------------------------------------------------
 
-fn result(asked: &Asked, handle: &Handle, verdict: Verdict, is_done: bool) -> OperationAnswer {
+fn result(asked: &Asked, handle: Handle, verdict: Verdict, is_done: bool) -> OperationAnswer {
     match verdict {
         Ok(effect) => {
             let (operation, outcome) = match effect {
@@ -216,7 +209,7 @@ fn result(asked: &Asked, handle: &Handle, verdict: Verdict, is_done: bool) -> Op
             };
             let code = ResponseCode::SUCCESS;
             OperationAnswer {
-                handle: handle.to_string(),
+                handle: handle.into_text(),
                 response_code: code.0,
                 status: http_status(code, operation, asked.peer.secure),
                 outcome,
@@ -226,7 +219,7 @@ fn result(asked: &Asked, handle: &Handle, verdict: Verdict, is_done: bool) -> Op
         Err(declined) => {
             let failure = failure_of(declined.code, declined.text);
             OperationAnswer {
-                handle: handle.to_string(),
+                handle: handle.into_text(),
                 response_code: failure.code().0,
                 status: failure.status(asked).as_u16(),
                 outcome: OperationOutcome::Refused,
