@@ -1,14 +1,20 @@
 //! What the disk can do: writes of a record's length, one behind the other, synced.
 
 use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+
+use crate::machine;
 
 /// Octets of a write: a record with its entry in the change log, roughly.
 const WRITE_LEN: u64 = 400;
+/// Octets of the answer to a create.
+const ANSWER_LEN: usize = 150;
 /// Octets of the file. They are there before the first measurement, so that a sync is one of data
 /// and the file system has nothing to note.
 const FILE_LEN: u64 = 64 << 20;
@@ -33,13 +39,58 @@ impl Disk {
         let (mut count, begun) = (0, Instant::now());
         while begun.elapsed() < time {
             for _ in 0..group {
-                let at = count * WRITE_LEN % (FILE_LEN - WRITE_LEN);
-                self.0
-                    .write_all_at(&[count as u8; WRITE_LEN as usize], at)?;
+                self.write(count, &[count as u8; WRITE_LEN as usize])?;
                 count += 1;
             }
             self.0.sync_data()?;
         }
         Ok(count as f64 / begun.elapsed().as_secs_f64())
+    }
+
+    /// Writes per second of a server on `core` that receives each over a connection, writes it,
+    /// syncs it and answers, and does nothing else: the floor for one client.
+    pub(super) fn served_rate(&self, core: usize, time: Duration) -> Result<f64> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?;
+        std::thread::scope(|scope| {
+            let server = scope.spawn(move || self.serve_one(&listener, core));
+            let mut stream = TcpStream::connect(address)?;
+            stream.set_nodelay(true)?;
+            let (mut count, mut answer, begun) = (0, [0; ANSWER_LEN], Instant::now());
+            while begun.elapsed() < time {
+                stream.write_all(&[count as u8; WRITE_LEN as usize])?;
+                stream.read_exact(&mut answer)?;
+                count += 1;
+            }
+            let rate = f64::from(count) / begun.elapsed().as_secs_f64();
+            drop(stream);
+            let Ok(served) = server.join() else {
+                bail!("the server that only syncs has panicked");
+            };
+            served.map(|()| rate)
+        })
+    }
+
+    /// Serves a connection until it ends.
+    fn serve_one(&self, listener: &TcpListener, core: usize) -> Result<()> {
+        machine::pin(core)?;
+        let (mut stream, _) = listener.accept()?;
+        stream.set_nodelay(true)?;
+        let mut octets = [0; WRITE_LEN as usize];
+        for count in 0.. {
+            if stream.read_exact(&mut octets).is_err() {
+                break;
+            }
+            self.write(count, &octets)?;
+            self.0.sync_data()?;
+            stream.write_all(&octets[..ANSWER_LEN])?;
+        }
+        Ok(())
+    }
+
+    /// Writes where it is the turn of the one with this number.
+    fn write(&self, number: u64, octets: &[u8]) -> Result<()> {
+        let at = number * WRITE_LEN % (FILE_LEN - WRITE_LEN);
+        Ok(self.0.write_all_at(octets, at)?)
     }
 }

@@ -123,6 +123,7 @@ fn writes_in(args: &WriteArgs, folder: &Path) -> Result<()> {
         batches: Batches::new(setup.http, &administrator)?,
         administrator,
         time: Duration::from_secs_f64(args.time),
+        server_core: args.server_core,
         next: AtomicU64::new(0),
     };
     machine::pin(args.client_core)?;
@@ -150,6 +151,7 @@ struct Bench {
     batches: Batches,
     http: std::net::SocketAddr,
     time: Duration,
+    server_core: usize,
     /// The next record that nobody has created yet.
     next: AtomicU64,
 }
@@ -177,6 +179,7 @@ impl Peer {
 struct Round {
     disk: f64,
     disk_grouped: f64,
+    disk_served: f64,
     store: [f64; 3],
     store_batched: f64,
     creates: [Cost; 3],
@@ -203,6 +206,7 @@ impl Bench {
         let mut round = Round {
             disk: self.disk.rate(1, self.time)?,
             disk_grouped: self.disk.rate(64, self.time)?,
+            disk_served: self.disk.served_rate(self.server_core, self.time)?,
             store: [0.0; 3],
             store_batched: self.store_batches(BATCH, IMPORTS_IN_FLIGHT)?,
             creates: [Cost::default(); 3],
@@ -350,6 +354,11 @@ fn print(rounds: &[Round], import: f64, has_peer: bool) {
     println!("\nmedians of {} rounds\n", rounds.len());
     line("disk: a write, a sync", middle(&|r| r.disk), &"");
     line("disk: 64 writes, a sync", middle(&|r| r.disk_grouped), &"");
+    line(
+        "floor: a write, a sync, asked over TCP",
+        middle(&|r| r.disk_served),
+        &"1 client; a server that does nothing else",
+    );
     for (at, threads) in IN_FLIGHT.iter().enumerate() {
         let what = format!("store: creates, {threads} on their way");
         line(&what, middle(&|r| r.store[at]), &"");
@@ -388,6 +397,15 @@ fn print(rounds: &[Round], import: f64, has_peer: bool) {
     };
     let single = middle(&|r| r.creates[0].rate / r.disk);
     judge("creates, 1 client / disk", single, 0.5);
+    let show = |what: &str, value: f64| println!("{what:<42} {value:>10.2}");
+    show(
+        "floor, 1 client / disk",
+        middle(&|r| r.disk_served / r.disk),
+    );
+    show(
+        "creates, 1 client / floor",
+        middle(&|r| r.creates[0].rate / r.disk_served),
+    );
     let wanted = |r: &Round| REFERENCE_CREATES * r.disk_grouped / REFERENCE_GROUPED;
     let grouped = middle(&|r| r.creates[2].rate / wanted(r));
     judge("creates, 64 clients / scaled reference", grouped, 1.0);
