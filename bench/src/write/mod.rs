@@ -390,6 +390,12 @@ fn print(rounds: &[Round], import: f64, has_peer: bool) {
     cost("node: challenge and answer, RSA 2048", &|r| r.proofs);
     cost("node: session, Diffie-Hellman", &|r| r.sessions);
     cost("node: TLS handshake, not resumed", &|r| r.handshakes);
+    print_judgements(rounds, import);
+}
+
+/// Prints the ratios, and whether they are what is wanted.
+fn print_judgements(rounds: &[Round], import: f64) {
+    let middle = |of: &dyn Fn(&Round) -> f64| median(rounds.iter().map(of));
     println!("\nbeside what is wanted: medians of the ratios within each round");
     let judge = |what: &str, value: f64, wanted: f64| {
         let word = if value >= wanted { "reached" } else { "MISSED" };
