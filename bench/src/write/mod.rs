@@ -33,6 +33,9 @@ use store::OwnStore;
 
 /// Creates that are on their way at a time.
 const IN_FLIGHT: [usize; 3] = [1, 16, 64];
+/// Parts of the measurements of one client and of what it is compared with, which are made in turns:
+/// how long a disk takes to sync changes from second to second.
+const TURNS: u32 = 10;
 /// Changes of one batch, as an import makes them.
 const BATCH: u32 = 1_000;
 /// Changes of one batch that comes over the network.
@@ -204,9 +207,9 @@ struct Cost {
 impl Bench {
     fn round(&self) -> Result<Round> {
         let mut round = Round {
-            disk: self.disk.rate(1, self.time)?,
+            disk: 0.0,
             disk_grouped: self.disk.rate(64, self.time)?,
-            disk_served: self.disk.served_rate(self.server_core, self.time)?,
+            disk_served: 0.0,
             store: [0.0; 3],
             store_batched: self.store_batches(BATCH, IMPORTS_IN_FLIGHT)?,
             creates: [Cost::default(); 3],
@@ -217,9 +220,13 @@ impl Bench {
             sessions: self.alone(|| self.administrator.begin().map(drop))?,
             handshakes: self.alone(|| tls::connect(self.http).map(drop))?,
         };
+        self.take_turns(&mut round)?;
         for (at, &threads) in IN_FLIGHT.iter().enumerate() {
             round.store[at] = during(threads, self.time, |_| self.store.create(self.next_of(1)))?;
-            round.creates[at] = self.creates(&self.administrator, self.pid, threads)?;
+            if threads > 1 {
+                round.creates[at] =
+                    self.creates(&self.administrator, self.pid, threads, self.time)?;
+            }
             if let Some(peer) = &self.peer {
                 round.peer_creates[at] = self.peer_creates(peer, threads)?;
             }
@@ -235,6 +242,21 @@ impl Bench {
         Ok(round)
     }
 
+    /// Measures one client, the disk and the floor, in turns.
+    fn take_turns(&self, round: &mut Round) -> Result<()> {
+        let (share, part) = (1.0 / f64::from(TURNS), self.time / TURNS);
+        for _ in 0..TURNS {
+            round.disk += share * self.disk.rate(1, part)?;
+            round.disk_served += share * self.disk.served_rate(self.server_core, part)?;
+            let creates = self.creates(&self.administrator, self.pid, 1, part)?;
+            let sum = &mut round.creates[0];
+            sum.rate += share * creates.rate;
+            sum.user_us += share * creates.user_us;
+            sum.system_us += share * creates.system_us;
+        }
+        Ok(())
+    }
+
     /// The first of so many records that nobody has created yet.
     fn next_of(&self, count: u32) -> u64 {
         self.next.fetch_add(u64::from(count), Relaxed)
@@ -247,7 +269,13 @@ impl Bench {
     }
 
     /// Authenticated creates over the native protocol, one on its way for each client.
-    fn creates(&self, who: &Administrator, pid: u32, clients: usize) -> Result<Cost> {
+    fn creates(
+        &self,
+        who: &Administrator,
+        pid: u32,
+        clients: usize,
+        time: Duration,
+    ) -> Result<Cost> {
         let name = || fresh(self.next.fetch_add(1, Relaxed));
         let sessions: Result<Vec<Session<'_>>> = (0..clients)
             .map(|_| {
@@ -258,13 +286,13 @@ impl Bench {
             })
             .collect();
         let mut sessions = sessions?;
-        costing(pid, || create_in_all(&mut sessions, self.time, name))
+        costing(pid, || create_in_all(&mut sessions, time, name))
     }
 
     /// The same of Handle.Net.
     fn peer_creates(&self, peer: &Peer, clients: usize) -> Result<Cost> {
         let pid = peer.server.server.pid();
-        let cost = self.creates(&peer.administrator, pid, clients);
+        let cost = self.creates(&peer.administrator, pid, clients, self.time);
         cost.context(HANDLE_NET)
     }
 
