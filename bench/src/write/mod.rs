@@ -33,8 +33,8 @@ use store::OwnStore;
 
 /// Creates that are on their way at a time.
 const IN_FLIGHT: [usize; 3] = [1, 16, 64];
-/// Parts of the measurements of one client and of what it is compared with, which are made in turns:
-/// how long a disk takes to sync changes from second to second.
+/// Parts of the measurements of one client and of what it is compared with. They are made in turns,
+/// as the time that a disk takes to sync changes from second to second.
 const TURNS: u32 = 10;
 /// Changes of one batch, as an import makes them.
 const BATCH: u32 = 1_000;
