@@ -131,3 +131,37 @@ fn used_of(used: &admin::Used) -> Used {
         more_groups: 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use guantong_core::admin::Warrant;
+
+    use super::*;
+
+    fn order(name: &str, right: admin::Right) -> Order {
+        Order {
+            write: Write::Delete {
+                handle: Handle::parse(name).unwrap(),
+                expect: Expected::Version(1),
+            },
+            warrant: Arc::new(Warrant { by: None, right }),
+        }
+    }
+
+    #[test]
+    fn rights_are_given_by_order_only_where_they_are_not_the_same() {
+        let via = Via {
+            transport: Transport::Https,
+            peer: SocketAddr::from(([127, 0, 0, 1], 9)),
+            by_console: false,
+        };
+        let full = || admin::Right::FullAccess;
+        let (batch, rights) = batch_of(vec![order("1/a", full()), order("1/b", full())], via, 0);
+        assert_eq!((batch.changes.len(), rights), (2, Vec::new()));
+        assert_eq!(batch.trail.right, Right::FullAccess);
+        let open = admin::Right::OpenValues;
+        let (batch, rights) = batch_of(vec![order("1/a", full()), order("1/b", open)], via, 0);
+        assert_eq!(batch.changes.len(), 2);
+        assert_eq!(rights, [Right::FullAccess, Right::OpenValues]);
+    }
+}
