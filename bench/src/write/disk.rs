@@ -51,30 +51,22 @@ impl Disk {
     /// syncs it and answers, and does nothing else: the floor for one client.
     pub(super) fn served_rate(&self, core: usize, time: Duration) -> Result<f64> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let address = listener.local_addr()?;
+        let client = TcpStream::connect(listener.local_addr()?)?;
+        let (served, _) = listener.accept()?;
         std::thread::scope(|scope| {
-            let server = scope.spawn(move || self.serve_one(&listener, core));
-            let mut stream = TcpStream::connect(address)?;
-            stream.set_nodelay(true)?;
-            let (mut count, mut answer, begun) = (0, [0; ANSWER_LEN], Instant::now());
-            while begun.elapsed() < time {
-                stream.write_all(&[count as u8; WRITE_LEN as usize])?;
-                stream.read_exact(&mut answer)?;
-                count += 1;
-            }
-            let rate = f64::from(count) / begun.elapsed().as_secs_f64();
-            drop(stream);
+            let server = scope.spawn(move || self.serve(served, core));
+            let rate = ask(client, time);
+            // What the client meets follows from what the server has met.
             let Ok(served) = server.join() else {
                 bail!("the server that only syncs has panicked");
             };
-            served.map(|()| rate)
+            served.and(rate)
         })
     }
 
     /// Serves a connection until it ends.
-    fn serve_one(&self, listener: &TcpListener, core: usize) -> Result<()> {
+    fn serve(&self, mut stream: TcpStream, core: usize) -> Result<()> {
         machine::pin(core)?;
-        let (mut stream, _) = listener.accept()?;
         stream.set_nodelay(true)?;
         let mut octets = [0; WRITE_LEN as usize];
         for count in 0.. {
@@ -93,4 +85,16 @@ impl Disk {
         let at = number * WRITE_LEN % (FILE_LEN - WRITE_LEN);
         Ok(self.0.write_all_at(octets, at)?)
     }
+}
+
+/// Asks for one write after the other; how many a second are answered.
+fn ask(mut stream: TcpStream, time: Duration) -> Result<f64> {
+    stream.set_nodelay(true)?;
+    let (mut count, mut answer, begun) = (0, [0; ANSWER_LEN], Instant::now());
+    while begun.elapsed() < time {
+        stream.write_all(&[count as u8; WRITE_LEN as usize])?;
+        stream.read_exact(&mut answer)?;
+        count += 1;
+    }
+    Ok(f64::from(count) / begun.elapsed().as_secs_f64())
 }

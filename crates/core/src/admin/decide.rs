@@ -99,7 +99,7 @@ pub(super) struct Decided {
     pub(super) write: Option<Write>,
     /// Who makes it, and what lets him.
     pub(super) warrant: Arc<Warrant>,
-    /// Whether the warrant holds for creating any record of the same prefix.
+    /// Whether it has come out that the warrant holds for creating any record of the same prefix.
     pub(super) is_for_prefix: bool,
     /// Whether a record that was there is written over.
     pub(super) replaced: bool,
@@ -130,7 +130,7 @@ impl<'a> Deciding<'a> {
             return self.write(ground, actor.with(right), handle, Some(old), change);
         }
         let (warrant, is_for_prefix) = match self.adding.filter(|adding| adding.is_about(handle)) {
-            Some(adding) => (adding.warrant.clone(), true),
+            Some(adding) => (adding.warrant.clone(), false),
             None => {
                 let (right, is_for_prefix) = self.require_adding(ground, actor, handle)?;
                 (actor.with(right), is_for_prefix)

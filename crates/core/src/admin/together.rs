@@ -351,12 +351,8 @@ impl Together {
             Deed::Change(change) => deciding.change(ground, handle, change)?,
             Deed::Delete => deciding.change(ground, handle, &deletion(ground)?)?,
         };
-        if !self
-            .adding
-            .as_ref()
-            .is_some_and(|adding| adding.is_about(handle))
-        {
-            self.adding = Adding::of(handle, &decided).or(self.adding.take());
+        if let Some(adding) = Adding::of(handle, &decided) {
+            self.adding = Some(adding);
         }
         Ok(decided)
     }
